@@ -1,0 +1,13 @@
+#!/usr/bin/env node
+// Plain JavaScript without imports: an old Node must be able to parse this file to be told that it is too old.
+;(() => {
+  const [major, minor] = process.versions.node.split('.').map(Number)
+  if (major > 22 || (major === 22 && minor >= 19)) {
+    import('../src/cli/main.ts')
+    return
+  }
+  process.stderr.write(
+    `lyftr-webhook: Node.js 22.19 or later is needed, this is ${process.versions.node}; 'npm ci' installs one, which 'npm start' uses\n`,
+  )
+  process.exit(1)
+})()

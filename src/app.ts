@@ -1,0 +1,83 @@
+import sensible from '@fastify/sensible'
+import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox'
+import Fastify from 'fastify'
+import type { DestinationStream } from 'pino'
+import type { Config } from './config.ts'
+import allow from './plugins/allow.ts'
+import db from './plugins/db.ts'
+import docs from './plugins/docs.ts'
+import errors, { answerFrameworkError } from './plugins/errors.ts'
+import exchange from './plugins/exchange.ts'
+import inbox from './plugins/inbox.ts'
+import logging, { createLogger, OneLineLogController, requestIdOf } from './plugins/logging.ts'
+import metrics from './plugins/metrics.ts'
+import shutdown from './plugins/shutdown.ts'
+import signature from './plugins/signature.ts'
+import sockets, { answerClientError } from './plugins/sockets.ts'
+import validation from './plugins/validation.ts'
+import health from './routes/health.ts'
+import messages from './routes/messages.ts'
+import metricsRoute from './routes/metrics.ts'
+import stats from './routes/stats.ts'
+import webhook from './routes/webhook.ts'
+
+/** Milliseconds for a client to send a whole request, and for its headers alone. */
+const REQUEST_TIMEOUT_MS = 30_000
+const HEADERS_TIMEOUT_MS = 10_000
+
+/**
+ * The whole service but for its listener and its signals, ready to be asked.
+ * @param logTo where the log goes, standard output unless said otherwise.
+ * @throws ConfigError when the database cannot be opened.
+ */
+export async function buildApp(config: Config, logTo?: DestinationStream) {
+  const app = Fastify({
+    loggerInstance: createLogger(config.logLevel, logTo),
+    logController: new OneLineLogController(),
+    genReqId: requestIdOf,
+    requestTimeout: REQUEST_TIMEOUT_MS,
+    // A database that migrates a large file may take its time.
+    pluginTimeout: 0,
+    // The routes refuse for themselves, in the service's own form.
+    return503OnClosing: false,
+    frameworkErrors: answerFrameworkError,
+    clientErrorHandler: answerClientError,
+    routerOptions: { ignoreTrailingSlash: true },
+    http: { headersTimeout: HEADERS_TIMEOUT_MS, requireHostHeader: false },
+  }).withTypeProvider<TypeBoxTypeProvider>()
+
+  try {
+    // What every request passes through.
+    await app.register(sensible)
+    await app.register(exchange)
+    await app.register(logging)
+    await app.register(metrics)
+    await app.register(shutdown)
+    await app.register(errors)
+    await app.register(sockets)
+    await app.register(allow)
+    await app.register(validation)
+
+    // What the routes work with.
+    await app.register(signature, { secret: config.secret })
+    await app.register(db, { sqlitePath: config.sqlitePath })
+    await app.register(inbox)
+
+    // What can be asked for.
+    await app.register(docs)
+    await app.register(webhook)
+    await app.register(messages)
+    await app.register(stats)
+    await app.register(health)
+    await app.register(metricsRoute)
+    app.refuseOtherMethods()
+    await app.ready()
+  } catch (error) {
+    await app.close()
+    throw error
+  }
+  return app
+}
+
+/** The service, ready to be asked. */
+export type App = Awaited<ReturnType<typeof buildApp>>

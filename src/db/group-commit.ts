@@ -1,0 +1,62 @@
+interface Waiting<Item, Outcome> {
+  item: Item
+  resolve: (outcome: Outcome) => void
+  reject: (reason: unknown) => void
+}
+
+/** How a group commit batches. */
+export interface GroupCommitOptions {
+  /** Batches under way at once: 1 where the store has a single writer. */
+  concurrency: number
+  /** Items in one batch at most; bounds the memory and the duration of a transaction. */
+  maxBatch: number
+}
+
+/**
+ * Group commit: what arrives while a commit is under way shares the next one, so that one sync to disk covers
+ * many items under load while a lone item never waits for a timer.
+ * (DeWitt et al., "Implementation Techniques for Main Memory Database Systems", 1984.)
+ */
+export class GroupCommit<Item, Outcome> {
+  readonly #commit: (batch: Item[]) => Promise<Outcome[]>
+  readonly #options: GroupCommitOptions
+  #waiting: Waiting<Item, Outcome>[] = []
+  #underWay = 0
+
+  /** @param commit stores a batch, all or nothing, and answers one outcome an item, in order. */
+  constructor(commit: (batch: Item[]) => Promise<Outcome[]>, options: GroupCommitOptions) {
+    this.#commit = commit
+    this.#options = options
+  }
+
+  /** Resolves with the item's outcome once its batch is committed; rejects with the batch's error. */
+  append(item: Item): Promise<Outcome> {
+    return new Promise((resolve, reject) => {
+      this.#waiting.push({ item, resolve, reject })
+      this.#next()
+    })
+  }
+
+  #next(): void {
+    if (this.#waiting.length === 0 || this.#underWay >= this.#options.concurrency) return
+    const batch = this.#waiting.splice(0, this.#options.maxBatch)
+    this.#underWay++
+    void this.#run(batch)
+  }
+
+  async #run(batch: Waiting<Item, Outcome>[]): Promise<void> {
+    try {
+      const outcomes = await this.#commit(batch.map(({ item }) => item))
+      batch.forEach(({ resolve, reject }, index) => {
+        const outcome = outcomes[index]
+        if (outcome === undefined) reject(new Error('the store told no outcome of this item'))
+        else resolve(outcome)
+      })
+    } catch (error) {
+      for (const { reject } of batch) reject(error)
+    } finally {
+      this.#underWay--
+      this.#next()
+    }
+  }
+}

@@ -1,0 +1,44 @@
+import type { Database } from 'better-sqlite3'
+import { Kysely, SqliteAdapter, SqliteDialect, sql } from 'kysely'
+import { type Migration, Migrator } from 'kysely/migration'
+import { messages } from './0001-messages.ts'
+
+/** Every migration, in the order of its name; one that was released is never changed again. */
+const MIGRATIONS: Record<string, Migration> = {
+  '0001-messages': messages,
+}
+
+/** SQLite's DDL is transactional: a migration and the record of it are committed together, or not at all. */
+class TransactionalSqliteAdapter extends SqliteAdapter {
+  override get supportsTransactionalDdl(): boolean {
+    return true
+  }
+
+  /** Writing first makes the transaction wait here for another process that migrates, not fail later. */
+  override async acquireMigrationLock(db: Kysely<unknown>): Promise<void> {
+    await sql`update kysely_migration_lock set is_locked = 1`.execute(db)
+  }
+
+  override async releaseMigrationLock(db: Kysely<unknown>): Promise<void> {
+    await sql`update kysely_migration_lock set is_locked = 0`.execute(db)
+  }
+}
+
+class TransactionalSqliteDialect extends SqliteDialect {
+  override createAdapter(): SqliteAdapter {
+    return new TransactionalSqliteAdapter()
+  }
+}
+
+/** Brings the schema up to date, each migration in a transaction of its own. @throws what stopped it. */
+export async function migrate(database: Database): Promise<void> {
+  const migrator = new Migrator({
+    db: new Kysely<unknown>({ dialect: new TransactionalSqliteDialect({ database }) }),
+    provider: { getMigrations: async () => MIGRATIONS },
+  })
+  for (;;) {
+    const { error, results } = await migrator.migrateUp()
+    if (error) throw error
+    if (!results?.length) return
+  }
+}

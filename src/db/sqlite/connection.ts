@@ -1,0 +1,55 @@
+import { statSync } from 'node:fs'
+import Database from 'better-sqlite3'
+import { fold } from '../fold.ts'
+import { instantKey } from '../instant.ts'
+import { StoreUnavailableError } from '../store.ts'
+
+/**
+ * How long a connection waits for a lock that another program holds, in milliseconds. Senders wait 15 to 30 s
+ * for an answer, and a message may wait for the batch before its own.
+ */
+const BUSY_TIMEOUT_MS = 4000
+
+/** Which file a path led to, to notice when it leads to another one or to none. */
+export interface FileIdentity {
+  dev: number
+  ino: number
+}
+
+/** The file at the path now. @throws StoreUnavailableError when there is none. */
+export function identify(path: string): FileIdentity {
+  const stat = statSync(path, { throwIfNoEntry: false })
+  if (!stat) throw new StoreUnavailableError(`the database file is no longer at ${path}`)
+  return { dev: stat.dev, ino: stat.ino }
+}
+
+/** @throws StoreUnavailableError when the path leads to another file than it did, or to none. */
+export function assertInPlace(path: string, expected: FileIdentity): void {
+  const found = identify(path)
+  if (found.ino !== expected.ino || found.dev !== expected.dev) {
+    throw new StoreUnavailableError(`another file has taken the place of the database at ${path}`)
+  }
+}
+
+/** The one connection that writes: WAL, and every commit synced to disk before it returns. */
+export function openWriter(path: string, fileMustExist: boolean): Database.Database {
+  const database = new Database(path, { timeout: BUSY_TIMEOUT_MS, fileMustExist })
+  database.pragma('journal_mode = WAL')
+  // Set explicitly: this build of SQLite opens WAL files with NORMAL, which loses commits with the power.
+  database.pragma('synchronous = FULL')
+  database.function('instant_key', { deterministic: true }, (ts) => instantKey(String(ts)) ?? '')
+  return database
+}
+
+/**
+ * A connection that only reads. `contains_folded(text, needle)` tells whether the text has the folded needle;
+ * it throws once `stop[0]` is set, which is the only way to cut a scan short from outside its thread.
+ */
+export function openReader(path: string, stop: Int32Array): Database.Database {
+  const database = new Database(path, { timeout: BUSY_TIMEOUT_MS, readonly: true })
+  database.function('contains_folded', { deterministic: true }, (text, needle) => {
+    if (Atomics.load(stop, 0) !== 0) throw new StoreUnavailableError('the search was cut off')
+    return typeof text === 'string' && fold(text).includes(String(needle)) ? 1 : 0
+  })
+  return database
+}

@@ -1,0 +1,33 @@
+import swagger from '@fastify/swagger'
+import swaggerUi from '@fastify/swagger-ui'
+import type { FastifyInstance } from 'fastify'
+import fp from 'fastify-plugin'
+import packageJson from '../../package.json' with { type: 'json' }
+
+/** `/openapi.json`, made from the routes' schemas, and `/docs`, which renders it from files of its own. */
+async function docs(app: FastifyInstance): Promise<void> {
+  await app.register(swagger, {
+    openapi: {
+      openapi: '3.1.0',
+      info: {
+        title: 'Lyftr Webhook API',
+        description: packageJson.description,
+        version: packageJson.version,
+        license: { name: 'MIT', identifier: 'MIT' },
+      },
+      tags: [
+        { name: 'webhook', description: 'Messages in' },
+        { name: 'messages', description: 'Messages out' },
+        { name: 'operation', description: 'Health and metrics' },
+      ],
+    },
+  })
+  await app.register(swaggerUi, {
+    routePrefix: '/docs',
+    // Without the validator's badge, which is fetched from elsewhere.
+    uiConfig: { url: '/openapi.json', validatorUrl: null },
+  })
+  app.get('/openapi.json', { schema: { hide: true } }, () => app.swagger())
+}
+
+export default fp(docs, { name: 'docs' })

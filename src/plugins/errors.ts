@@ -1,0 +1,134 @@
+import type { Static } from '@sinclair/typebox'
+import type { ErrorObject } from 'ajv'
+import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import fp from 'fastify-plugin'
+import { StoreUnavailableError } from '../db/store.ts'
+import type { InputProblem } from '../schemas/problem.ts'
+
+/** Seconds after which a sender that got a 503 may try again. */
+const RETRY_AFTER_S = 1
+
+/** What Fastify refuses before a handler sees it, in words for whoever sent it. */
+const FASTIFY_REFUSALS: Record<string, string> = {
+  FST_ERR_BAD_URL: 'the path is not a valid URL path',
+  FST_ERR_MAX_PARAM_LENGTH: 'a part of the path is too long',
+  FST_ERR_CTP_BODY_TOO_LARGE: 'the body is too large',
+  FST_ERR_CTP_INVALID_MEDIA_TYPE: 'unsupported media type, expected application/json',
+  FST_ERR_CTP_INVALID_CONTENT_LENGTH: 'the body is not as long as its Content-Length',
+  FST_ERR_ROUTE_MISSING_CONTENT_TYPE: 'a Content-Type is needed',
+}
+
+/** A body that is refused before its fields can be looked at. */
+export class RefusedBodyError extends Error {
+  override readonly name = 'RefusedBodyError'
+  readonly type: Static<typeof InputProblem>['type']
+  constructor(message: string, type: Static<typeof InputProblem>['type']) {
+    super(message)
+    this.type = type
+  }
+}
+
+const LOCATIONS: Record<string, string> = { querystring: 'query', params: 'path' }
+
+/** One mistake in the form of the reference. */
+function problemOf(error: ErrorObject, context: string): Static<typeof InputProblem> {
+  const where = LOCATIONS[context] ?? context
+  if (error.keyword === 'required') {
+    const field = String(error.params.missingProperty)
+    return { loc: [where, field], msg: `${field} is required`, type: 'missing' }
+  }
+  const field = error.instancePath.slice(1)
+  const loc = field === '' ? [where] : [where, field]
+  if (error.keyword === 'type') {
+    const named = field === '' ? where : field
+    return { loc, msg: `${named} must be ${typeNames(error.params.type)}`, type: 'type_error' }
+  }
+  if (error.keyword === 'pattern' && !String(error.data).startsWith('+')) {
+    return { loc, msg: "Phone number must start with '+'", type: 'value_error' }
+  }
+  const msg = String(error.parentSchema?.['x-expected'] ?? `${field} ${error.message}`)
+  return { loc, msg, type: 'value_error' }
+}
+
+const TYPE_NAMES: Record<string, string> = {
+  string: 'a string',
+  integer: 'an integer',
+  object: 'a JSON object',
+  null: 'null',
+}
+
+function typeNames(types: unknown): string {
+  return [types]
+    .flat()
+    .map((type) => TYPE_NAMES[String(type)] ?? String(type))
+    .join(' or ')
+}
+
+/** Every field's first mistake: the later ones of a field follow from it. */
+function problemsOf(error: FastifyError): Static<typeof InputProblem>[] {
+  const problems = new Map<string, Static<typeof InputProblem>>()
+  for (const found of (error.validation ?? []) as ErrorObject[]) {
+    const problem = problemOf(found, error.validationContext ?? 'body')
+    const key = problem.loc.join()
+    if (!problems.has(key)) problems.set(key, problem)
+  }
+  return [...problems.values()]
+}
+
+function refuseInput(
+  problems: Static<typeof InputProblem>[],
+  request: FastifyRequest,
+  reply: FastifyReply,
+): void {
+  request.notes.problems = problems.map(({ loc, type }) => ({ loc, type }))
+  reply.code(422).send({ detail: problems })
+}
+
+/** Answers an error as `{"detail": …}`; nothing of the inside leaves with a 5xx, its cause goes to the log. */
+function answerError(error: FastifyError, request: FastifyRequest, reply: FastifyReply): void {
+  if (error.validation) {
+    refuseInput(problemsOf(error), request, reply)
+    return
+  }
+  if (error instanceof RefusedBodyError) {
+    refuseInput([{ loc: ['body'], msg: error.message, type: error.type }], request, reply)
+    return
+  }
+  const status = error instanceof StoreUnavailableError ? 503 : (error.statusCode ?? 500)
+  if (status < 500) {
+    reply.code(status).send({ detail: FASTIFY_REFUSALS[error.code] ?? error.message })
+    return
+  }
+  request.notes.cause = error
+  if (status !== 503) {
+    reply.code(500).send({ detail: 'internal server error' })
+    return
+  }
+  const detail =
+    error instanceof StoreUnavailableError ? 'the database is not available' : error.message
+  reply.code(503).header('retry-after', RETRY_AFTER_S).send({ detail })
+}
+
+/** What Fastify refuses before it has found a route, and so before any hook ran. */
+export function answerFrameworkError(
+  error: FastifyError,
+  request: FastifyRequest,
+  reply: FastifyReply,
+): void {
+  request.server.exchanges.begin(request, reply)
+  reply.header('x-request-id', request.id)
+  answerError(error, request, reply)
+}
+
+async function errors(app: FastifyInstance): Promise<void> {
+  app.setErrorHandler(answerError)
+  // Before the body is read: what it is does not matter to a path that is not there.
+  app.addHook('onRequest', (request, reply, done) => {
+    if (request.is404) reply.code(404).send({ detail: 'not found' })
+    else if (request.raw.httpVersion === '1.1' && request.headers.host === undefined) {
+      done(app.httpErrors.badRequest('a Host header is needed'))
+    } else done()
+  })
+}
+
+export default fp(errors, { name: 'errors', dependencies: ['exchange', '@fastify/sensible'] })

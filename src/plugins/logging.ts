@@ -1,0 +1,80 @@
+import { randomUUID } from 'node:crypto'
+import type { IncomingMessage } from 'node:http'
+import { type FastifyInstance, LogController } from 'fastify'
+import fp from 'fastify-plugin'
+import { type DestinationStream, type Logger, pino } from 'pino'
+import type { LogLevel } from '../config.ts'
+import type { Exchange } from './exchange.ts'
+
+/** pino's names of the levels, and ours. */
+const LEVELS: Record<string, string> = {
+  trace: 'DEBUG',
+  debug: 'DEBUG',
+  info: 'INFO',
+  warn: 'WARNING',
+  error: 'ERROR',
+  fatal: 'ERROR',
+}
+const PINO_LEVELS = { DEBUG: 'debug', INFO: 'info', WARNING: 'warn', ERROR: 'error' } as const
+
+/** A logger of JSON lines with `ts` and `level` first, written behind the event loop's back where not told where. */
+export function createLogger(level: LogLevel, destination?: DestinationStream): Logger {
+  return pino(
+    {
+      level: PINO_LEVELS[level],
+      base: null,
+      timestamp: () => `,"ts":"${new Date().toISOString()}"`,
+      formatters: { level: (label) => ({ level: LEVELS[label] ?? label }) },
+      serializers: { cause: pino.stdSerializers.err },
+    },
+    destination ?? pino.destination({ sync: false }),
+  )
+}
+
+/** Keeps Fastify from writing lines of its own: there is one a request, at its end. */
+export class OneLineLogController extends LogController {
+  constructor() {
+    super({ requestIdLogLabel: 'request_id' })
+  }
+
+  override isLogDisabled(): boolean {
+    return true
+  }
+}
+
+const SANE_REQUEST_ID = /^[\x20-\x7e]{1,128}$/
+
+/** The sender's `X-Request-ID` where it is 1 to 128 printable ASCII characters, else a new one. */
+export function requestIdOf(request: IncomingMessage): string {
+  const given = request.headers['x-request-id']
+  return typeof given === 'string' && SANE_REQUEST_ID.test(given) ? given : randomUUID()
+}
+
+/** The line of an exchange, with the reference's fields in its order. */
+function lineOf({ requestId, method, path, status, latencyMs, notes }: Exchange) {
+  return {
+    request_id: requestId,
+    method,
+    path,
+    status,
+    latency_ms: Math.round(latencyMs * 100) / 100,
+    ...notes,
+  }
+}
+
+function isError({ route, status }: Exchange): boolean {
+  return status >= 500 || (status === 401 && route === '/webhook')
+}
+
+async function logging(app: FastifyInstance): Promise<void> {
+  app.addHook('onRequest', (request, reply, done) => {
+    reply.header('x-request-id', request.id)
+    done()
+  })
+  app.exchanges.onEnd((exchange) => {
+    if (isError(exchange)) app.log.error(lineOf(exchange))
+    else app.log.info(lineOf(exchange))
+  })
+}
+
+export default fp(logging, { name: 'logging', dependencies: ['exchange'] })

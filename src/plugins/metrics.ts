@@ -1,0 +1,75 @@
+import client from '@prometheus-io/client'
+import type { FastifyInstance } from 'fastify'
+import fastifyMetrics from 'fastify-metrics'
+import fp from 'fastify-plugin'
+import type { WebhookResult } from './exchange.ts'
+
+declare module 'fastify' {
+  interface FastifyInstance {
+    /** Everything this instance measures; its own, so that several instances live in one process. */
+    registry: client.Registry
+  }
+}
+
+/** The `path` of whatever matches no route, so that strangers cannot make time series. */
+const UNMATCHED = 'unmatched'
+
+/** Seconds; finest where a message on a local disk is answered. */
+const LATENCY_BUCKETS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10]
+
+const WEBHOOK_RESULTS: WebhookResult[] = [
+  'created',
+  'duplicate',
+  'invalid_signature',
+  'validation_error',
+  'error',
+]
+
+async function metrics(app: FastifyInstance): Promise<void> {
+  const registry = new client.Registry()
+  app.decorate('registry', registry)
+
+  await app.register(fastifyMetrics.default, {
+    promClient: client,
+    endpoint: null,
+    defaultMetrics: { enabled: true, register: registry },
+    routeMetrics: {
+      enabled: { histogram: true, summary: false },
+      registeredRoutesOnly: false,
+      invalidRouteGroup: UNMATCHED,
+      methodBlacklist: [],
+      overrides: {
+        labels: { route: 'path', status: 'status' },
+        histogram: {
+          name: 'http_request_duration_seconds',
+          help: 'Time from the headers of a request to the last byte of its answer, by method, path and status.',
+          buckets: LATENCY_BUCKETS,
+          registers: [registry],
+        },
+        // Registered even where it is switched off: nowhere, then.
+        summary: { registers: [] },
+      },
+    },
+  })
+
+  const requests = new client.Counter({
+    name: 'http_requests_total',
+    help: 'Total HTTP requests by method, path (the template of the route) and status.',
+    labelNames: ['method', 'path', 'status'],
+    registers: [registry],
+  })
+  const webhooks = new client.Counter({
+    name: 'webhook_requests_total',
+    help: 'Total webhook requests by result.',
+    labelNames: ['result'],
+    registers: [registry],
+  })
+  for (const result of WEBHOOK_RESULTS) webhooks.inc({ result }, 0)
+
+  app.exchanges.onEnd(({ method, route, status, notes }) => {
+    requests.inc({ method, path: route ?? UNMATCHED, status })
+    if (notes.result) webhooks.inc({ result: notes.result })
+  })
+}
+
+export default fp(metrics, { name: 'metrics', dependencies: ['exchange'] })

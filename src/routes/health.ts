@@ -1,0 +1,58 @@
+import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
+import { Alive, Ready } from '../schemas/health.ts'
+import { problem } from '../schemas/problem.ts'
+
+/** How long the database may take to show that it works, in milliseconds: probes give up after a second. */
+const READY_WITHIN_MS = 800
+
+/** Probes for an orchestrator. */
+const health: FastifyPluginAsyncTypebox = async (app) => {
+  app.get(
+    '/health/live',
+    {
+      schema: {
+        tags: ['operation'],
+        summary: 'Is the process alive?',
+        description: 'Never asks the database.',
+        response: { 200: Alive },
+      },
+    },
+    () => ({ status: 'alive' as const }),
+  )
+
+  app.get(
+    '/health/ready',
+    {
+      schema: {
+        tags: ['operation'],
+        summary: 'Can the service take messages?',
+        response: {
+          200: Ready,
+          503: problem('Not ready: the detail says why.', 'database not ready'),
+        },
+      },
+    },
+    async () => {
+      if (app.shutdown.draining) throw app.httpErrors.serviceUnavailable('shutting down')
+      if (!app.verifySignature) throw app.httpErrors.serviceUnavailable('WEBHOOK_SECRET is not set')
+      await readyWithin(READY_WITHIN_MS)
+      return { status: 'ready' as const }
+    },
+  )
+
+  async function readyWithin(ms: number): Promise<void> {
+    let timer: NodeJS.Timeout | undefined
+    const late = new Promise<never>((_resolve, reject) => {
+      timer = setTimeout(() => reject(new Error(`the database did not answer within ${ms} ms`)), ms)
+    })
+    try {
+      await Promise.race([app.store.ready(), late])
+    } catch (cause) {
+      throw app.httpErrors.createError(503, 'database not ready', { cause })
+    } finally {
+      clearTimeout(timer)
+    }
+  }
+}
+
+export default health

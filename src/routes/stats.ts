@@ -1,0 +1,24 @@
+import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
+import { problem } from '../schemas/problem.ts'
+import { Stats } from '../schemas/stats.ts'
+
+/** Statistics over every message. */
+const stats: FastifyPluginAsyncTypebox = async (app) => {
+  app.get(
+    '/stats',
+    {
+      schema: {
+        tags: ['messages'],
+        summary: 'Count messages and senders',
+        response: {
+          200: Stats,
+          500: problem('A failure of ours.', 'internal server error'),
+          503: problem('The database cannot be read now.', 'the database is not available'),
+        },
+      },
+    },
+    () => app.store.stats(),
+  )
+}
+
+export default stats

@@ -1,0 +1,119 @@
+import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
+import type { FastifyReply, FastifyRequest, onSendHookHandler } from 'fastify'
+import { RefusedBodyError } from '../plugins/errors.ts'
+import type { WebhookResult } from '../plugins/exchange.ts'
+import { Accepted, InboundMessage, SignatureHeaders } from '../schemas/inbound.ts'
+import { inputProblems, problem } from '../schemas/problem.ts'
+
+/** A body of more bytes is refused unread: 4096 characters of text fit many times over. */
+const BODY_LIMIT = 64 * 1024
+
+const JSON_TYPE = /^application\/json$|\+json$/
+
+const utf8 = new TextDecoder('utf-8', { fatal: true })
+
+/** The value of a JSON text in UTF-8. @throws RefusedBodyError */
+function parseJson(bytes: Uint8Array): unknown {
+  if (bytes.length === 0)
+    throw new RefusedBodyError('Body is empty, expected a JSON object', 'json_invalid')
+  let text: string
+  try {
+    text = utf8.decode(bytes)
+  } catch {
+    throw new RefusedBodyError('Body is not valid UTF-8', 'json_invalid')
+  }
+  try {
+    return JSON.parse(text)
+  } catch {
+    throw new RefusedBodyError('Body is not valid JSON', 'json_invalid')
+  }
+}
+
+function resultOf(status: number): WebhookResult | undefined {
+  if (status === 401) return 'invalid_signature'
+  if (status === 413 || status === 415 || status === 422) return 'validation_error'
+  return status >= 500 ? 'error' : undefined
+}
+
+const noteResult: onSendHookHandler = (request, reply, _payload, done) => {
+  const result = request.notes.result ?? resultOf(reply.statusCode)
+  if (result) request.notes.result = result
+  done()
+}
+
+/** Messages in. The order of the checks is the order of the hooks. */
+const webhook: FastifyPluginAsyncTypebox = async (app) => {
+  // Bytes, whatever they call themselves: the signature is over them, and comes before their type.
+  app.removeAllContentTypeParsers()
+  app.addContentTypeParser('*', { parseAs: 'buffer' }, (_request, body, done) => done(null, body))
+
+  async function assertServing(): Promise<void> {
+    if (app.shutdown.closing) throw app.httpErrors.serviceUnavailable('shutting down')
+    if (!app.verifySignature) throw app.httpErrors.serviceUnavailable('WEBHOOK_SECRET is not set')
+  }
+
+  async function openBody(request: FastifyRequest, _reply: FastifyReply): Promise<void> {
+    const bytes = request.body instanceof Uint8Array ? request.body : new Uint8Array()
+    if (!app.verifySignature?.(bytes, request.headers['x-signature'])) {
+      throw app.httpErrors.unauthorized('invalid signature')
+    }
+    if (request.mediaType !== undefined && !JSON_TYPE.test(request.mediaType)) {
+      throw app.httpErrors.unsupportedMediaType('unsupported media type, expected application/json')
+    }
+    request.body = parseJson(bytes)
+  }
+
+  app.post(
+    '/webhook',
+    {
+      bodyLimit: BODY_LIMIT,
+      schema: {
+        tags: ['webhook'],
+        summary: 'Post a signed message',
+        description:
+          'The signature is the HMAC-SHA256 of the raw body under the shared secret, in hex, with or without `sha256=`. Post again whatever was not answered 200: a known `message_id` is answered 200 and stored once.',
+        headers: SignatureHeaders,
+        body: InboundMessage,
+        response: {
+          200: Accepted,
+          401: problem('The signature is missing, malformed or wrong.', 'invalid signature'),
+          413: problem('The body is over 64 KiB.', 'the body is too large'),
+          415: problem(
+            'The body is not JSON.',
+            'unsupported media type, expected application/json',
+          ),
+          422: inputProblems({
+            loc: ['body', 'from'],
+            msg: "Phone number must start with '+'",
+            type: 'value_error',
+          }),
+          500: problem('Not stored, for a reason of ours.', 'internal server error'),
+          503: problem(
+            'Not stored: try again after `Retry-After` seconds.',
+            'the database is not available',
+          ),
+        },
+      },
+      onRequest: assertServing,
+      preValidation: openBody,
+      onSend: noteResult,
+    },
+    async (request) => {
+      const { message_id, from, to, ts, text } = request.body
+      request.notes.message_id = message_id
+      const outcome = await app.inbox.append({
+        message_id,
+        from_msisdn: from,
+        to_msisdn: to,
+        ts,
+        text: text ?? null,
+        created_at: `${new Date().toISOString().slice(0, 19)}Z`,
+      })
+      request.notes.dup = outcome === 'duplicate'
+      request.notes.result = outcome
+      return { status: 'ok' as const }
+    },
+  )
+}
+
+export default webhook

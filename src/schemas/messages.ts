@@ -1,0 +1,77 @@
+import { Type } from '@sinclair/typebox'
+
+/** A message as it is stored and served. */
+export const StoredMessage = Type.Object(
+  {
+    message_id: Type.String(),
+    from_msisdn: Type.String({ description: 'The sender.' }),
+    to_msisdn: Type.String({ description: 'The receiver.' }),
+    ts: Type.String({ description: 'When it was sent, as the sender wrote it.' }),
+    text: Type.Unsafe<string | null>({ type: ['string', 'null'] }),
+    created_at: Type.String({ description: 'When it was stored, UTC.' }),
+  },
+  { title: 'StoredMessage' },
+)
+
+/** Which messages to list. `limit` and `offset` out of their range are clamped to it. */
+export const MessagesQuery = Type.Object({
+  limit: Type.Integer({ description: 'Messages on a page, clamped to 1…100.', default: 50 }),
+  offset: Type.Integer({ description: 'Messages to skip, clamped to 0 and up.', default: 0 }),
+  from: Type.Optional(
+    Type.String({
+      description: 'The sender, exactly. A `+` that arrives as a space is understood.',
+      format: 'storable',
+      'x-expected': 'from must not contain NUL',
+      examples: ['+919876543210'],
+    }),
+  ),
+  since: Type.Optional(
+    Type.String({
+      description: 'Messages at this instant or later: RFC 3339, with `Z` or an offset.',
+      format: 'instant',
+      'x-expected':
+        'since must be an RFC 3339 timestamp in the years 0000 to 9999, such as 2025-01-15T10:00:00Z or 2025-01-15T15:30:00+05:30',
+      examples: ['2025-01-15T00:00:00Z'],
+    }),
+  ),
+  q: Type.Optional(
+    Type.String({
+      description:
+        'A literal substring of the text, case-insensitive in every script. Empty: every message.',
+      format: 'storable',
+      'x-expected': 'q must not contain NUL',
+      examples: ['hello'],
+    }),
+  ),
+})
+
+/** One page, by instant and then by the bytes of the id. */
+export const MessagesPage = Type.Object(
+  {
+    data: Type.Array(StoredMessage),
+    total: Type.Integer({ description: 'How many messages match, on all pages.' }),
+    limit: Type.Integer({ description: 'The limit that was applied.' }),
+    offset: Type.Integer({ description: 'The offset that was applied.' }),
+  },
+  {
+    title: 'MessagesPage',
+    description: 'The page, oldest first.',
+    examples: [
+      {
+        data: [
+          {
+            message_id: 'm1',
+            from_msisdn: '+919876543210',
+            to_msisdn: '+14155550100',
+            ts: '2025-01-15T10:00:00Z',
+            text: 'Hello world',
+            created_at: '2025-01-15T10:00:05Z',
+          },
+        ],
+        total: 123,
+        limit: 50,
+        offset: 0,
+      },
+    ],
+  },
+)

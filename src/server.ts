@@ -1,0 +1,35 @@
+import { setTimeout as delay } from 'node:timers/promises'
+import closeWithGrace from 'close-with-grace'
+import { type App, buildApp } from './app.ts'
+import { type Config, ConfigError } from './config.ts'
+
+/** How long the end may take after the listener is closed, in milliseconds; then the process ends regardless. */
+const CLOSE_WITHIN_MS = 9500
+
+async function listen(app: App, { host, port }: Config): Promise<void> {
+  try {
+    await app.listen({ host, port, listenTextResolver: (address) => `listening on ${address}` })
+  } catch (error) {
+    await app.close()
+    if (!(error instanceof Error) || !('code' in error)) throw error
+    const wrong = error.code === 'EADDRINUSE' || error.code === 'EACCES' ? 'PORT' : 'HOST'
+    throw new ConfigError(`${wrong}: cannot listen on ${host}:${port}: ${error.message}`)
+  }
+}
+
+/** The process: serves until SIGTERM or SIGINT, then ends with status 0 once everything is answered and on disk. */
+export async function serve(config: Config): Promise<void> {
+  const app = await buildApp(config)
+  closeWithGrace(
+    { delay: config.shutdownDelayMs + CLOSE_WITHIN_MS, logger: false },
+    async ({ err, signal }) => {
+      if (err) app.log.error({ cause: err }, 'an error that nothing caught ends the service')
+      else app.log.info(`${signal}: stopping`)
+      app.shutdown.draining = true
+      if (!err) await delay(config.shutdownDelayMs)
+      await app.close()
+      app.log.info('stopped')
+    },
+  )
+  await listen(app, config)
+}

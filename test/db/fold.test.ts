@@ -1,0 +1,38 @@
+import fc from 'fast-check'
+import t from 'tap'
+import { fold } from '../../src/db/fold.ts'
+
+/** The definition, word for word: each code point upper-cased and then lower-cased. */
+function foldByDefinition(text: string): string {
+  return Array.from(text, (character) =>
+    Array.from(character.toUpperCase(), (upper) => upper.toLowerCase()).join(''),
+  ).join('')
+}
+
+t.test('folds every code point as the definition does', async (t) => {
+  const different: string[] = []
+  for (let point = 0; point <= 0x10ffff; point++) {
+    if (point >= 0xd800 && point <= 0xdfff) continue
+    const character = String.fromCodePoint(point)
+    // Between letters, where a final Σ would show.
+    for (const text of [character, `α${character}`, `α${character}β`]) {
+      if (fold(text) !== foldByDefinition(text)) different.push(point.toString(16))
+    }
+  }
+  t.same(different, [])
+})
+
+t.test('folds any string as the definition does', async () => {
+  fc.assert(
+    fc.property(fc.string({ unit: 'binary' }), (text) => fold(text) === foldByDefinition(text)),
+  )
+})
+
+t.test('brings together what readers take for the same', async (t) => {
+  t.equal(fold('ÄRGER'), fold('ärger'))
+  t.equal(fold('ПРИВЕТ'), fold('привет'))
+  t.equal(fold('ΟΔΟΣ'), fold('οδος'))
+  t.equal(fold('οδός'), fold('ΟΔΌΣ'))
+  t.equal(fold('Straße'), fold('STRASSE'))
+  t.not(fold('é'), fold('e\u0301'), 'no normalisation')
+})

@@ -1,0 +1,87 @@
+import { execFileSync } from 'node:child_process'
+import t, { type Test } from 'tap'
+import { SqliteStore } from '../../../src/db/sqlite/store.ts'
+import { message } from '../store-suite.ts'
+
+/** A file as the Python service leaves it, made by SQLite's own program. */
+function referenceFile(t: Test, inserts: string): string {
+  const path = `${t.testdir()}/app.db`
+  execFileSync('sqlite3', [path], {
+    input: `
+      CREATE TABLE messages (
+        message_id TEXT PRIMARY KEY,
+        from_msisdn TEXT NOT NULL,
+        to_msisdn TEXT NOT NULL,
+        ts TEXT NOT NULL,
+        text TEXT,
+        created_at TEXT NOT NULL
+      );
+      ${inserts}`,
+  })
+  return path
+}
+
+const row = (id: string, ts: string, text = "'hello'") =>
+  `INSERT INTO messages VALUES (${id}, '+1', '+2', '${ts}', ${text}, '2025-01-15T10:00:05Z');`
+
+t.test('adopts the file of the reference in place and loses nothing', async (t) => {
+  const long = 'x'.repeat(2000)
+  const path = referenceFile(
+    t,
+    [
+      row("'late'", '2025-01-15T10:00:00.5Z'),
+      row("'early'", '2025-01-15T10:00:00Z', 'NULL'),
+      row("'odd'", 'yesterday'),
+      row("'odder'", '2025-01-15T10:00Z'),
+      row(`'${long}'`, '2025-01-15T09:00:00Z', "'ÄRGER'"),
+      row("''", '2025-01-15T08:00:00Z', `'${long.repeat(3)}'`),
+      row('NULL', '2025-01-15T07:00:00Z'),
+    ].join('\n'),
+  )
+  const store = await SqliteStore.open(path)
+  t.equal(store.withoutInstant, 2)
+
+  const { data, total } = await store.page({ limit: 100, offset: 0 })
+  t.equal(total, 7)
+  t.same(
+    data.map(({ message_id }) => message_id),
+    ['odd', 'odder', 'rowid:7', '', long, 'early', 'late'],
+  )
+  t.strictSame(data[5], {
+    message_id: 'early',
+    from_msisdn: '+1',
+    to_msisdn: '+2',
+    ts: '2025-01-15T10:00:00Z',
+    text: null,
+    created_at: '2025-01-15T10:00:05Z',
+  })
+  t.equal((await store.page({ limit: 1, offset: 0, since: '0000-01-01T00:00:00' })).total, 5)
+  t.equal((await store.page({ limit: 1, offset: 0, q: 'ärger' })).total, 1)
+  const stats = await store.stats()
+  t.equal(stats.total_messages, 7)
+  t.equal(stats.first_message_ts, '2025-01-15T07:00:00Z')
+  t.same(await store.append([message({ message_id: 'early' })]), ['duplicate'])
+  await store.close()
+
+  const again = await SqliteStore.open(path)
+  t.equal((await again.stats()).total_messages, 7)
+  await again.close()
+  t.equal(
+    execFileSync('sqlite3', [path, 'PRAGMA integrity_check'], { encoding: 'utf8' }).trim(),
+    'ok',
+  )
+})
+
+t.test('an adoption that fails leaves the file as it was', async (t) => {
+  const path = `${t.testdir()}/app.db`
+  execFileSync('sqlite3', [path], {
+    input: `
+      CREATE TABLE messages (message_id, from_msisdn, to_msisdn, ts, text, created_at);
+      INSERT INTO messages VALUES ('a', NULL, '+2', 'x', NULL, 'y');`,
+  })
+  await t.rejects(SqliteStore.open(path))
+  t.equal(
+    execFileSync('sqlite3', [path, 'SELECT * FROM messages'], { encoding: 'utf8' }).trim(),
+    'a||+2|x||y',
+  )
+})

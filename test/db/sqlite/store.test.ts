@@ -1,0 +1,111 @@
+import { execFileSync } from 'node:child_process'
+import { existsSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import Database from 'better-sqlite3'
+import t, { type Test } from 'tap'
+import { SqliteStore } from '../../../src/db/sqlite/store.ts'
+import { StoreOpenError, StoreUnavailableError } from '../../../src/db/store.ts'
+import { message, suite } from '../store-suite.ts'
+
+async function open(t: Test, path: string | undefined = `${t.testdir()}/app.db`) {
+  const store = await SqliteStore.open(path)
+  t.teardown(() => store.close())
+  return store
+}
+
+t.test('keeps the promises of a store', async (t) => suite(t, open))
+
+t.test('what was stored is there after closing and opening again', async (t) => {
+  const path = `${t.testdir()}/missing/folders/app.db`
+  const first = await SqliteStore.open(path)
+  await first.append([message({ message_id: 'a' })])
+  await first.close()
+  t.notOk(existsSync(`${path}-wal`), 'the write-ahead log is folded in')
+  const second = await open(t, path)
+  t.same(await second.append([message({ message_id: 'a' })]), ['duplicate'])
+})
+
+t.test('without a path the file is private and goes with the store', async (t) => {
+  const store = await SqliteStore.open(undefined)
+  await store.append([message({ message_id: 'a' })])
+  t.equal((await store.stats()).total_messages, 1)
+  await store.close()
+})
+
+t.test('two stores that open the same new file together both come up', async (t) => {
+  const path = `${t.testdir()}/app.db`
+  const [one, two] = await Promise.all([open(t, path), open(t, path)])
+  await one.append([message({ message_id: 'a' })])
+  t.same(await two.append([message({ message_id: 'a' })]), ['duplicate'])
+})
+
+t.test('a file that is no database is refused in one line and left as it is', async (t) => {
+  const path = `${t.testdir({ 'app.db': 'this is no database, but it is long enough to be looked at'.repeat(20) })}/app.db`
+  await t.rejects(SqliteStore.open(path), StoreOpenError)
+  t.match(execFileSync('head', ['-c', '19', path], { encoding: 'utf8' }), 'this is no database')
+})
+
+t.test('a table that is not ours is refused and left as it is', async (t) => {
+  const path = `${t.testdir()}/app.db`
+  const other = new Database(path)
+  other.exec('create table messages (id integer, body text)')
+  other.close()
+  await t.rejects(SqliteStore.open(path), { message: /has the columns body, id; expected are/ })
+  const again = new Database(path)
+  t.same(
+    again.pragma('table_info(messages)', { simple: false }),
+    again.pragma('table_info(messages)'),
+  )
+  t.equal(
+    again.prepare("select count(*) from sqlite_schema where name = 'messages'").pluck().get(),
+    1,
+  )
+  again.close()
+})
+
+t.test(
+  'when the file is gone or replaced, nothing is acknowledged and it is not ready',
+  async (t) => {
+    for (const replace of [
+      (path: string) => rmSync(path),
+      (path: string) => renameSync(path, `${path}.old`),
+      (path: string) => {
+        rmSync(path)
+        writeFileSync(path, '')
+      },
+    ]) {
+      const path = `${t.testdir()}/app.db`
+      const store = await SqliteStore.open(path)
+      await store.ready()
+      replace(path)
+      await t.rejects(store.ready(), StoreUnavailableError)
+      await t.rejects(store.append([message({ message_id: 'a' })]), StoreUnavailableError)
+      await store.close()
+    }
+  },
+)
+
+t.test(
+  'while another program holds the write lock, reads go on and writes fail as unavailable',
+  async (t) => {
+    const path = `${t.testdir()}/app.db`
+    const store = await open(t, path)
+    const other = new Database(path)
+    other.exec('begin immediate')
+    const refused = t.rejects(store.append([message({ message_id: 'a' })]), {
+      name: 'StoreUnavailableError',
+      message: /locked/,
+    })
+    t.equal((await store.page({ limit: 1, offset: 0 })).total, 0)
+    await refused
+    other.exec('rollback')
+    other.close()
+    t.same(await store.append([message({ message_id: 'a' })]), ['created'])
+  },
+)
+
+t.test('a batch with a row that cannot be stored stores nothing', async (t) => {
+  const store = await open(t)
+  const broken = { ...message({ message_id: 'b' }), to_msisdn: null as unknown as string }
+  await t.rejects(store.append([message({ message_id: 'a' }), broken]), { message: /NOT NULL/ })
+  t.equal((await store.stats()).total_messages, 0)
+})

@@ -1,0 +1,222 @@
+import fc from 'fast-check'
+import type { Test } from 'tap'
+import { fold } from '../../src/db/fold.ts'
+import { instantKey } from '../../src/db/instant.ts'
+import type { MessageStore, NewMessage } from '../../src/db/store.ts'
+
+export function message(fields: Partial<NewMessage> & { message_id: string }): NewMessage {
+  return {
+    from_msisdn: '+1',
+    to_msisdn: '+2',
+    ts: '2025-01-15T10:00:00Z',
+    text: 'Hello',
+    created_at: '2025-01-15T10:00:05Z',
+    ...fields,
+  }
+}
+
+const ids = (rows: { message_id: string }[]) => rows.map(({ message_id }) => message_id)
+
+const ALL = { limit: 100, offset: 0 }
+
+/** What every store promises. `open` makes an empty one, which ends with its test. */
+export function suite(t: Test, open: (t: Test) => Promise<MessageStore>): void {
+  t.test('stores a message once and tells created from duplicate', async (t) => {
+    const store = await open(t)
+    const first = message({ message_id: 'a', text: 'first' })
+    t.same(await store.append([first]), ['created'])
+    t.same(await store.append([message({ message_id: 'a', text: 'second' })]), ['duplicate'])
+    t.same(await store.page(ALL), { data: [first], total: 1, limit: 100, offset: 0 })
+  })
+
+  t.test('an id twice in one batch is created once, the first one stays', async (t) => {
+    const store = await open(t)
+    const batch = ['first', 'second'].map((text) => message({ message_id: 'a', text }))
+    t.same(await store.append(batch), ['created', 'duplicate'])
+    t.equal((await store.page(ALL)).data[0]?.text, 'first')
+  })
+
+  t.test('orders by instant, then by the bytes of the id', async (t) => {
+    const store = await open(t)
+    const at = (time: string) => `2025-01-15T${time}`
+    await store.append([
+      message({ message_id: 'half', ts: at('10:00:00.5Z') }),
+      message({ message_id: 'quarter', ts: at('10:00:00.25Z') }),
+      message({ message_id: '\u{1f600}', ts: at('10:00:00Z') }),
+      message({ message_id: '\uff5e', ts: at('10:00:00.000Z') }),
+      message({ message_id: 'b', ts: at('10:00:00Z') }),
+      message({ message_id: 'B', ts: at('10:00:00Z') }),
+      message({ message_id: 'before', ts: at('09:59:59.999999999Z') }),
+    ])
+    const page = await store.page(ALL)
+    // By UTF-16 units U+1F600 would come before U+FF5E; by bytes it comes after.
+    const ordered = ['before', 'B', 'b', '\uff5e', '\u{1f600}', 'quarter', 'half']
+    t.same(ids(page.data), ordered)
+    t.equal(page.data.at(-1)?.ts, at('10:00:00.5Z'), 'the timestamp is as it was sent')
+  })
+
+  t.test('pages without gaps and repetitions, beyond the end too', async (t) => {
+    const store = await open(t)
+    await store.append(Array.from({ length: 25 }, (_, n) => message({ message_id: `m${n + 10}` })))
+    const seen: string[] = []
+    for (let offset = 0; offset < 40; offset += 10) {
+      const page = await store.page({ limit: 10, offset })
+      t.equal(page.total, 25)
+      seen.push(...ids(page.data))
+    }
+    t.same(
+      seen,
+      Array.from({ length: 25 }, (_, n) => `m${n + 10}`),
+    )
+    t.same((await store.page({ limit: 10, offset: Number.MAX_SAFE_INTEGER })).data, [])
+  })
+
+  t.test('filters by sender, by instant and by text, and by all of them', async (t) => {
+    const store = await open(t)
+    await store.append([
+      message({ message_id: 'a', from_msisdn: '+1', text: 'Hello' }),
+      message({
+        message_id: 'b',
+        from_msisdn: '+1',
+        ts: '2025-01-15T10:00:00.5Z',
+        text: 'hello 2',
+      }),
+      message({ message_id: 'c', from_msisdn: '+12', ts: '2025-01-16T10:00:00Z', text: null }),
+    ])
+    t.same(ids((await store.page({ ...ALL, from: '+1' })).data), ['a', 'b'])
+    const since = instantKey('2025-01-15T10:00:00.5Z')
+    t.same(ids((await store.page({ ...ALL, since })).data), ['b', 'c'])
+    t.same(ids((await store.page({ ...ALL, q: '' })).data), ['a', 'b', 'c'])
+    const one = await store.page({ ...ALL, from: '+1', since, q: 'HELLO' })
+    t.same(ids(one.data), ['b'])
+    t.equal(one.total, 1)
+  })
+
+  t.test('searches literally and in every script', async (t) => {
+    const store = await open(t)
+    const texts = {
+      percent: '100% sure',
+      underscore: 'snake_case',
+      quotes: `it's "quoted" \\ here`,
+      umlaut: 'ÄRGER im Büro',
+      cyrillic: 'ПРИВЕТ мир',
+      greek: 'ΟΔΟΣ οδός',
+      sharp: 'Straße',
+      emoji: 'well 👍🏽 done',
+      chinese: '你好世界',
+    }
+    await store.append(
+      Object.entries(texts).map(([message_id, text]) => message({ message_id, text })),
+    )
+    const found = async (q: string) => ids((await store.page({ ...ALL, q })).data)
+    t.same(await found('%'), ['percent'])
+    t.same(await found('_'), ['underscore'])
+    t.same(await found(`'s "Q`), ['quotes'])
+    t.same(await found('\\'), ['quotes'])
+    t.same(await found('ärger'), ['umlaut'])
+    t.same(await found('привет'), ['cyrillic'])
+    t.same(await found('οδος'), ['greek'])
+    t.same(await found('ς'), ['greek'])
+    t.same(await found('STRASSE'), ['sharp'])
+    t.same(await found('👍'), ['emoji'])
+    t.same(await found('好'), ['chinese'])
+    t.same(await found("' OR 1=1 --"), [])
+  })
+
+  t.test('counts, names the ten busiest and finds the extremes', async (t) => {
+    const store = await open(t)
+    t.same(await store.stats(), {
+      total_messages: 0,
+      senders_count: 0,
+      messages_per_sender: [],
+      first_message_ts: null,
+      last_message_ts: null,
+    })
+    const batch: NewMessage[] = []
+    for (let sender = 0; sender < 12; sender++) {
+      for (let n = 0; n <= sender % 6; n++) {
+        batch.push(message({ message_id: `${sender}-${n}`, from_msisdn: `+${100 - sender}` }))
+      }
+    }
+    batch.push(message({ message_id: 'first', ts: '2024-12-31T23:59:59.50Z' }))
+    batch.push(message({ message_id: 'last', ts: '2025-01-15T10:00:00.000000001Z' }))
+    await store.append(batch)
+    const stats = await store.stats()
+    t.equal(stats.total_messages, batch.length)
+    t.equal(stats.senders_count, 13)
+    t.same(
+      stats.messages_per_sender,
+      [89, 95, 90, 96, 91, 97, 92, 98, 1, 93].map((from, index) => ({
+        from: `+${from}`,
+        count: [6, 6, 5, 5, 4, 4, 3, 3, 2, 2][index],
+      })),
+    )
+    t.equal(stats.first_message_ts, '2024-12-31T23:59:59.50Z')
+    t.equal(stats.last_message_ts, '2025-01-15T10:00:00.000000001Z')
+  })
+
+  t.test('is ready', async (t) => {
+    const store = await open(t)
+    await Promise.all([store.ready(), store.ready()])
+  })
+
+  t.test('answers any question as a plain recount does', async (t) => {
+    const store = await open(t)
+    const word = fc.constantFrom('', 'a', 'B', 'ab', 'Ä', 'ß', 'σ', '%', '_', '👍')
+    const rows = fc.record({
+      message_id: fc.string({ unit: 'grapheme', minLength: 1, maxLength: 3 }),
+      from_msisdn: fc.constantFrom('+1', '+2', '+12'),
+      ts: fc
+        .constantFrom('10:00:00Z', '10:00:00.0Z', '10:00:00.25Z', '10:00:00.5Z', '11:00:00Z')
+        .map((time) => `2025-01-15T${time}`),
+      text: fc.option(fc.array(word, { maxLength: 4 }).map((words) => words.join(''))),
+    })
+    const question = fc.record({
+      limit: fc.integer({ min: 1, max: 5 }),
+      offset: fc.integer({ min: 0, max: 5 }),
+      from: fc.option(fc.constantFrom('+1', '+2', '+3'), { nil: undefined }),
+      since: fc.option(fc.constantFrom('10:00:00.25Z', '10:00:00.3Z', '11:00:00Z'), {
+        nil: undefined,
+      }),
+      q: fc.option(
+        fc.tuple(word, word).map((words) => words.join('')),
+        { nil: undefined },
+      ),
+    })
+    const known = new Map<string, NewMessage>()
+    await fc.assert(
+      fc.asyncProperty(
+        fc.array(rows, { maxLength: 4 }),
+        question,
+        async (batch, { since, ...rest }) => {
+          const messages = batch.map((row) => message(row))
+          const outcomes = messages.map((row) => {
+            if (known.has(row.message_id)) return 'duplicate'
+            known.set(row.message_id, row)
+            return 'created'
+          })
+          t.strictSame(await store.append(messages), outcomes)
+
+          const from = since && instantKey(`2025-01-15T${since}`)
+          const matching = [...known.values()]
+            .filter((row) => rest.from === undefined || row.from_msisdn === rest.from)
+            .filter((row) => from === undefined || (instantKey(row.ts) ?? '') >= from)
+            .filter(
+              (row) => !rest.q || (row.text !== null && fold(row.text).includes(fold(rest.q))),
+            )
+            .toSorted(
+              (a, b) =>
+                Buffer.compare(
+                  Buffer.from(instantKey(a.ts) ?? ''),
+                  Buffer.from(instantKey(b.ts) ?? ''),
+                ) || Buffer.compare(Buffer.from(a.message_id), Buffer.from(b.message_id)),
+            )
+          const page = await store.page({ ...rest, since: from })
+          t.equal(page.total, matching.length)
+          t.strictSame(page.data, matching.slice(rest.offset, rest.offset + rest.limit))
+          t.equal((await store.stats()).total_messages, known.size)
+        },
+      ),
+    )
+  })
+}

@@ -1,0 +1,147 @@
+import { type ChildProcess, spawn } from 'node:child_process'
+import { createHmac } from 'node:crypto'
+import { once } from 'node:events'
+import { existsSync } from 'node:fs'
+import { createInterface } from 'node:readline'
+import type { Test } from 'tap'
+import { type App, buildApp } from '../src/app.ts'
+import { type Config, parseConfig } from '../src/config.ts'
+
+export const SECRET = 'testsecret'
+
+/** A line of the log, as an operator's tools see it. */
+export type LogLine = Record<string, unknown>
+
+/** A message as a sender posts it, with what a test does not care about filled in. */
+export interface Message {
+  message_id: string
+  from?: string
+  to?: string
+  ts?: string
+  text?: string | null
+}
+
+export function wire(message: Message): string {
+  return JSON.stringify({
+    from: '+919876543210',
+    to: '+14155550100',
+    ts: '2025-01-15T10:00:00Z',
+    ...message,
+  })
+}
+
+export function sign(body: string | Uint8Array, secret = SECRET): string {
+  return createHmac('sha256', secret).update(body).digest('hex')
+}
+
+/** The test's own folder, made empty the first time and removed after the test. */
+export function folderOf(t: Test): string {
+  return existsSync(t.testdirName) ? t.testdirName : t.testdir()
+}
+
+/** Options that start an app of its own: its log is kept, its database is a file in the test's folder. */
+function configFor(t: Test, overrides: Partial<Config> = {}): Config {
+  const environment = {
+    WEBHOOK_SECRET: SECRET,
+    DATABASE_URL: `sqlite:///${folderOf(t)}/app.db`,
+    HOST: '127.0.0.1',
+    PORT: '0',
+  }
+  return { ...parseConfig(environment), ...overrides }
+}
+
+/** An app that ends with the test, and its log so far. */
+export async function startApp(
+  t: Test,
+  overrides: Partial<Config> = {},
+): Promise<{ app: App; log: LogLine[] }> {
+  const log: LogLine[] = []
+  const app = await buildApp(configFor(t, overrides), {
+    write: (line) => log.push(JSON.parse(line)),
+  })
+  t.teardown(() => app.close())
+  return { app, log }
+}
+
+/** Posts a body with its signature, or with the headers given. */
+export function post(
+  app: App,
+  body: string | Buffer,
+  headers: Record<string, string> = { 'x-signature': sign(body) },
+) {
+  return app.inject({
+    method: 'POST',
+    url: '/webhook',
+    headers: { 'content-type': 'application/json', ...headers },
+    payload: body,
+  })
+}
+
+/** Posts messages that the service is expected to take, one after the other. */
+export async function postAll(t: Test, app: App, messages: Message[]): Promise<void> {
+  for (const message of messages) {
+    const { statusCode, body } = await post(app, wire(message))
+    t.equal(statusCode, 200, body)
+  }
+}
+
+/** A service process, from the same entry as in production. */
+export interface Service {
+  process: ChildProcess
+  url: string
+  log: LogLine[]
+  stderr: () => string
+  /** Resolves with the exit status, or with the signal that ended it. */
+  ended: Promise<number | string | null>
+}
+
+/** Starts the entry with exactly this environment. */
+export function spawnEntry(
+  t: Test,
+  args: string[],
+  environment: Record<string, string>,
+  cwd = folderOf(t),
+): { child: ChildProcess; stderr: () => string; ended: Promise<number | string | null> } {
+  const entry = new URL('../bin/lyftr-webhook.js', import.meta.url).pathname
+  const child = spawn(process.execPath, [entry, ...args], {
+    cwd,
+    env: environment,
+    stdio: ['ignore', 'pipe', 'pipe'],
+  })
+  let stderr = ''
+  child.stderr.setEncoding('utf8').on('data', (text: string) => {
+    stderr += text
+  })
+  const ended = once(child, 'close').then(([code, signal]) => code ?? signal)
+  t.teardown(async () => {
+    child.kill('SIGKILL')
+    await ended
+  })
+  return { child, stderr: () => stderr, ended }
+}
+
+/** Starts a service and waits until it listens. */
+export async function startService(
+  t: Test,
+  environment: Record<string, string> = {},
+): Promise<Service> {
+  const { child, stderr, ended } = spawnEntry(t, ['serve'], {
+    WEBHOOK_SECRET: SECRET,
+    DATABASE_URL: 'sqlite:///app.db',
+    HOST: '127.0.0.1',
+    PORT: '0',
+    ...environment,
+  })
+  const log: LogLine[] = []
+  const url = await new Promise<string>((resolve, reject) => {
+    if (!child.stdout) throw new Error('the service has no standard output')
+    createInterface(child.stdout).on('line', (text) => {
+      const line: LogLine = JSON.parse(text)
+      log.push(line)
+      const listening = /listening on (\S+)/.exec(String(line.msg))?.[1]
+      if (listening) resolve(listening)
+    })
+    ended.then((status) => reject(new Error(`the service ended with ${status}: ${stderr()}`)))
+  })
+  return { process: child, url, log, stderr, ended }
+}

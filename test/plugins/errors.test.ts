@@ -1,0 +1,61 @@
+import t from 'tap'
+import { startApp } from '../helper.ts'
+
+t.test('an unknown path is a 404, whatever is sent there', async (t) => {
+  const { app } = await startApp(t)
+  for (const request of [
+    { url: '/' },
+    { url: '/nowhere?q=1' },
+    {
+      method: 'POST',
+      url: '/nowhere',
+      payload: '{',
+      headers: { 'content-type': 'application/json' },
+    },
+    { method: 'POST', url: '/nowhere', payload: 'x'.repeat(2_000_000) },
+    { method: 'PUT', url: '/nowhere', payload: 'x', headers: { 'content-type': '/' } },
+    { method: 'PROPFIND', url: '/nowhere' },
+  ] as const) {
+    const answer = await app.inject(request)
+    t.equal(answer.statusCode, 404)
+    t.strictSame(answer.json(), { detail: 'not found' })
+    t.ok(answer.headers['x-request-id'])
+  }
+})
+
+t.test('another method is a 405 that tells which are allowed', async (t) => {
+  const { app } = await startApp(t)
+  for (const [method, url, allow] of [
+    ['GET', '/webhook', 'POST'],
+    ['HEAD', '/webhook', 'POST'],
+    ['PUT', '/webhook', 'POST'],
+    ['OPTIONS', '/webhook', 'POST'],
+    ['POST', '/messages', 'GET, HEAD'],
+    ['DELETE', '/stats', 'GET, HEAD'],
+    ['POST', '/health/live', 'GET, HEAD'],
+    ['PATCH', '/health/ready', 'GET, HEAD'],
+    ['POST', '/metrics', 'GET, HEAD'],
+    ['POST', '/openapi.json', 'GET, HEAD'],
+    ['PROPFIND', '/messages', 'GET, HEAD'],
+  ] as const) {
+    // The types of inject know fewer methods than HTTP has.
+    const answer = await app.inject({ method: method as 'GET', url })
+    t.equal(answer.statusCode, 405, `${method} ${url}`)
+    t.equal(answer.headers.allow, allow)
+    if (method !== 'HEAD') t.match(answer.json(), { detail: /^method not allowed/ })
+  }
+})
+
+t.test('a path that is no URL is a 400', async (t) => {
+  const { app, log } = await startApp(t)
+  const answer = await app.inject('/%zz')
+  t.equal(answer.statusCode, 400)
+  t.strictSame(answer.json(), { detail: 'the path is not a valid URL path' })
+  t.match(log, [{ method: 'GET', path: '/%zz', status: 400 }])
+  t.equal(answer.headers['x-request-id'], log[0]?.request_id)
+})
+
+t.test('a slash at the end changes nothing', async (t) => {
+  const { app } = await startApp(t)
+  t.equal((await app.inject('/stats/')).statusCode, 200)
+})

@@ -1,0 +1,97 @@
+import { once } from 'node:events'
+import { connect } from 'node:net'
+import t from 'tap'
+import { post, sign, startApp, startService, wire } from '../helper.ts'
+
+const SENSITIVE = { from: '+4915112345678', to: '+33612345678', text: 'a private word' }
+
+t.test('one line a request, with the fields of the reference', async (t) => {
+  const { app, log } = await startApp(t)
+  await app.inject('/messages?from=%2B4915112345678&q=private')
+  t.equal(log.length, 1)
+  const { ts, request_id, latency_ms, ...line } = log[0] ?? {}
+  t.strictSame(line, { level: 'INFO', method: 'GET', path: '/messages', status: 200 })
+  t.match(ts, /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/)
+  t.match(request_id, /^[0-9a-f-]{36}$/)
+  t.type(latency_ms, 'number')
+})
+
+t.test(
+  'a post to the webhook tells its message, its result and whether it was known',
+  async (t) => {
+    const { app, log } = await startApp(t)
+    const body = wire({ message_id: 'm1', ...SENSITIVE })
+    await post(app, body)
+    await post(app, body)
+    await post(app, body, { 'x-signature': 'wrong' })
+    await post(app, wire({ message_id: 'm2', from: '4915112345678', text: 'x'.repeat(5000) }))
+    await post(app, 'x', { 'x-signature': sign('x'), 'content-type': 'text/plain' })
+    t.match(log, [
+      { level: 'INFO', status: 200, message_id: 'm1', dup: false, result: 'created' },
+      { level: 'INFO', status: 200, message_id: 'm1', dup: true, result: 'duplicate' },
+      { level: 'ERROR', status: 401, result: 'invalid_signature' },
+      {
+        level: 'INFO',
+        status: 422,
+        result: 'validation_error',
+        problems: [
+          { loc: ['body', 'from'], type: 'value_error' },
+          { loc: ['body', 'text'], type: 'value_error' },
+        ],
+      },
+      { level: 'INFO', status: 415, result: 'validation_error' },
+    ])
+    const text = JSON.stringify(log)
+    for (const secret of [...Object.values(SENSITIVE), '4915112345678', 'testsecret', 'xxxxx']) {
+      t.notOk(text.includes(secret), secret)
+    }
+  },
+)
+
+t.test('a 5xx is an error and tells its cause, to the log alone', async (t) => {
+  const { app, log } = await startApp(t)
+  app.store.stats = () => Promise.reject(new Error('inner reason'))
+  const answer = await app.inject('/stats')
+  t.equal(answer.statusCode, 500)
+  t.strictSame(answer.json(), { detail: 'internal server error' })
+  t.match(log, [{ level: 'ERROR', status: 500, cause: { message: 'inner reason' } }])
+})
+
+t.test('a sane X-Request-ID is taken over and returned, another one made up', async (t) => {
+  const { app, log } = await startApp(t)
+  for (const id of ['abc-123', 'a b~!', 'x'.repeat(128)]) {
+    const answer = await app.inject({ url: '/nowhere', headers: { 'x-request-id': id } })
+    t.equal(answer.headers['x-request-id'], id)
+    t.equal(log.at(-1)?.request_id, id)
+  }
+  for (const id of ['', 'x'.repeat(129), 'tab\there', 'é', 'line\u007f']) {
+    const answer = await app.inject({ url: '/nowhere', headers: { 'x-request-id': id } })
+    t.match(answer.headers['x-request-id'], /^[0-9a-f-]{36}$/)
+    t.equal(log.at(-1)?.request_id, answer.headers['x-request-id'])
+  }
+})
+
+t.test('LOG_LEVEL leaves out what is less important', async (t) => {
+  const { app, log } = await startApp(t, { logLevel: 'ERROR', secret: undefined })
+  await app.inject('/stats')
+  await app.inject('/health/ready')
+  t.match(log, [{ level: 'ERROR', status: 503 }])
+  t.equal(log.length, 1)
+})
+
+t.test('a request that its client gave up is logged', async (t) => {
+  const service = await startService(t)
+  const { port, hostname } = new URL(service.url)
+  const socket = connect(Number(port), hostname)
+  await once(socket, 'connect')
+  socket.write('POST /webhook HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n{"mess')
+  await fetch(`${service.url}/health/live`)
+  socket.destroy()
+  await fetch(`${service.url}/health/live`)
+  service.process.kill('SIGTERM')
+  t.equal(await service.ended, 0)
+  t.match(
+    service.log.filter(({ path }) => path === '/webhook'),
+    [{ level: 'INFO', method: 'POST', status: 499 }],
+  )
+})

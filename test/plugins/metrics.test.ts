@@ -1,0 +1,86 @@
+import t from 'tap'
+import type { App } from '../../src/app.ts'
+import { post, sign, startApp, wire } from '../helper.ts'
+
+/** The samples of a scrape whose name starts so. */
+async function scrape(app: App, name: string): Promise<string[]> {
+  const { body } = await app.inject('/metrics')
+  return body.split('\n').filter((line) => line.startsWith(name))
+}
+
+t.test('every result of the webhook is there at 0 from the start', async (t) => {
+  const { app } = await startApp(t)
+  t.same(
+    await scrape(app, 'webhook_requests_total'),
+    ['created', 'duplicate', 'invalid_signature', 'validation_error', 'error'].map(
+      (result) => `webhook_requests_total{result="${result}"} 0`,
+    ),
+  )
+})
+
+t.test('counts the results of the webhook', async (t) => {
+  const { app } = await startApp(t)
+  const body = wire({ message_id: 'm' })
+  await post(app, body)
+  await post(app, body)
+  await post(app, body)
+  await post(app, body, {})
+  await post(app, '{}')
+  await post(app, 'x'.repeat(70_000), {})
+  await post(app, 'x', { 'x-signature': sign('x'), 'content-type': 'text/plain' })
+  app.store.append = () => Promise.reject(new Error('broken'))
+  await post(app, body)
+  t.same(await scrape(app, 'webhook_requests_total'), [
+    'webhook_requests_total{result="created"} 1',
+    'webhook_requests_total{result="duplicate"} 2',
+    'webhook_requests_total{result="invalid_signature"} 1',
+    'webhook_requests_total{result="validation_error"} 3',
+    'webhook_requests_total{result="error"} 1',
+  ])
+})
+
+t.test(
+  'counts and times requests by method, template and status, strangers under one name',
+  async (t) => {
+    const { app } = await startApp(t)
+    await app.inject('/messages?limit=1')
+    await app.inject('/messages?limit=2')
+    await app.inject('/messages?limit=x')
+    await app.inject({ method: 'DELETE', url: '/messages' })
+    for (const url of ['/a', '/b', '/c/d', '/%zz']) await app.inject(url)
+    const counts = [
+      '{method="GET",path="/messages",status="200"} 2',
+      '{method="GET",path="/messages",status="422"} 1',
+      '{method="DELETE",path="/messages",status="405"} 1',
+      '{method="GET",path="unmatched",status="404"} 3',
+      '{method="GET",path="unmatched",status="400"} 1',
+    ]
+    t.same(
+      await scrape(app, 'http_requests_total{'),
+      counts.map((line) => `http_requests_total${line}`),
+    )
+    const timed = await scrape(app, 'http_request_duration_seconds_count{')
+    t.same(
+      timed.map((line) => line.replace('http_request_duration_seconds_count', '')),
+      [...counts.slice(0, 4), '{method="GET",path="/metrics",status="200"} 1'],
+    )
+  },
+)
+
+t.test('tells of the process, and never asks the database', async (t) => {
+  const { app } = await startApp(t)
+  await app.store.close()
+  const answer = await app.inject('/metrics')
+  t.equal(answer.statusCode, 200)
+  t.match(answer.headers['content-type'], /^text\/plain; version=0\.0\.4/)
+  t.match(answer.body, /^process_resident_memory_bytes \d/m)
+  t.match(answer.body, /^nodejs_eventloop_lag_seconds/m)
+})
+
+t.test('two instances in one process count for themselves', async (t) => {
+  const { app: one } = await startApp(t)
+  const { app: other } = await startApp(t)
+  await one.inject('/stats')
+  t.equal((await scrape(one, 'http_requests_total{')).length, 1)
+  t.same(await scrape(other, 'http_requests_total{'), [])
+})

@@ -1,0 +1,115 @@
+import { once } from 'node:events'
+import { connect, type Socket } from 'node:net'
+import t, { type Test } from 'tap'
+import { type LogLine, sign, startApp, wire } from '../helper.ts'
+
+/** Sends bytes as they are, and returns everything that comes back until the server closes. */
+async function exchange(t: Test, port: number, ...chunks: string[]): Promise<string> {
+  const socket: Socket = connect(port, '127.0.0.1')
+  t.teardown(() => socket.destroy())
+  let answer = ''
+  socket.setEncoding('utf8').on('data', (text) => {
+    answer += text
+  })
+  socket.on('error', () => undefined)
+  await once(socket, 'connect')
+  for (const chunk of chunks) socket.write(chunk)
+  if (!socket.closed) await once(socket, 'close')
+  return answer
+}
+
+async function listening(t: Test): Promise<{ port: number; log: LogLine[] }> {
+  const { app, log } = await startApp(t)
+  const url = await app.listen({ host: '127.0.0.1', port: 0 })
+  return { port: Number(new URL(url).port), log }
+}
+
+function detailOf(answer: string): unknown {
+  return JSON.parse(answer.split('\r\n\r\n')[1] ?? '').detail
+}
+
+t.test('what is no HTTP is refused in the service’s own form, logged and counted', async (t) => {
+  const { port, log } = await listening(t)
+  for (const [request, status] of [
+    ['NONSENSE\r\n\r\n', 400],
+    ['GET / HTTP/9.9\r\n\r\n', 400],
+    [`GET / HTTP/1.1\r\nHost: x\r\nX: ${'x'.repeat(20_000)}\r\n\r\n`, 431],
+    ['CONNECT example.org:443 HTTP/1.1\r\nHost: x\r\n\r\n', 405],
+  ] as const) {
+    const answer = await exchange(t, port, request)
+    t.match(answer, new RegExp(`^HTTP/1.1 ${status} `))
+    t.type(detailOf(answer), 'string')
+    t.match(log.at(-1), { status })
+  }
+  t.equal(log.filter(({ request_id }) => request_id !== undefined).length, 4)
+})
+
+t.test('a request without a Host is a 400', async (t) => {
+  const { port } = await listening(t)
+  const answer = await exchange(t, port, 'GET /stats HTTP/1.1\r\nConnection: close\r\n\r\n')
+  t.match(answer, /^HTTP\/1.1 400 /)
+  t.equal(detailOf(answer), 'a Host header is needed')
+})
+
+t.test('an unknown expectation is ignored', async (t) => {
+  const { port } = await listening(t)
+  const answer = await exchange(
+    t,
+    port,
+    'GET /health/live HTTP/1.1\r\nHost: x\r\nExpect: miracles\r\nConnection: close\r\n\r\n',
+  )
+  t.match(answer, /^HTTP\/1.1 200 /)
+})
+
+t.test('two signature headers are ambiguous, even when both are right', async (t) => {
+  const { port } = await listening(t)
+  const body = wire({ message_id: 'm' })
+  const header = `X-Signature: ${sign(body)}\r\n`
+  const post = (headers: string) =>
+    exchange(
+      t,
+      port,
+      `POST /webhook HTTP/1.1\r\nHost: x\r\nConnection: close\r\n${headers}Content-Length: ${body.length}\r\n\r\n${body}`,
+    )
+  t.match(await post(header + header), /^HTTP\/1.1 401 /)
+  t.match(await post(`${header}x-signature:\r\n`), /^HTTP\/1.1 401 /)
+  t.match(await post(header), /^HTTP\/1.1 200 /)
+})
+
+t.test(
+  'a body over the limit is refused before it is read, and the connection closed',
+  async (t) => {
+    const { port } = await listening(t)
+    const announced = await exchange(
+      t,
+      port,
+      'POST /webhook HTTP/1.1\r\nHost: x\r\nContent-Length: 65537\r\n\r\n',
+    )
+    t.match(announced, /^HTTP\/1.1 413 /)
+    t.match(announced, /^connection: close/im)
+
+    const chunk = `8000\r\n${'x'.repeat(0x8000)}\r\n`
+    const endless = await exchange(
+      t,
+      port,
+      'POST /webhook HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n',
+      chunk.repeat(3),
+    )
+    t.match(endless, /^HTTP\/1.1 413 /)
+  },
+)
+
+t.test('a request whose body breaks the protocol is one line in the log', async (t) => {
+  const { port, log } = await listening(t)
+  const answer = await exchange(
+    t,
+    port,
+    'POST /webhook HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nabc',
+    'defgh\r\nnonsense\r\n',
+  )
+  t.match(answer, /^HTTP\/1.1 400 /)
+  t.match(
+    log.filter(({ request_id }) => request_id !== undefined),
+    [{ method: 'POST', path: '/webhook', status: 400 }],
+  )
+})

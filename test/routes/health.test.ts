@@ -1,0 +1,65 @@
+import { rmSync } from 'node:fs'
+import Database from 'better-sqlite3'
+import t from 'tap'
+import { folderOf, startApp } from '../helper.ts'
+
+t.test('is alive and ready', async (t) => {
+  const { app } = await startApp(t)
+  const live = await app.inject('/health/live')
+  t.equal(live.statusCode, 200)
+  t.strictSame(live.json(), { status: 'alive' })
+  const ready = await app.inject('/health/ready')
+  t.equal(ready.statusCode, 200)
+  t.strictSame(ready.json(), { status: 'ready' })
+})
+
+t.test('without a secret it is alive, not ready, and says why', async (t) => {
+  const { app } = await startApp(t, { secret: undefined })
+  t.equal((await app.inject('/health/live')).statusCode, 200)
+  const ready = await app.inject('/health/ready')
+  t.equal(ready.statusCode, 503)
+  t.match(ready.json(), { detail: /WEBHOOK_SECRET/ })
+})
+
+t.test('a database that is gone makes it not ready, and leaves it alive', async (t) => {
+  const path = `${folderOf(t)}/app.db`
+  const { app, log } = await startApp(t, { sqlitePath: path })
+  rmSync(path)
+  const ready = await app.inject('/health/ready')
+  t.equal(ready.statusCode, 503)
+  t.strictSame(ready.json(), { detail: 'database not ready' })
+  t.equal((await app.inject('/health/live')).statusCode, 200)
+  t.match(
+    log.find(({ status }) => status === 503),
+    {
+      level: 'ERROR',
+      cause: { message: /no longer at/ },
+    },
+  )
+})
+
+t.test('a database that does not answer is told within a second', async (t) => {
+  const path = `${folderOf(t)}/app.db`
+  const { app } = await startApp(t, { sqlitePath: path })
+  const other = new Database(path)
+  other.exec('begin immediate')
+  const started = performance.now()
+  const ready = await app.inject('/health/ready')
+  t.ok(performance.now() - started < 1000)
+  t.equal(ready.statusCode, 503)
+  t.strictSame(ready.json(), { detail: 'database not ready' })
+  t.equal((await app.inject('/health/live')).statusCode, 200)
+  other.exec('rollback')
+  other.close()
+  await app.store.ready()
+  t.equal((await app.inject('/health/ready')).statusCode, 200)
+})
+
+t.test('while it drains it is alive and not ready', async (t) => {
+  const { app } = await startApp(t)
+  app.shutdown.draining = true
+  t.equal((await app.inject('/health/live')).statusCode, 200)
+  const ready = await app.inject('/health/ready')
+  t.equal(ready.statusCode, 503)
+  t.strictSame(ready.json(), { detail: 'shutting down' })
+})

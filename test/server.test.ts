@@ -1,0 +1,170 @@
+import { once } from 'node:events'
+import { mkdirSync, writeFileSync } from 'node:fs'
+import { Agent, request } from 'node:http'
+import { connect, createServer } from 'node:net'
+import Database from 'better-sqlite3'
+import t from 'tap'
+import {
+  folderOf,
+  type LogLine,
+  SECRET,
+  type Service,
+  sign,
+  spawnEntry,
+  startService,
+  wire,
+} from './helper.ts'
+
+function post(url: string, message_id: string): Promise<Response> {
+  const body = wire({ message_id })
+  return fetch(`${url}/webhook`, {
+    method: 'POST',
+    headers: { 'x-signature': sign(body) },
+    body: Buffer.from(body),
+  })
+}
+
+/** Waits for a line of the log. */
+async function logged(service: Service, match: (line: LogLine) => boolean): Promise<void> {
+  while (!service.log.some(match)) await once(service.process.stdout ?? service.process, 'data')
+}
+
+t.test('a bad setting ends the start with status 1 and one line that names it', async (t) => {
+  const folder = folderOf(t)
+  writeFileSync(`${folder}/no-database`, 'this is no database '.repeat(100))
+  writeFileSync(`${folder}/file`, '')
+  mkdirSync(`${folder}/folder`)
+  const taken = createServer().listen(0, '127.0.0.1')
+  t.teardown(() => taken.close())
+  await once(taken, 'listening')
+  const address = taken.address()
+  const port = typeof address === 'object' ? address?.port : 0
+  await Promise.all(
+    [
+      { PORT: 'abc' },
+      { PORT: '99999' },
+      { LOG_LEVEL: 'loud' },
+      { DATABASE_URL: 'mysql://root@localhost/test' },
+      { DATABASE_URL: 'sqlite:///file/app.db' },
+      { DATABASE_URL: 'sqlite:///folder' },
+      { DATABASE_URL: 'sqlite:///no-database' },
+      { HOST: 'no.such.host.invalid' },
+      { PORT: String(port) },
+    ].map(async (bad) => {
+      const { stderr, ended, child } = spawnEntry(t, [], {
+        WEBHOOK_SECRET: SECRET,
+        DATABASE_URL: 'sqlite:///:memory:',
+        HOST: '127.0.0.1',
+        PORT: '0',
+        ...bad,
+      })
+      child.stdout?.resume()
+      const name = Object.keys(bad)[0] ?? ''
+      t.equal(await ended, 1, JSON.stringify(bad))
+      t.match(stderr(), new RegExp(`^lyftr-webhook: ${name}: [^\\n]+\\n$`), JSON.stringify(bad))
+    }),
+  )
+})
+
+t.test('without a secret it starts, warns, is not ready and takes nothing', async (t) => {
+  const service = await startService(t, { WEBHOOK_SECRET: ' ' })
+  t.equal((await fetch(`${service.url}/health/live`)).status, 200)
+  t.equal((await fetch(`${service.url}/health/ready`)).status, 503)
+  t.equal((await post(service.url, 'm')).status, 503)
+  t.ok(
+    service.log.some(({ level, msg }) => level === 'WARNING' && /WEBHOOK_SECRET/.test(String(msg))),
+  )
+})
+
+t.test('reads .env, and the environment goes before it', async (t) => {
+  writeFileSync(`${folderOf(t)}/.env`, `WEBHOOK_SECRET="from the file"\nLOG_LEVEL=ERROR\n`)
+  const service = await startService(t, { LOG_LEVEL: 'INFO' })
+  t.equal((await post(service.url, 'm')).status, 200, 'the environment has the secret')
+})
+
+t.test('for development it needs no settings', async (t) => {
+  writeFileSync(`${folderOf(t)}/.env`, `HOST=127.0.0.1\nPORT=0\n`)
+  const { child, ended } = spawnEntry(t, ['serve', '--dev'], {})
+  const [line] = await once(child.stdout?.setEncoding('utf8') ?? child, 'data')
+  const url = /listening on ([^"\s]+)/.exec(String(line))?.[1] ?? ''
+  t.equal((await post(url, 'm')).status, 200)
+  child.kill('SIGINT')
+  t.equal(await ended, 0)
+  t.ok(new Database(`${folderOf(t)}/data/app.db`, { fileMustExist: true }))
+})
+
+t.test('SIGTERM answers what is under way, closes idle connections and ends with 0', async (t) => {
+  const service = await startService(t)
+  const agent = new Agent({ keepAlive: true })
+  t.teardown(() => agent.destroy())
+  const idle = request(`${service.url}/health/live`, { agent }).end()
+  const [answer] = await once(idle, 'response')
+  answer.resume()
+  await once(answer, 'end')
+  // Connected, and nothing sent: not even idle by Node's own count.
+  const { hostname, port } = new URL(service.url)
+  const silent = connect(Number(port), hostname)
+  await once(silent, 'connect')
+
+  const body = wire({ message_id: 'under way' })
+  const posting = request(`${service.url}/webhook`, {
+    method: 'POST',
+    headers: { 'x-signature': sign(body), 'content-length': body.length },
+  })
+  posting.write(body.slice(0, 10))
+  // An answer to a later request shows that the headers of this one have arrived.
+  await fetch(`${service.url}/health/live`)
+  service.process.kill('SIGTERM')
+  await logged(service, ({ msg }) => msg === 'SIGTERM: stopping')
+  posting.end(body.slice(10))
+  const [answered] = await once(posting, 'response')
+  t.equal(answered.statusCode, 200)
+  t.equal(answered.headers.connection, 'close')
+  t.equal(await service.ended, 0)
+  t.equal(service.log.at(-1)?.msg, 'stopped')
+
+  const again = await startService(t)
+  t.match(await (await fetch(`${again.url}/messages`)).json(), { total: 1 })
+})
+
+t.test('with a delay it goes on serving while it is no longer ready', async (t) => {
+  const service = await startService(t, { SHUTDOWN_DELAY_MS: '1000' })
+  service.process.kill('SIGTERM')
+  await logged(service, ({ msg }) => msg === 'SIGTERM: stopping')
+  const ready = await fetch(`${service.url}/health/ready`)
+  t.equal(ready.status, 503)
+  t.strictSame(await ready.json(), { detail: 'shutting down' })
+  t.equal((await fetch(`${service.url}/health/live`)).status, 200)
+  const answer = await post(service.url, 'late')
+  t.equal(answer.status, 200)
+  t.equal(answer.headers.get('connection'), 'close')
+  t.equal(await service.ended, 0)
+})
+
+t.test('ends though a search is under way', async (t) => {
+  const file = `${folderOf(t)}/app.db`
+  const first = await startService(t)
+  first.process.kill('SIGTERM')
+  await first.ended
+  const database = new Database(file)
+  database
+    .prepare(
+      `insert into messages (message_id, from_msisdn, to_msisdn, ts, text, created_at, ts_key)
+       with recursive n(i) as (values (1) union all select i + 1 from n where i < 300000)
+       select 'm' || i, '+1', '+2', '2025-01-15T10:00:00Z', 'ärger ' || hex(randomblob(100)), 'x', '2025-01-15T10:00:00' from n`,
+    )
+    .run()
+  database.close()
+  const service = await startService(t)
+  const searches = Promise.allSettled(
+    [1, 2, 3, 4].map(() => fetch(`${service.url}/messages?q=nothing%20has%20this`)),
+  )
+  await fetch(`${service.url}/health/live`)
+  const started = performance.now()
+  t.equal((await fetch(`${service.url}/health/live`)).status, 200)
+  t.equal((await fetch(`${service.url}/health/ready`)).status, 200)
+  service.process.kill('SIGTERM')
+  t.equal(await service.ended, 0)
+  t.ok(performance.now() - started < 10_000)
+  await searches
+})
