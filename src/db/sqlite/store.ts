@@ -8,6 +8,7 @@ import {
   type PageQuery,
   StoreOpenError,
 } from '../store.ts'
+import { readerQueries, writerQueries } from './queries.ts'
 import type { ReaderData, ReaderOperations } from './reader.ts'
 import { SqliteThread } from './thread.ts'
 import type { WriterData, WriterOperations, WriterReady } from './writer.ts'
@@ -31,14 +32,14 @@ export class SqliteStore implements MessageStore {
     this.#temporary = temporary
     this.#writer = new SqliteThread(
       new URL('./writer.ts', import.meta.url),
-      (previous): WriterData => ({ path, previous: previous?.file }),
+      (previous): WriterData => ({ path, previous: previous?.file, queries: writerQueries }),
     )
     this.#readers = Array.from(
       { length: READERS },
       (): Reader =>
         new SqliteThread(
           new URL('./reader.ts', import.meta.url),
-          (): ReaderData => ({ path, stop: this.#stop }),
+          (): ReaderData => ({ path, stop: this.#stop, queries: readerQueries }),
         ),
     )
   }

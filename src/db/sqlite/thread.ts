@@ -44,7 +44,11 @@ export class SqliteThread<Ops extends Operations, Ready> {
   /** Starts the thread. @throws StoreOpenError with the thread's own reason when it cannot work. */
   start(): Promise<Ready> {
     return new Promise((resolve, reject) => {
-      const worker = new Worker(this.#entry, { workerData: this.#workerData(this.#ready) })
+      const worker = new Worker(this.#entry, {
+        workerData: this.#workerData(this.#ready),
+        // What the process was told to load first is not for its threads.
+        execArgv: [],
+      })
       let failure: Error | undefined
       worker.on('message', (message: ThreadMessage) => {
         if (message.kind === 'ready') {

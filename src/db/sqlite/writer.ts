@@ -3,7 +3,8 @@ import { instantKey } from '../instant.ts'
 import { migrate } from '../migrations/migrate.ts'
 import type { AppendOutcome, NewMessage } from '../store.ts'
 import { assertInPlace, type FileIdentity, identify, openWriter } from './connection.ts'
-import { build, prepare, slot } from './statement.ts'
+import type { writerQueries } from './queries.ts'
+import { prepare } from './statement.ts'
 import { serveCalls } from './thread-main.ts'
 
 /** What the writing thread is given. */
@@ -11,6 +12,7 @@ export interface WriterData {
   path: string
   /** The file that a thread before this one wrote to; a new one must not be made in its place. */
   previous: FileIdentity | undefined
+  queries: typeof writerQueries
 }
 
 /** What the writing thread tells when it is ready. */
@@ -20,47 +22,21 @@ export interface WriterReady {
   withoutInstant: number
 }
 
-async function openOperations({ path, previous }: WriterData) {
+async function openOperations({ path, previous, queries }: WriterData) {
   if (previous) assertInPlace(path, previous)
   const database = openWriter(path, previous !== undefined)
   await migrate(database)
   const file = identify(path)
 
-  const insert = prepare(
-    database,
-    build
-      .insertInto('messages')
-      .values({
-        message_id: slot('message_id'),
-        from_msisdn: slot('from_msisdn'),
-        to_msisdn: slot('to_msisdn'),
-        ts: slot('ts'),
-        text: slot('text'),
-        created_at: slot('created_at'),
-        ts_key: slot('ts_key'),
-      })
-      .onConflict((conflict) => conflict.column('message_id').doNothing()),
-  )
-  const beat = prepare(
-    database,
-    build
-      .insertInto('heartbeat')
-      .values({ id: 1, at: slot('at') })
-      .onConflict((conflict) => conflict.column('id').doUpdateSet({ at: slot('at') })),
-  )
-  const readAny = prepare(database, build.selectFrom('messages').select('seq').limit(1))
-  const withoutInstant = prepare(
-    database,
-    build
-      .selectFrom('messages')
-      .select((eb) => eb.fn.countAll<number>().as('count'))
-      .where('ts_key', '=', ''),
-  )
+  const insert = prepare(database, queries.insert)
+  const beat = prepare(database, queries.beat)
+  const readAny = prepare(database, queries.readAny)
+  const withoutInstant = prepare(database, queries.withoutInstant).get()?.count ?? 0
 
   const insertAll = database.transaction((batch: readonly NewMessage[]): AppendOutcome[] =>
     batch.map((message) => {
-      const values = insert.bind({ ...message, ts_key: instantKey(message.ts) ?? '' })
-      return insert.statement.run(values).changes === 1 ? 'created' : 'duplicate'
+      const inserted = insert.run({ ...message, ts_key: instantKey(message.ts) ?? '' })
+      return inserted === 1 ? 'created' : 'duplicate'
     }),
   )
 
@@ -75,16 +51,15 @@ async function openOperations({ path, previous }: WriterData) {
     /** Throws unless the file is in place and can be read and written, shown by doing it. */
     probe(): void {
       assertInPlace(path, file)
-      readAny.statement.get(readAny.bind({}))
-      beat.statement.run(beat.bind({ at: new Date().toISOString() }))
+      readAny.get()
+      beat.run({ at: new Date().toISOString() })
     },
 
     close(): void {
       database.close()
     },
   }
-  const adopted = withoutInstant.statement.get(withoutInstant.bind({}))?.count ?? 0
-  return { operations, ready: { file, withoutInstant: adopted } satisfies WriterReady }
+  return { operations, ready: { file, withoutInstant } satisfies WriterReady }
 }
 
 /** What the writing thread can be asked for. */
