@@ -61,7 +61,7 @@ export async function buildApp(config: Config, logTo?: DestinationStream) {
     // What the routes work with.
     await app.register(signature, { secret: config.secret })
     await app.register(db, { sqlitePath: config.sqlitePath })
-    await app.register(inbox)
+    await app.register(inbox, { maxBatch: config.maxBatch })
 
     // What can be asked for.
     await app.register(docs)

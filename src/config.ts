@@ -44,6 +44,12 @@ const Settings = Type.Object({
     'a number from 0 to 65535; 0 takes any free port',
     'The port to listen on.',
   ),
+  MAX_BATCH: setting(
+    '1000',
+    '^[1-9][0-9]{0,4}$',
+    'a number from 1 to 99999',
+    'How many messages share a commit at most; 1 commits each by itself.',
+  ),
   SHUTDOWN_DELAY_MS: setting(
     '0',
     '^[0-9]{1,6}$',
@@ -65,6 +71,8 @@ export interface Config {
   readonly host: string
   /** 0 to 65535; 0 takes any free port. */
   readonly port: number
+  /** Messages that share a commit at most, 1 to 99999. */
+  readonly maxBatch: number
   /** Milliseconds between SIGTERM and the listener's end. */
   readonly shutdownDelayMs: number
 }
@@ -96,6 +104,7 @@ export function parseConfig(environment: Environment): Config {
     logLevel: read('LOG_LEVEL', environment).toUpperCase() as LogLevel,
     host: read('HOST', environment),
     port: Number(read('PORT', environment)),
+    maxBatch: Number(read('MAX_BATCH', environment)),
     shutdownDelayMs: Number(read('SHUTDOWN_DELAY_MS', environment)),
   })
 }

@@ -8,6 +8,7 @@ t.test('has the defaults of the reference', async (t) => {
     logLevel: 'INFO',
     host: '0.0.0.0',
     port: 8000,
+    maxBatch: 1000,
     shutdownDelayMs: 0,
   })
 })
@@ -20,6 +21,7 @@ t.test('understands every setting', async (t) => {
       LOG_LEVEL: 'warning',
       HOST: '::1',
       PORT: '65535',
+      MAX_BATCH: '1',
       SHUTDOWN_DELAY_MS: '5000',
       UNKNOWN: 'ignored',
     }),
@@ -29,6 +31,7 @@ t.test('understands every setting', async (t) => {
       logLevel: 'WARNING',
       host: '::1',
       port: 65535,
+      maxBatch: 1,
       shutdownDelayMs: 5000,
     },
   )
@@ -56,6 +59,7 @@ t.test('a bad value is refused in one line that names the variable', async (t) =
       'sqlite:///a\0b',
     ],
     ['HOST', '', 'a b'],
+    ['MAX_BATCH', '0', '-1', '1.5', '100000'],
     ['SHUTDOWN_DELAY_MS', '-1', '1s', '10000000'],
   ] as const) {
     for (const value of values) {

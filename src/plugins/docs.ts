@@ -25,7 +25,7 @@ async function docs(app: FastifyInstance): Promise<void> {
   await app.register(swaggerUi, {
     routePrefix: '/docs',
     // Without the validator's badge, which is fetched from elsewhere.
-    uiConfig: { url: '/openapi.json', validatorUrl: null },
+    uiConfig: { validatorUrl: null },
   })
   app.get('/openapi.json', { schema: { hide: true } }, () => app.swagger())
 }

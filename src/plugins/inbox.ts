@@ -10,12 +10,12 @@ declare module 'fastify' {
   }
 }
 
-async function inbox(app: FastifyInstance): Promise<void> {
+async function inbox(app: FastifyInstance, { maxBatch }: { maxBatch: number }): Promise<void> {
   app.decorate(
     'inbox',
     new GroupCommit<NewMessage, AppendOutcome>((batch) => app.store.append(batch), {
       concurrency: 1,
-      maxBatch: 1000,
+      maxBatch,
     }),
   )
 }
