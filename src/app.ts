@@ -25,6 +25,9 @@ import webhook from './routes/webhook.ts'
 const REQUEST_TIMEOUT_MS = 30_000
 const HEADERS_TIMEOUT_MS = 10_000
 
+/** An id of 512 characters of four bytes, each percent-encoded. */
+const MAX_PARAM_LENGTH = 512 * 4 * 3
+
 /**
  * The whole service but for its listener and its signals, ready to be asked.
  * @param logTo where the log goes, standard output unless said otherwise.
@@ -42,7 +45,7 @@ export async function buildApp(config: Config, logTo?: DestinationStream) {
     return503OnClosing: false,
     frameworkErrors: answerFrameworkError,
     clientErrorHandler: answerClientError,
-    routerOptions: { ignoreTrailingSlash: true },
+    routerOptions: { ignoreTrailingSlash: true, maxParamLength: MAX_PARAM_LENGTH },
     http: { headersTimeout: HEADERS_TIMEOUT_MS, requireHostHeader: false },
   }).withTypeProvider<TypeBoxTypeProvider>()
 
@@ -66,8 +69,8 @@ export async function buildApp(config: Config, logTo?: DestinationStream) {
     // What can be asked for.
     await app.register(docs)
     await app.register(webhook)
-    await app.register(messages)
-    await app.register(stats)
+    await app.register(messages, { readTimeoutMs: config.readTimeoutMs })
+    await app.register(stats, { readTimeoutMs: config.readTimeoutMs })
     await app.register(health)
     await app.register(metricsRoute)
     app.refuseOtherMethods()

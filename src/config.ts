@@ -50,6 +50,12 @@ const Settings = Type.Object({
     'a number from 1 to 99999',
     'How many messages share a commit at most; 1 commits each by itself.',
   ),
+  READ_TIMEOUT_MS: setting(
+    '5000',
+    '^[1-9][0-9]{0,5}$',
+    'milliseconds, 1 to 999999',
+    'How long a question may take before it is cut off with 503.',
+  ),
   SHUTDOWN_DELAY_MS: setting(
     '0',
     '^[0-9]{1,6}$',
@@ -73,6 +79,8 @@ export interface Config {
   readonly port: number
   /** Messages that share a commit at most, 1 to 99999. */
   readonly maxBatch: number
+  /** Milliseconds that a read may take, 1 or more. */
+  readonly readTimeoutMs: number
   /** Milliseconds between SIGTERM and the listener's end. */
   readonly shutdownDelayMs: number
 }
@@ -105,6 +113,7 @@ export function parseConfig(environment: Environment): Config {
     host: read('HOST', environment),
     port: Number(read('PORT', environment)),
     maxBatch: Number(read('MAX_BATCH', environment)),
+    readTimeoutMs: Number(read('READ_TIMEOUT_MS', environment)),
     shutdownDelayMs: Number(read('SHUTDOWN_DELAY_MS', environment)),
   })
 }

@@ -150,7 +150,7 @@ t.test('ends though a search is under way', async (t) => {
   database
     .prepare(
       `insert into messages (message_id, from_msisdn, to_msisdn, ts, text, created_at, ts_key)
-       with recursive n(i) as (values (1) union all select i + 1 from n where i < 300000)
+       with recursive n(i) as (values (1) union all select i + 1 from n where i < 60000)
        select 'm' || i, '+1', '+2', '2025-01-15T10:00:00Z', 'ärger ' || hex(randomblob(100)), 'x', '2025-01-15T10:00:00' from n`,
     )
     .run()

@@ -1,5 +1,5 @@
 import type { Static } from '@sinclair/typebox'
-import type { MessagesPage, StoredMessage } from '../schemas/messages.ts'
+import type { StoredMessage } from '../schemas/messages.ts'
 import type { Stats } from '../schemas/stats.ts'
 
 /** A validated message on its way to the store. */
@@ -8,22 +8,44 @@ export type NewMessage = Static<typeof StoredMessage>
 /** What became of a message: stored now, or known already, in which case the first one stays untouched. */
 export type AppendOutcome = 'created' | 'duplicate'
 
+/** Oldest first, or newest first: by instant, then by the bytes of the id. */
+export type Order = 'asc' | 'desc'
+
 /** Which messages a question is about; what is absent does not restrict. */
 export interface MessageFilter {
   /** The sender, exactly. */
   from?: string | undefined
   /** The sort key of the earliest instant (see `instantKey`); a message without an instant never matches. */
   since?: string | undefined
+  /** The sort key of the first instant that is too late; a message without an instant never matches. */
+  until?: string | undefined
   /** A literal substring of the text under `fold`; empty matches every message, also one without text. */
   q?: string | undefined
 }
 
-/** One page of what a filter matches, by instant and then by the bytes of the id. */
+/** The place of a message in the order of pages. */
+export interface PagePosition {
+  /** The sort key of its instant, empty where it has none. */
+  key: string
+  id: string
+}
+
+/** One page of what a filter matches. */
 export interface PageQuery extends MessageFilter {
+  order: Order
   /** Rows at most, 1 or more. */
   limit: number
   /** Rows skipped, 0 or more. */
   offset: number
+  /** Only what comes after this place. */
+  after?: PagePosition | undefined
+}
+
+/** A page, how many messages match on all pages, and where the next page begins, if there is one. */
+export interface MessagePage {
+  data: Static<typeof StoredMessage>[]
+  total: number
+  next: PagePosition | undefined
 }
 
 /** Where messages live. Every promise here holds for every implementation. */
@@ -34,10 +56,20 @@ export interface MessageStore {
    * @throws StoreUnavailableError when the store cannot take it now; nothing of the batch is acknowledged then.
    */
   append(batch: readonly NewMessage[]): Promise<AppendOutcome[]>
-  /** A page and its total from one snapshot, which holds every message acknowledged before the call. */
-  page(query: PageQuery): Promise<Static<typeof MessagesPage>>
+  /**
+   * A page and its total from one snapshot, which holds every message acknowledged before the call. An aborted read
+   * is cut off and rejects.
+   */
+  page(query: PageQuery, signal?: AbortSignal): Promise<MessagePage>
   /** Totals, the ten busiest senders and the extremes, from one snapshot. */
-  stats(): Promise<Static<typeof Stats>>
+  stats(signal?: AbortSignal): Promise<Static<typeof Stats>>
+  /** The message with this id. */
+  message(id: string, signal?: AbortSignal): Promise<Static<typeof StoredMessage> | undefined>
+  /**
+   * Brings up to date whatever answers are derived from. Answers are exact without it, and faster after it.
+   * @param onProgress hears how many messages are left.
+   */
+  catchUp(onProgress?: (left: number) => void): Promise<void>
   /** Resolves when the store has just been read and written, rejects when it cannot be; may take long. */
   ready(): Promise<void>
   /** Ends what is under way and releases everything; reads that are under way may be cut off. */

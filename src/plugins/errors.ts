@@ -15,16 +15,16 @@ const FASTIFY_REFUSALS: Record<string, string> = {
   FST_ERR_CTP_BODY_TOO_LARGE: 'the body is too large',
   FST_ERR_CTP_INVALID_MEDIA_TYPE: 'unsupported media type, expected application/json',
   FST_ERR_CTP_INVALID_CONTENT_LENGTH: 'the body is not as long as its Content-Length',
-  FST_ERR_ROUTE_MISSING_CONTENT_TYPE: 'a Content-Type is needed',
+  FST_ERR_HANDLER_TIMEOUT: 'the answer took too long; narrow the question down',
 }
 
-/** A body that is refused before its fields can be looked at. */
-export class RefusedBodyError extends Error {
-  override readonly name = 'RefusedBodyError'
-  readonly type: Static<typeof InputProblem>['type']
-  constructor(message: string, type: Static<typeof InputProblem>['type']) {
-    super(message)
-    this.type = type
+/** An input that is refused for what no schema tells. */
+export class RefusedInputError extends Error {
+  override readonly name = 'RefusedInputError'
+  readonly problem: Static<typeof InputProblem>
+  constructor(loc: string[], msg: string, type: Static<typeof InputProblem>['type']) {
+    super(msg)
+    this.problem = { loc, msg, type }
   }
 }
 
@@ -90,8 +90,8 @@ function answerError(error: FastifyError, request: FastifyRequest, reply: Fastif
     refuseInput(problemsOf(error), request, reply)
     return
   }
-  if (error instanceof RefusedBodyError) {
-    refuseInput([{ loc: ['body'], msg: error.message, type: error.type }], request, reply)
+  if (error instanceof RefusedInputError) {
+    refuseInput([error.problem], request, reply)
     return
   }
   const status = error instanceof StoreUnavailableError ? 503 : (error.statusCode ?? 500)
@@ -105,7 +105,9 @@ function answerError(error: FastifyError, request: FastifyRequest, reply: Fastif
     return
   }
   const detail =
-    error instanceof StoreUnavailableError ? 'the database is not available' : error.message
+    error instanceof StoreUnavailableError
+      ? 'the database is not available'
+      : (FASTIFY_REFUSALS[error.code] ?? error.message)
   reply.code(503).header('retry-after', RETRY_AFTER_S).send({ detail })
 }
 

@@ -1,15 +1,33 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { instantKey } from '../db/instant.ts'
-import { MessagesPage, MessagesQuery } from '../schemas/messages.ts'
+import { RefusedInputError } from '../plugins/errors.ts'
+import { readCursor, writeCursor } from '../schemas/cursor.ts'
+import { MessageParams, MessagesPage, MessagesQuery, StoredMessage } from '../schemas/messages.ts'
 import { inputProblems, problem } from '../schemas/problem.ts'
 
 const MAX_LIMIT = 100
 
-/** Messages out, page by page. */
-const messages: FastifyPluginAsyncTypebox = async (app) => {
+function refuseCursor(reason: string): RefusedInputError {
+  return new RefusedInputError(['query', 'cursor'], reason, 'value_error')
+}
+
+/** Messages out, page by page or one by one. */
+const messages: FastifyPluginAsyncTypebox<{ readTimeoutMs: number }> = async (
+  app,
+  { readTimeoutMs },
+) => {
+  const failures = {
+    500: problem('A failure of ours.', 'internal server error'),
+    503: problem(
+      'The database cannot be read now, or not in time.',
+      'the database is not available',
+    ),
+  }
+
   app.get(
     '/messages',
     {
+      handlerTimeout: readTimeoutMs,
       schema: {
         tags: ['messages'],
         summary: 'List messages',
@@ -21,20 +39,70 @@ const messages: FastifyPluginAsyncTypebox = async (app) => {
             msg: 'limit must be an integer',
             type: 'type_error',
           }),
-          500: problem('A failure of ours.', 'internal server error'),
-          503: problem('The database cannot be read now.', 'the database is not available'),
+          ...failures,
         },
       },
     },
-    ({ query }) =>
-      app.store.page({
-        limit: Math.min(Math.max(query.limit, 1), MAX_LIMIT),
-        offset: Math.max(query.offset, 0),
+    async (request, reply) => {
+      const { query } = request
+      const limit = Math.min(Math.max(query.limit, 1), MAX_LIMIT)
+      const offset = Math.max(query.offset ?? 0, 0)
+      const scope = {
+        order: query.order,
         // A bare + in a URL means a space, and no phone number starts with one.
         from: query.from?.replace(/^ /, '+'),
         since: query.since === undefined ? undefined : instantKey(query.since),
+        until: query.until === undefined ? undefined : instantKey(query.until),
         q: query.q,
-      }),
+      }
+      if (query.cursor !== undefined && query.offset !== undefined) {
+        throw refuseCursor('cursor and offset exclude each other')
+      }
+      const after = query.cursor === undefined ? undefined : readCursor(scope, query.cursor)
+      if (query.cursor !== undefined && !after) {
+        throw refuseCursor('cursor must be the next of a page with the same filters and order')
+      }
+
+      const page = await app.store.page({ ...scope, limit, offset, after }, request.signal)
+      const answer = { data: page.data, total: page.total, limit, offset }
+      if (!page.next) return answer
+      const next = writeCursor(scope, page.next)
+      const search = new URLSearchParams({ limit: String(limit), order: query.order })
+      for (const name of ['from', 'since', 'until', 'q'] as const) {
+        const value = name === 'from' ? scope.from : query[name]
+        if (value !== undefined) search.set(name, value)
+      }
+      search.set('cursor', next)
+      reply.header('link', `</messages?${search}>; rel="next"`)
+      return { ...answer, next }
+    },
+  )
+
+  app.get(
+    '/messages/:message_id',
+    {
+      handlerTimeout: readTimeoutMs,
+      schema: {
+        tags: ['messages'],
+        summary: 'Get one message',
+        params: MessageParams,
+        response: {
+          200: StoredMessage,
+          404: problem('There is no message with this id.', 'no message has this id'),
+          422: inputProblems({
+            loc: ['path', 'message_id'],
+            msg: 'message_id must not contain NUL',
+            type: 'value_error',
+          }),
+          ...failures,
+        },
+      },
+    },
+    async ({ params, signal }) => {
+      const message = await app.store.message(params.message_id, signal)
+      if (!message) throw app.httpErrors.notFound('no message has this id')
+      return message
+    },
   )
 }
 

@@ -3,10 +3,14 @@ import { problem } from '../schemas/problem.ts'
 import { Stats } from '../schemas/stats.ts'
 
 /** Statistics over every message. */
-const stats: FastifyPluginAsyncTypebox = async (app) => {
+const stats: FastifyPluginAsyncTypebox<{ readTimeoutMs: number }> = async (
+  app,
+  { readTimeoutMs },
+) => {
   app.get(
     '/stats',
     {
+      handlerTimeout: readTimeoutMs,
       schema: {
         tags: ['messages'],
         summary: 'Count messages and senders',
@@ -17,7 +21,7 @@ const stats: FastifyPluginAsyncTypebox = async (app) => {
         },
       },
     },
-    () => app.store.stats(),
+    (request) => app.store.stats(request.signal),
   )
 }
 

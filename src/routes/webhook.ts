@@ -1,6 +1,6 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import type { FastifyReply, FastifyRequest, onSendHookHandler } from 'fastify'
-import { RefusedBodyError } from '../plugins/errors.ts'
+import { RefusedInputError } from '../plugins/errors.ts'
 import type { WebhookResult } from '../plugins/exchange.ts'
 import { Accepted, InboundMessage, SignatureHeaders } from '../schemas/inbound.ts'
 import { inputProblems, problem } from '../schemas/problem.ts'
@@ -12,20 +12,23 @@ const JSON_TYPE = /^application\/json$|\+json$/
 
 const utf8 = new TextDecoder('utf-8', { fatal: true })
 
-/** The value of a JSON text in UTF-8. @throws RefusedBodyError */
+function refuseBody(reason: string): RefusedInputError {
+  return new RefusedInputError(['body'], reason, 'json_invalid')
+}
+
+/** The value of a JSON text in UTF-8. @throws RefusedInputError */
 function parseJson(bytes: Uint8Array): unknown {
-  if (bytes.length === 0)
-    throw new RefusedBodyError('Body is empty, expected a JSON object', 'json_invalid')
+  if (bytes.length === 0) throw refuseBody('Body is empty, expected a JSON object')
   let text: string
   try {
     text = utf8.decode(bytes)
   } catch {
-    throw new RefusedBodyError('Body is not valid UTF-8', 'json_invalid')
+    throw refuseBody('Body is not valid UTF-8')
   }
   try {
     return JSON.parse(text)
   } catch {
-    throw new RefusedBodyError('Body is not valid JSON', 'json_invalid')
+    throw refuseBody('Body is not valid JSON')
   }
 }
 

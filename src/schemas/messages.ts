@@ -10,13 +10,42 @@ export const StoredMessage = Type.Object(
     text: Type.Unsafe<string | null>({ type: ['string', 'null'] }),
     created_at: Type.String({ description: 'When it was stored, UTC.' }),
   },
-  { title: 'StoredMessage' },
+  {
+    title: 'StoredMessage',
+    description: 'The message.',
+    examples: [
+      {
+        message_id: 'm1',
+        from_msisdn: '+919876543210',
+        to_msisdn: '+14155550100',
+        ts: '2025-01-15T10:00:00Z',
+        text: 'Hello world',
+        created_at: '2025-01-15T10:00:05Z',
+      },
+    ],
+  },
 )
 
 /** Which messages to list. `limit` and `offset` out of their range are clamped to it. */
 export const MessagesQuery = Type.Object({
   limit: Type.Integer({ description: 'Messages on a page, clamped to 1…100.', default: 50 }),
-  offset: Type.Integer({ description: 'Messages to skip, clamped to 0 and up.', default: 0 }),
+  offset: Type.Optional(
+    Type.Integer({ description: 'Messages to skip, clamped to 0 and up; 0 unless given.' }),
+  ),
+  order: Type.Unsafe<'asc' | 'desc'>({
+    type: 'string',
+    enum: ['asc', 'desc'],
+    default: 'asc',
+    description: 'Oldest first (`asc`) or newest first (`desc`).',
+    'x-expected': 'order must be asc or desc',
+  }),
+  cursor: Type.Optional(
+    Type.String({
+      description:
+        'The `next` of the page before, with the same filters and order, and without `offset`. Following it to the end shows every message that was there at the start exactly once, while others arrive.',
+      maxLength: 8192,
+    }),
+  ),
   from: Type.Optional(
     Type.String({
       description: 'The sender, exactly. A `+` that arrives as a space is understood.',
@@ -34,6 +63,15 @@ export const MessagesQuery = Type.Object({
       examples: ['2025-01-15T00:00:00Z'],
     }),
   ),
+  until: Type.Optional(
+    Type.String({
+      description: 'Messages before this instant: RFC 3339, with `Z` or an offset.',
+      format: 'instant',
+      'x-expected':
+        'until must be an RFC 3339 timestamp in the years 0000 to 9999, such as 2025-01-15T10:00:00Z or 2025-01-15T15:30:00+05:30',
+      examples: ['2025-01-16T00:00:00Z'],
+    }),
+  ),
   q: Type.Optional(
     Type.String({
       description:
@@ -45,6 +83,11 @@ export const MessagesQuery = Type.Object({
   ),
 })
 
+/** One message, by its id. */
+export const MessageParams = Type.Object({
+  message_id: Type.String({ format: 'storable', 'x-expected': 'message_id must not contain NUL' }),
+})
+
 /** One page, by instant and then by the bytes of the id. */
 export const MessagesPage = Type.Object(
   {
@@ -52,10 +95,13 @@ export const MessagesPage = Type.Object(
     total: Type.Integer({ description: 'How many messages match, on all pages.' }),
     limit: Type.Integer({ description: 'The limit that was applied.' }),
     offset: Type.Integer({ description: 'The offset that was applied.' }),
+    next: Type.Optional(
+      Type.String({ description: 'The `cursor` of the next page; absent on the last one.' }),
+    ),
   },
   {
     title: 'MessagesPage',
-    description: 'The page, oldest first.',
+    description: 'The page; `Link` with `rel="next"` leads to the next one, if there is one.',
     examples: [
       {
         data: [

@@ -2,7 +2,7 @@ import fc from 'fast-check'
 import type { Test } from 'tap'
 import { fold } from '../../src/db/fold.ts'
 import { instantKey } from '../../src/db/instant.ts'
-import type { MessageStore, NewMessage } from '../../src/db/store.ts'
+import type { MessageStore, NewMessage, PageQuery } from '../../src/db/store.ts'
 
 export function message(fields: Partial<NewMessage> & { message_id: string }): NewMessage {
   return {
@@ -17,7 +17,7 @@ export function message(fields: Partial<NewMessage> & { message_id: string }): N
 
 const ids = (rows: { message_id: string }[]) => rows.map(({ message_id }) => message_id)
 
-const ALL = { limit: 100, offset: 0 }
+const ALL = { order: 'asc' as const, limit: 100, offset: 0 }
 
 /** What every store promises. `open` makes an empty one, which ends with its test. */
 export function suite(t: Test, open: (t: Test) => Promise<MessageStore>): void {
@@ -26,7 +26,7 @@ export function suite(t: Test, open: (t: Test) => Promise<MessageStore>): void {
     const first = message({ message_id: 'a', text: 'first' })
     t.same(await store.append([first]), ['created'])
     t.same(await store.append([message({ message_id: 'a', text: 'second' })]), ['duplicate'])
-    t.same(await store.page(ALL), { data: [first], total: 1, limit: 100, offset: 0 })
+    t.same(await store.page(ALL), { data: [first], total: 1, next: undefined })
   })
 
   t.test('an id twice in one batch is created once, the first one stays', async (t) => {
@@ -60,7 +60,7 @@ export function suite(t: Test, open: (t: Test) => Promise<MessageStore>): void {
     await store.append(Array.from({ length: 25 }, (_, n) => message({ message_id: `m${n + 10}` })))
     const seen: string[] = []
     for (let offset = 0; offset < 40; offset += 10) {
-      const page = await store.page({ limit: 10, offset })
+      const page = await store.page({ order: 'asc', limit: 10, offset })
       t.equal(page.total, 25)
       seen.push(...ids(page.data))
     }
@@ -68,7 +68,10 @@ export function suite(t: Test, open: (t: Test) => Promise<MessageStore>): void {
       seen,
       Array.from({ length: 25 }, (_, n) => `m${n + 10}`),
     )
-    t.same((await store.page({ limit: 10, offset: Number.MAX_SAFE_INTEGER })).data, [])
+    t.same(
+      (await store.page({ order: 'asc', limit: 10, offset: Number.MAX_SAFE_INTEGER })).data,
+      [],
+    )
   })
 
   t.test('filters by sender, by instant and by text, and by all of them', async (t) => {
@@ -165,21 +168,28 @@ export function suite(t: Test, open: (t: Test) => Promise<MessageStore>): void {
     const word = fc.constantFrom('', 'a', 'B', 'ab', 'Ä', 'ß', 'σ', '%', '_', '👍')
     const rows = fc.record({
       message_id: fc.string({ unit: 'grapheme', minLength: 1, maxLength: 3 }),
-      from_msisdn: fc.constantFrom('+1', '+2', '+12'),
+      from_msisdn: fc.oneof(
+        fc.constantFrom('+1', '+2', '+12'),
+        fc.integer({ min: 30, max: 60 }).map((n) => `+${n}`),
+      ),
       ts: fc
         .constantFrom('10:00:00Z', '10:00:00.0Z', '10:00:00.25Z', '10:00:00.5Z', '11:00:00Z')
         .map((time) => `2025-01-15T${time}`),
       text: fc.option(fc.array(word, { maxLength: 4 }).map((words) => words.join(''))),
     })
+    const instants = fc.option(
+      fc.constantFrom('10:00:00.25Z', '10:00:00.3Z', '11:00:00Z').map((time) => keyAt(time)),
+      { nil: undefined },
+    )
     const question = fc.record({
+      order: fc.constantFrom('asc' as const, 'desc' as const),
       limit: fc.integer({ min: 1, max: 5 }),
       offset: fc.integer({ min: 0, max: 5 }),
       from: fc.option(fc.constantFrom('+1', '+2', '+3'), { nil: undefined }),
-      since: fc.option(fc.constantFrom('10:00:00.25Z', '10:00:00.3Z', '11:00:00Z'), {
-        nil: undefined,
-      }),
+      since: instants,
+      until: instants,
       q: fc.option(
-        fc.tuple(word, word).map((words) => words.join('')),
+        fc.array(word, { maxLength: 3 }).map((words) => words.join('')),
         { nil: undefined },
       ),
     })
@@ -187,8 +197,9 @@ export function suite(t: Test, open: (t: Test) => Promise<MessageStore>): void {
     await fc.assert(
       fc.asyncProperty(
         fc.array(rows, { maxLength: 4 }),
-        question,
-        async (batch, { since, ...rest }) => {
+        fc.array(question, { minLength: 1, maxLength: 4 }),
+        fc.boolean(),
+        async (batch, questions, catchUp) => {
           const messages = batch.map((row) => message(row))
           const outcomes = messages.map((row) => {
             if (known.has(row.message_id)) return 'duplicate'
@@ -196,27 +207,120 @@ export function suite(t: Test, open: (t: Test) => Promise<MessageStore>): void {
             return 'created'
           })
           t.strictSame(await store.append(messages), outcomes)
-
-          const from = since && instantKey(`2025-01-15T${since}`)
-          const matching = [...known.values()]
-            .filter((row) => rest.from === undefined || row.from_msisdn === rest.from)
-            .filter((row) => from === undefined || (instantKey(row.ts) ?? '') >= from)
-            .filter(
-              (row) => !rest.q || (row.text !== null && fold(row.text).includes(fold(rest.q))),
-            )
-            .toSorted(
-              (a, b) =>
-                Buffer.compare(
-                  Buffer.from(instantKey(a.ts) ?? ''),
-                  Buffer.from(instantKey(b.ts) ?? ''),
-                ) || Buffer.compare(Buffer.from(a.message_id), Buffer.from(b.message_id)),
-            )
-          const page = await store.page({ ...rest, since: from })
-          t.equal(page.total, matching.length)
-          t.strictSame(page.data, matching.slice(rest.offset, rest.offset + rest.limit))
-          t.equal((await store.stats()).total_messages, known.size)
+          if (catchUp) await store.catchUp()
+          for (const query of questions) {
+            const matching = recount([...known.values()], query)
+            const page = await store.page(query)
+            t.equal(page.total, matching.length, JSON.stringify(query))
+            const end = query.offset + query.limit
+            t.strictSame(page.data, matching.slice(query.offset, end), JSON.stringify(query))
+            t.equal(page.next !== undefined, matching.length > end, 'a next page, if there is one')
+            if (!page.next) continue
+            const following = await store.page({ ...query, offset: 0, after: page.next })
+            t.strictSame(following.data, matching.slice(end, end + query.limit))
+          }
+          t.strictSame(await store.stats(), recountStats([...known.values()]))
         },
       ),
+      { numRuns: 200 },
     )
   })
+
+  t.test('skips a large offset as it skips a small one', async (t) => {
+    const store = await open(t)
+    const rows = Array.from({ length: 3000 }, (_, n) => {
+      // Three years, with minutes of many messages and days of none.
+      const at = new Date(Date.UTC(2023, 0, 1) + Math.trunc(n / 7) * 60_000 * 3001)
+      return message({ message_id: `m${n}`, ts: at.toISOString().replace('.000', `.${n % 7}`) })
+    })
+    for (let n = 0; n < rows.length; n += 500) {
+      await store.append(rows.slice(n, n + 500))
+      if (n === 1500) await store.catchUp()
+    }
+    for (const order of ['asc', 'desc'] as const) {
+      for (const range of [{}, { since: keyOf(rows[700]) }, { until: keyOf(rows[2500]) }]) {
+        for (const offset of [199, 201, 699, 1000, 1799, 2299, 2499, 2990, 3000]) {
+          const query = { order, offset, limit: 7, ...range }
+          const matching = recount(rows, query)
+          const page = await store.page(query)
+          t.equal(page.total, matching.length)
+          t.strictSame(page.data, matching.slice(offset, offset + 7), JSON.stringify(query))
+        }
+      }
+    }
+  })
+
+  t.test(
+    'following pages shows every message of the start once, while others arrive',
+    async (t) => {
+      const store = await open(t)
+      const at = (n: number) => `2025-01-15T10:00:${String(n % 60).padStart(2, '0')}Z`
+      await store.append(
+        Array.from({ length: 100 }, (_, n) => message({ message_id: `old ${n}`, ts: at(n * 7) })),
+      )
+      for (const order of ['asc', 'desc'] as const) {
+        const seen: string[] = []
+        let after: PageQuery['after']
+        do {
+          const page = await store.page({ order, limit: 9, offset: 0, after })
+          seen.push(...ids(page.data))
+          after = page.next
+          const n = seen.length
+          await store.append([message({ message_id: `${order} ${n}`, ts: at(n * 11) })])
+        } while (after)
+        const old = seen.filter((id) => id.startsWith('old'))
+        t.equal(old.length, 100)
+        t.equal(new Set(seen).size, seen.length)
+      }
+    },
+  )
+
+  t.test('finds one message by its id', async (t) => {
+    const store = await open(t)
+    const one = message({ message_id: 'a/b %' })
+    await store.append([one, message({ message_id: 'a' })])
+    t.strictSame(await store.message('a/b %'), one)
+    t.equal(await store.message('A'), undefined)
+  })
+}
+
+function keyAt(time: string): string {
+  return instantKey(`2025-01-15T${time}`) ?? ''
+}
+
+function keyOf(row: NewMessage | undefined): string {
+  return instantKey(row?.ts ?? '') ?? ''
+}
+
+/** What a question matches, in order, found by looking at every row. */
+function recount(rows: NewMessage[], query: PageQuery): NewMessage[] {
+  const { from, since, until, q, order } = query
+  const sorted = rows
+    .filter((row) => from === undefined || row.from_msisdn === from)
+    .filter((row) => since === undefined || keyOf(row) >= since)
+    .filter((row) => until === undefined || keyOf(row) < until)
+    .filter((row) => !q || (row.text !== null && fold(row.text).includes(fold(q))))
+    .sort((a, b) => byBytes(keyOf(a), keyOf(b)) || byBytes(a.message_id, b.message_id))
+  return order === 'asc' ? sorted : sorted.reverse()
+}
+
+function byBytes(a: string, b: string): number {
+  return Buffer.compare(Buffer.from(a), Buffer.from(b))
+}
+
+/** The statistics, found by looking at every row. */
+function recountStats(rows: NewMessage[]) {
+  const counts = new Map<string, number>()
+  for (const { from_msisdn } of rows) counts.set(from_msisdn, (counts.get(from_msisdn) ?? 0) + 1)
+  const sorted = recount(rows, { order: 'asc', limit: 1, offset: 0 })
+  return {
+    total_messages: rows.length,
+    senders_count: counts.size,
+    messages_per_sender: [...counts]
+      .map(([from, count]) => ({ from, count }))
+      .sort((a, b) => b.count - a.count || byBytes(a.from, b.from))
+      .slice(0, 10),
+    first_message_ts: sorted[0]?.ts ?? null,
+    last_message_ts: sorted.at(-1)?.ts ?? null,
+  }
 }

@@ -77,6 +77,6 @@ t.test('is over the bytes as they were sent', async (t) => {
   const { app } = await startApp(t)
   const spaced = `{ "message_id" : "a",  "from":"+1","to":"+2","ts":"2025-01-15T10:00:00Z", "text":"caf\\u00e9 é 👍" }\n`
   t.equal((await post(app, spaced)).statusCode, 200)
-  const { data } = await app.store.page({ limit: 1, offset: 0 })
+  const { data } = await app.store.page({ order: 'asc', limit: 1, offset: 0 })
   t.equal(data[0]?.text, 'café é 👍')
 })

@@ -2,7 +2,7 @@ import fc from 'fast-check'
 import t from 'tap'
 import { post, postAll, sign, startApp, startService, wire } from '../helper.ts'
 
-const ALL = { limit: 100, offset: 0 }
+const ALL = { order: 'asc' as const, limit: 100, offset: 0 }
 
 t.test('stores a message and answers a duplicate alike', async (t) => {
   const { app } = await startApp(t)

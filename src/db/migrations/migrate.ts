@@ -2,10 +2,12 @@ import type { Database } from 'better-sqlite3'
 import { Kysely, SqliteAdapter, SqliteDialect, sql } from 'kysely'
 import { type Migration, Migrator } from 'kysely/migration'
 import { messages } from './0001-messages.ts'
+import { derived } from './0002-derived.ts'
 
 /** Every migration, in the order of its name; one that was released is never changed again. */
 const MIGRATIONS: Record<string, Migration> = {
   '0001-messages': messages,
+  '0002-derived': derived,
 }
 
 /** SQLite's DDL is transactional: a migration and the record of it are committed together, or not at all. */

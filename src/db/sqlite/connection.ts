@@ -43,13 +43,18 @@ export function openWriter(path: string, fileMustExist: boolean): Database.Datab
 
 /**
  * A connection that only reads. `contains_folded(text, needle)` tells whether the text has the folded needle;
- * it throws once `stop[0]` is set, which is the only way to cut a scan short from outside its thread.
+ * `alive()` is always true. Both call `assertNotCut` for every row, which may throw: this build of SQLite can be
+ * interrupted in no other way.
  */
-export function openReader(path: string, stop: Int32Array): Database.Database {
+export function openReader(path: string, assertNotCut: () => void): Database.Database {
   const database = new Database(path, { timeout: BUSY_TIMEOUT_MS, readonly: true })
   database.function('contains_folded', { deterministic: true }, (text, needle) => {
-    if (Atomics.load(stop, 0) !== 0) throw new StoreUnavailableError('the search was cut off')
+    assertNotCut()
     return typeof text === 'string' && fold(text).includes(String(needle)) ? 1 : 0
+  })
+  database.function('alive', () => {
+    assertNotCut()
+    return 1
   })
   return database
 }

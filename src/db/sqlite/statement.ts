@@ -1,5 +1,5 @@
 import type { Database } from 'better-sqlite3'
-import type { MessageFilter } from '../store.ts'
+import type { Order } from '../store.ts'
 
 /** A place among a statement's parameters for the value that each run brings under this name. */
 export interface Slot {
@@ -17,12 +17,16 @@ export interface CompiledStatement<Row> {
   yields?: Row
 }
 
+/** The values of one run, by the names of the slots. */
+export type SlotValues = Readonly<Record<string, unknown>>
+
 /** A statement prepared on a connection, run any number of times with the values of its slots. */
 export interface PreparedStatement<Row> {
-  all(values?: Readonly<Record<string, unknown>>): Row[]
-  get(values?: Readonly<Record<string, unknown>>): Row | undefined
+  all(values?: SlotValues): Row[]
+  get(values?: SlotValues): Row | undefined
+  iterate(values?: SlotValues): IterableIterator<Row>
   /** Runs a statement that writes; the number of rows it wrote. */
-  run(values?: Readonly<Record<string, unknown>>): number
+  run(values?: SlotValues): number
 }
 
 function isSlot(parameter: unknown): parameter is Slot {
@@ -35,34 +39,44 @@ export function prepare<Row>(
   { sql, parameters }: CompiledStatement<Row>,
 ): PreparedStatement<Row> {
   const statement = database.prepare<unknown[], Row>(sql)
-  const bind = (values: Readonly<Record<string, unknown>>): unknown[] =>
+  const bind = (values: SlotValues): unknown[] =>
     parameters.map((parameter) => (isSlot(parameter) ? values[parameter.slot] : parameter))
   return {
     all: (values = {}) => statement.all(bind(values)),
     get: (values = {}) => statement.get(bind(values)),
+    iterate: (values = {}) => statement.iterate(bind(values)),
     run: (values = {}) => statement.run(bind(values)).changes,
   }
 }
 
-/** Which of its fields a filter uses: each shape is a query of its own. */
-export interface FilterShape {
-  from: boolean
-  since: boolean
-  q: boolean
+/** Prepares every query of a family, under its name there. */
+export function prepareAll<Family extends Record<string, CompiledStatement<unknown>>>(
+  database: Database,
+  family: Family,
+): { [Name in keyof Family]: PreparedStatement<RowOf<Family[Name]>> } {
+  return Object.fromEntries(
+    Object.entries(family).map(([name, query]) => [name, prepare(database, query)]),
+  ) as { [Name in keyof Family]: PreparedStatement<RowOf<Family[Name]>> }
 }
 
-/** Every shape, at the place that `shapeOf` tells. */
-export const shapes: readonly FilterShape[] = Array.from({ length: 8 }, (_, number) => ({
-  from: (number & 1) !== 0,
-  since: (number & 2) !== 0,
-  q: (number & 4) !== 0,
-}))
+/** What a compiled statement yields. */
+export type RowOf<Statement> = Statement extends CompiledStatement<infer Row> ? Row : never
 
-/** The place of the filter's shape among all shapes. */
-export function shapeOf(filter: MessageFilter): number {
-  return (
-    (filter.from === undefined ? 0 : 1) |
-    (filter.since === undefined ? 0 : 2) |
-    (filter.q === undefined || filter.q === '' ? 0 : 4)
-  )
+/** How a page is laid: its order, and whether it goes on behind a message or starts its range. */
+export interface PageShape {
+  order: Order
+  after: boolean
+}
+
+/** Every shape of a page, at the place that `placeOf` tells. */
+export const PAGE_SHAPES: readonly PageShape[] = [
+  { order: 'asc', after: false },
+  { order: 'desc', after: false },
+  { order: 'asc', after: true },
+  { order: 'desc', after: true },
+]
+
+/** The place of a shape among all shapes. */
+export function placeOf({ order, after }: PageShape): number {
+  return (order === 'asc' ? 0 : 1) + (after ? 2 : 0)
 }

@@ -8,54 +8,71 @@ import {
   type PageQuery,
   StoreOpenError,
 } from '../store.ts'
-import { readerQueries, writerQueries } from './queries.ts'
-import type { ReaderData, ReaderOperations } from './reader.ts'
+import { countQueries } from './queries/count.ts'
+import { deriveQueries } from './queries/derive.ts'
+import { matchCounts, pageQueries } from './queries/page.ts'
+import { writeQueries } from './queries/write.ts'
+import type { ReaderData } from './reader.ts'
+import { SqliteReaders } from './readers.ts'
 import { SqliteThread } from './thread.ts'
-import type { WriterData, WriterOperations, WriterReady } from './writer.ts'
+import type { WriterData, WriterOperations, WriterProgress, WriterReady } from './writer.ts'
 
-/** Two, so that a long search does not hold up a short question. */
-const READERS = 2
-
-type Reader = SqliteThread<ReaderOperations, undefined>
+/** Threads for searches, which may take long, and for everything else, which does not and need not wait for them. */
+const SEARCHERS = 2
+const ANSWERERS = 1
 
 /** Messages in one SQLite file, which only worker threads touch: one writes, a few read. */
 export class SqliteStore implements MessageStore {
-  readonly #writer: SqliteThread<WriterOperations, WriterReady>
-  readonly #readers: Reader[]
-  readonly #stop = new Int32Array(new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT))
+  readonly #writer: SqliteThread<WriterOperations, WriterData, WriterReady>
+  readonly #searchers: SqliteReaders
+  readonly #answerers: SqliteReaders
   readonly #temporary: string | undefined
   #probe: Promise<void> | undefined
   /** Rows adopted from an older service whose `ts` is no instant, as counted at the start. */
   withoutInstant = 0
+  /** Messages that counters and indexes were not derived from yet, as last told. */
+  backlog = 0
 
   private constructor(path: string, temporary: string | undefined) {
     this.#temporary = temporary
-    this.#writer = new SqliteThread(
-      new URL('./writer.ts', import.meta.url),
-      (previous): WriterData => ({ path, previous: previous?.file, queries: writerQueries }),
-    )
-    this.#readers = Array.from(
-      { length: READERS },
-      (): Reader =>
-        new SqliteThread(
-          new URL('./reader.ts', import.meta.url),
-          (): ReaderData => ({ path, stop: this.#stop, queries: readerQueries }),
-        ),
-    )
+    this.#writer = new SqliteThread({
+      entry: new URL('./writer.ts', import.meta.url),
+      data: (previous): WriterData => ({
+        path,
+        previous: previous?.file,
+        write: writeQueries,
+        derive: deriveQueries,
+      }),
+      onEvent: (value) => {
+        this.backlog = (value as WriterProgress).backlog
+      },
+    })
+    const data: ReaderData = {
+      path,
+      queries: { pages: pageQueries, matches: matchCounts, counts: countQueries },
+    }
+    this.#searchers = new SqliteReaders(data, SEARCHERS)
+    this.#answerers = new SqliteReaders(data, ANSWERERS)
   }
 
   /**
-   * Opens the file at the path, or a private temporary one where there is none, makes missing folders and brings
-   * the schema up to date. @throws StoreOpenError when the file cannot be opened or is no database of ours.
+   * Opens the file at the path, or a private temporary one where there is none, makes missing folders, brings the
+   * schema up to date and derives whatever is behind.
+   * @param onProgress hears how many messages are left to be derived, where it takes long.
+   * @throws StoreOpenError when the file cannot be opened or is no database of ours.
    */
-  static async open(path: string | undefined): Promise<SqliteStore> {
+  static async open(
+    path: string | undefined,
+    onProgress?: (left: number) => void,
+  ): Promise<SqliteStore> {
     const temporary = path === undefined ? mkdtempSync(join(tmpdir(), 'lyftr-webhook-')) : undefined
     const file = path ?? join(temporary ?? '', 'private.db')
     const store = new SqliteStore(file, temporary)
     try {
       mkdirSync(dirname(file), { recursive: true })
       store.withoutInstant = (await store.#writer.start()).withoutInstant
-      await Promise.all(store.#readers.map((reader) => reader.start()))
+      await store.catchUp(onProgress)
+      await Promise.all([store.#searchers.start(), store.#answerers.start()])
     } catch (error) {
       await store.close()
       throw new StoreOpenError(
@@ -70,33 +87,38 @@ export class SqliteStore implements MessageStore {
     return this.#writer.call('append', batch)
   }
 
-  page(query: PageQuery) {
-    return this.#reader().call('page', query)
+  page(query: PageQuery, signal?: AbortSignal) {
+    return (query.q ? this.#searchers : this.#answerers).call('page', query, signal)
   }
 
-  stats() {
-    return this.#reader().call('stats')
+  stats(signal?: AbortSignal) {
+    return this.#answerers.call('stats', undefined, signal)
+  }
+
+  message(id: string, signal?: AbortSignal) {
+    return this.#answerers.call('message', id, signal)
+  }
+
+  async catchUp(onProgress?: (left: number) => void): Promise<void> {
+    for (;;) {
+      const left = await this.#writer.call('catchUp', undefined)
+      if (left === 0) return
+      onProgress?.(left)
+    }
   }
 
   /** Callers share the check under way: many probes cost one write. */
   ready(): Promise<void> {
-    this.#probe ??= this.#writer.call('probe').finally(() => {
+    this.#probe ??= this.#writer.call('probe', undefined).finally(() => {
       this.#probe = undefined
     })
     return this.#probe
   }
 
   async close(): Promise<void> {
-    Atomics.store(this.#stop, 0, 1)
-    await Promise.all(this.#readers.map((reader) => reader.close()))
+    await Promise.all([this.#searchers.close(), this.#answerers.close()])
     // Last, since the last connection to close folds the write-ahead log into the file.
     await this.#writer.close()
     if (this.#temporary) rmSync(this.#temporary, { recursive: true, force: true })
-  }
-
-  #reader(): Reader {
-    return this.#readers.reduce((least, reader) =>
-      reader.waiting < least.waiting ? reader : least,
-    )
   }
 }

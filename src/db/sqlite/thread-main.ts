@@ -1,11 +1,10 @@
-import { parentPort } from 'node:worker_threads'
+import { parentPort, workerData } from 'node:worker_threads'
 import { StoreUnavailableError } from '../store.ts'
 
 /** An error as it crosses from a thread: enough to rebuild it on the other side. */
 export interface ThreadFailure {
   unavailable: boolean
   message: string
-  code: string | undefined
   stack: string | undefined
 }
 
@@ -15,6 +14,7 @@ export type ThreadMessage =
   | { kind: 'unusable'; failure: ThreadFailure }
   | { kind: 'result'; call: number; value: unknown }
   | { kind: 'failed'; call: number; failure: ThreadFailure }
+  | { kind: 'event'; value: unknown }
 
 /** A call to a thread. */
 export interface ThreadCall {
@@ -26,6 +26,15 @@ export interface ThreadCall {
 /** What a thread can be asked for. `close` must release everything that keeps the thread alive. */
 export type Operations = { close(): void } & Record<string, (argument: never) => unknown>
 
+/** What a thread is given besides its own data: the number of the call that is to be cut off, shared. */
+export interface ThreadData<Data> {
+  data: Data
+  cut: Int32Array
+}
+
+/** Cuts off every call. */
+export const CUT_ALL = -1
+
 /**
  * SQLite's primary result codes that say "not now" rather than "never": another program holds the lock, the disk
  * is full or failing, the file is away. (https://sqlite.org/rescode.html)
@@ -35,28 +44,70 @@ const NOT_NOW =
 
 function failureOf(error: unknown): ThreadFailure {
   if (!(error instanceof Error)) {
-    return { unavailable: false, message: String(error), code: undefined, stack: undefined }
+    return { unavailable: false, message: String(error), stack: undefined }
   }
   const code = 'code' in error && typeof error.code === 'string' ? error.code : undefined
   return {
     unavailable:
       error instanceof StoreUnavailableError || (code !== undefined && NOT_NOW.test(code)),
     message: code ? `${error.message} (${code})` : error.message,
-    code,
     stack: error.stack,
   }
 }
 
-/** Runs in a worker thread: prepares the operations, then answers calls one after the other until `close`. */
-export async function serveCalls<Ready>(
-  start: () => Promise<{ operations: Operations; ready: Ready }>,
+/** What the other side of a thread gives to its module. */
+export interface ThreadContext<Data> {
+  data: Data
+  /** @throws StoreUnavailableError once the call under way is to be cut off. */
+  assertNotCut(): void
+  /** Tells the other side something that it did not ask for. */
+  tell(value: unknown): void
+}
+
+/**
+ * Runs in a worker thread: prepares the operations, then answers calls one after the other until `close`. Between
+ * calls `idle` is run, as long as it returns true, at once, or after the milliseconds that it returns.
+ */
+export async function serveCalls<Data, Ready>(
+  start: (context: ThreadContext<Data>) => Promise<{
+    operations: Operations
+    ready: Ready
+    idle?: () => boolean | number
+  }>,
 ): Promise<void> {
   const port = parentPort
   if (!port) throw new Error('this module runs in a worker thread')
   const post = (message: ThreadMessage): void => port.postMessage(message)
+  const { data, cut } = workerData as ThreadData<Data>
+  let current = 0
+  const assertNotCut = (): void => {
+    const number = Atomics.load(cut, 0)
+    if (number === current || number === CUT_ALL) {
+      throw new StoreUnavailableError('the read was cut off')
+    }
+  }
+
   try {
-    const { operations, ready } = await start()
+    const { operations, ready, idle } = await start({
+      data,
+      assertNotCut,
+      tell: (value) => post({ kind: 'event', value }),
+    })
+    let immediate: NodeJS.Immediate | undefined
+    let timer: NodeJS.Timeout | undefined
+    const restUntilIdle = (): void => {
+      if (!idle) return
+      clearImmediate(immediate)
+      clearTimeout(timer)
+      immediate = setImmediate(() => {
+        const again = idle()
+        if (again === true) restUntilIdle()
+        else if (typeof again === 'number') timer = setTimeout(restUntilIdle, again)
+      })
+    }
+
     port.on('message', ({ call, operation, argument }: ThreadCall) => {
+      current = call
       try {
         const run = operations[operation] as ((argument: unknown) => unknown) | undefined
         if (!run) throw new Error(`no operation ${operation}`)
@@ -64,9 +115,14 @@ export async function serveCalls<Ready>(
       } catch (error) {
         post({ kind: 'failed', call, failure: failureOf(error) })
       }
-      if (operation === 'close') port.close()
+      if (operation === 'close') {
+        clearImmediate(immediate)
+        clearTimeout(timer)
+        port.close()
+      } else restUntilIdle()
     })
     post({ kind: 'ready', value: ready })
+    restUntilIdle()
   } catch (error) {
     post({ kind: 'unusable', failure: failureOf(error) })
     port.close()

@@ -1,13 +1,20 @@
 import { Worker } from 'node:worker_threads'
 import { StoreOpenError, StoreUnavailableError } from '../store.ts'
-import type { Operations, ThreadCall, ThreadFailure, ThreadMessage } from './thread-main.ts'
+import {
+  CUT_ALL,
+  type Operations,
+  type ThreadCall,
+  type ThreadData,
+  type ThreadFailure,
+  type ThreadMessage,
+} from './thread-main.ts'
 
 /** How long to wait before a thread that could not start is started again, in milliseconds. */
 const RESTART_DELAY_MS = 1000
 
 interface PendingCall {
   resolve: (value: unknown) => void
-  reject: (reason: Error) => void
+  reject: (reason: unknown) => void
 }
 
 function revive(failure: ThreadFailure): Error {
@@ -18,34 +25,42 @@ function revive(failure: ThreadFailure): Error {
   return error
 }
 
+/** What a thread is started with. */
+export interface ThreadOptions<Data, Ready> {
+  /** The module that the thread runs. */
+  entry: URL
+  /** What the module is given, from what the thread before it said when it was ready. */
+  data: (previous: Ready | undefined) => Data
+  /** Hears what the thread tells unasked. */
+  onEvent?: (value: unknown) => void
+}
+
 /**
  * A worker thread that answers calls in order. One that dies is replaced; the calls that waited for it, and those
  * made until the next one is ready, fail as unavailable.
  */
-export class SqliteThread<Ops extends Operations, Ready> {
-  readonly #entry: URL
-  readonly #workerData: (previous: Ready | undefined) => unknown
+export class SqliteThread<Ops extends Operations, Data, Ready> {
+  readonly #options: ThreadOptions<Data, Ready>
   readonly #pending = new Map<number, PendingCall>()
+  readonly #cut = new Int32Array(new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT))
   #worker: Worker | undefined
   #ready: Ready | undefined
   #calls = 0
   #closing = false
   #restart: NodeJS.Timeout | undefined
 
-  /**
-   * @param entry the module that the thread runs.
-   * @param workerData what the module is given, from what the thread before it said when it was ready.
-   */
-  constructor(entry: URL, workerData: (previous: Ready | undefined) => unknown) {
-    this.#entry = entry
-    this.#workerData = workerData
+  constructor(options: ThreadOptions<Data, Ready>) {
+    this.#options = options
   }
 
   /** Starts the thread. @throws StoreOpenError with the thread's own reason when it cannot work. */
   start(): Promise<Ready> {
     return new Promise((resolve, reject) => {
-      const worker = new Worker(this.#entry, {
-        workerData: this.#workerData(this.#ready),
+      const worker = new Worker(this.#options.entry, {
+        workerData: {
+          data: this.#options.data(this.#ready),
+          cut: this.#cut,
+        } satisfies ThreadData<Data>,
         // What the process was told to load first is not for its threads.
         execArgv: [],
       })
@@ -57,6 +72,8 @@ export class SqliteThread<Ops extends Operations, Ready> {
           resolve(this.#ready)
         } else if (message.kind === 'unusable') {
           failure = new StoreOpenError(message.failure.message)
+        } else if (message.kind === 'event') {
+          this.#options.onEvent?.(message.value)
         } else {
           const waiting = this.#pending.get(message.call)
           this.#pending.delete(message.call)
@@ -86,31 +103,50 @@ export class SqliteThread<Ops extends Operations, Ready> {
     })
   }
 
-  /** Calls that wait for an answer. */
-  get waiting(): number {
-    return this.#pending.size
+  /** Whether there is a thread to ask now. */
+  get running(): boolean {
+    return this.#worker !== undefined
   }
 
-  /** Asks the thread. @throws StoreUnavailableError when there is no thread to ask or it dies meanwhile. */
+  /**
+   * Asks the thread. An aborted call is cut off where its reads look out for it, and rejects.
+   * @throws StoreUnavailableError when there is no thread to ask or it dies meanwhile.
+   */
   call<Name extends keyof Ops & string>(
     operation: Name,
-    ...[argument]: Parameters<Ops[Name]>
+    argument: Parameters<Ops[Name]>[0],
+    signal?: AbortSignal,
   ): Promise<ReturnType<Ops[Name]>> {
     return new Promise((resolve, reject) => {
       if (!this.#worker) {
         reject(new StoreUnavailableError('the database thread is not running'))
         return
       }
-      const call = ++this.#calls
-      this.#pending.set(call, { resolve: resolve as PendingCall['resolve'], reject })
+      // Positive and within 31 bits, as the number of the call to cut is shared.
+      this.#calls = (this.#calls % 0x7fffffff) + 1
+      const call = this.#calls
+      const cut = () => Atomics.store(this.#cut, 0, call)
+      signal?.addEventListener('abort', cut, { once: true })
+      const settled = () => signal?.removeEventListener('abort', cut)
+      this.#pending.set(call, {
+        resolve: (value) => {
+          settled()
+          resolve(value as ReturnType<Ops[Name]>)
+        },
+        reject: (reason) => {
+          settled()
+          reject(reason)
+        },
+      })
       this.#worker.postMessage({ call, operation, argument } satisfies ThreadCall)
     })
   }
 
-  /** Ends the thread after the calls made before. */
+  /** Ends the thread after the calls made before; reads among them are cut off. */
   async close(): Promise<void> {
     this.#closing = true
     clearTimeout(this.#restart)
+    Atomics.store(this.#cut, 0, CUT_ALL)
     const worker = this.#worker
     if (!worker) return
     const exited = new Promise((resolve) => worker.once('exit', resolve))

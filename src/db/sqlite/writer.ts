@@ -1,18 +1,20 @@
-import { workerData } from 'node:worker_threads'
 import { instantKey } from '../instant.ts'
 import { migrate } from '../migrations/migrate.ts'
 import type { AppendOutcome, NewMessage } from '../store.ts'
 import { assertInPlace, type FileIdentity, identify, openWriter } from './connection.ts'
-import type { writerQueries } from './queries.ts'
-import { prepare } from './statement.ts'
-import { serveCalls } from './thread-main.ts'
+import { prepareDerive } from './derive.ts'
+import type { deriveQueries } from './queries/derive.ts'
+import type { writeQueries } from './queries/write.ts'
+import { prepareAll } from './statement.ts'
+import { serveCalls, type ThreadContext } from './thread-main.ts'
 
 /** What the writing thread is given. */
 export interface WriterData {
   path: string
   /** The file that a thread before this one wrote to; a new one must not be made in its place. */
   previous: FileIdentity | undefined
-  queries: typeof writerQueries
+  write: typeof writeQueries
+  derive: typeof deriveQueries
 }
 
 /** What the writing thread tells when it is ready. */
@@ -22,47 +24,97 @@ export interface WriterReady {
   withoutInstant: number
 }
 
-async function openOperations({ path, previous, queries }: WriterData) {
+/** What the writing thread tells of itself: how far it has derived what is to be derived. */
+export interface WriterProgress {
+  backlog: number
+}
+
+/** Rows derived in one transaction: more are cheaper each, fewer let the next message in sooner. */
+const DERIVE_STEP = 2000
+
+/** Rows that may wait to be derived while messages arrive; past it the writer catches up first. */
+const MAX_BACKLOG = 20_000
+
+/** Milliseconds without a message after which the rest is derived. */
+const QUIET_MS = 100
+
+async function openOperations({ data, tell }: ThreadContext<WriterData>) {
+  const { path, previous } = data
   if (previous) assertInPlace(path, previous)
   const database = openWriter(path, previous !== undefined)
   await migrate(database)
   const file = identify(path)
-
-  const insert = prepare(database, queries.insert)
-  const beat = prepare(database, queries.beat)
-  const readAny = prepare(database, queries.readAny)
-  const withoutInstant = prepare(database, queries.withoutInstant).get()?.count ?? 0
+  const write = prepareAll(database, data.write)
+  const derive = prepareDerive(database, data.derive)
 
   const insertAll = database.transaction((batch: readonly NewMessage[]): AppendOutcome[] =>
     batch.map((message) => {
-      const inserted = insert.run({ ...message, ts_key: instantKey(message.ts) ?? '' })
+      const inserted = write.insert.run({ ...message, ts_key: instantKey(message.ts) ?? '' })
       return inserted === 1 ? 'created' : 'duplicate'
     }),
   )
 
+  const behind = (): number => {
+    const { watermark = 0, newest } = write.backlog.get() ?? {}
+    return Math.max(0, (newest ?? 0) - watermark)
+  }
+  let backlog = behind()
+  let lastAppend = 0
+
+  function deriveStep(): void {
+    backlog = derive(DERIVE_STEP) < DERIVE_STEP ? 0 : Math.max(0, backlog - DERIVE_STEP)
+    tell({ backlog } satisfies WriterProgress)
+  }
+
   const operations = {
     /** Commits the batch, synced to disk, to the file that is still the one at the path. */
     append(batch: readonly NewMessage[]): AppendOutcome[] {
+      if (backlog > MAX_BACKLOG) deriveStep()
       const outcomes = insertAll.immediate(batch)
       assertInPlace(path, file)
+      backlog += outcomes.length
+      lastAppend = performance.now()
       return outcomes
+    },
+
+    /** Derives one step of what is behind. @returns how much is left. */
+    catchUp(): number {
+      backlog = behind()
+      if (backlog > 0) deriveStep()
+      return backlog
     },
 
     /** Throws unless the file is in place and can be read and written, shown by doing it. */
     probe(): void {
       assertInPlace(path, file)
-      readAny.get()
-      beat.run({ at: new Date().toISOString() })
+      write.readAny.get()
+      write.beat.run({ at: new Date().toISOString() })
     },
 
     close(): void {
       database.close()
     },
   }
-  return { operations, ready: { file, withoutInstant } satisfies WriterReady }
+
+  /** Derives what is behind once it is quiet. A failure waits for the next quiet: whoever writes meets it too. */
+  function idle(): boolean | number {
+    if (backlog === 0) return false
+    const quiet = performance.now() - lastAppend
+    if (quiet < QUIET_MS) return QUIET_MS - quiet
+    try {
+      deriveStep()
+      return backlog > 0
+    } catch {
+      lastAppend = performance.now()
+      return QUIET_MS
+    }
+  }
+
+  const withoutInstant = write.withoutInstant.get()?.count ?? 0
+  return { operations, idle, ready: { file, withoutInstant } satisfies WriterReady }
 }
 
 /** What the writing thread can be asked for. */
 export type WriterOperations = Awaited<ReturnType<typeof openOperations>>['operations']
 
-await serveCalls(() => openOperations(workerData as WriterData))
+await serveCalls(openOperations)

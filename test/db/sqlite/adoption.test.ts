@@ -41,7 +41,7 @@ t.test('adopts the file of the reference in place and loses nothing', async (t) 
   const store = await SqliteStore.open(path)
   t.equal(store.withoutInstant, 2)
 
-  const { data, total } = await store.page({ limit: 100, offset: 0 })
+  const { data, total } = await store.page({ order: 'asc' as const, limit: 100, offset: 0 })
   t.equal(total, 7)
   t.same(
     data.map(({ message_id }) => message_id),
@@ -55,8 +55,11 @@ t.test('adopts the file of the reference in place and loses nothing', async (t) 
     text: null,
     created_at: '2025-01-15T10:00:05Z',
   })
-  t.equal((await store.page({ limit: 1, offset: 0, since: '0000-01-01T00:00:00' })).total, 5)
-  t.equal((await store.page({ limit: 1, offset: 0, q: 'ärger' })).total, 1)
+  t.equal(
+    (await store.page({ order: 'asc', limit: 1, offset: 0, since: '0000-01-01T00:00:00' })).total,
+    5,
+  )
+  t.equal((await store.page({ order: 'asc', limit: 1, offset: 0, q: 'ärger' })).total, 1)
   const stats = await store.stats()
   t.equal(stats.total_messages, 7)
   t.equal(stats.first_message_ts, '2025-01-15T07:00:00Z')

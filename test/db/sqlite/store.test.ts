@@ -95,7 +95,7 @@ t.test(
       name: 'StoreUnavailableError',
       message: /locked/,
     })
-    t.equal((await store.page({ limit: 1, offset: 0 })).total, 0)
+    t.equal((await store.page({ order: 'asc', limit: 1, offset: 0 })).total, 0)
     await refused
     other.exec('rollback')
     other.close()

@@ -1,0 +1,148 @@
+import type { Database } from 'better-sqlite3'
+import { fold } from '../fold.ts'
+import type { MessagePage, PageQuery } from '../store.ts'
+import {
+  AFTER_ALL,
+  FIRST_INSTANT,
+  FIRST_KEY,
+  type InstantCounts,
+  prepareInstantCounts,
+} from './instant-counts.ts'
+import type { countQueries } from './queries/count.ts'
+import type { matchCounts, pageQueries } from './queries/page.ts'
+import { placeOf, prepare, prepareAll, type SlotValues } from './statement.ts'
+
+/** The queries of the questions. */
+export interface PageQueries {
+  pages: typeof pageQueries
+  matches: typeof matchCounts
+  counts: typeof countQueries
+}
+
+type Driver = keyof typeof pageQueries
+
+/** Trigrams need three code points of a needle. */
+const TRIGRAM = 3
+
+/** An offset up to which rows are skipped one by one: cheaper than counting days. */
+const SKIP_AT_MOST = 200
+
+/**
+ * What reading one row costs by what drives the question, measured and rounded: a row by its text is read and folded,
+ * a match is looked up and sorted.
+ */
+const COST = { instantText: 3, senderText: 4, matches: 2 }
+
+/**
+ * Prepares pages and their totals on a connection; they are to be asked within one transaction. Each question is
+ * driven by whatever promises to read the fewest rows: the index of instants, one sender's messages, or the trigrams.
+ */
+export function preparePaging(
+  database: Database,
+  { pages: pageFamilies, matches, counts }: PageQueries,
+): (query: PageQuery) => MessagePage {
+  const pages = Object.fromEntries(
+    Object.entries(pageFamilies).map(([driver, shapes]) => [
+      driver,
+      shapes.map((query) => prepare(database, query)),
+    ]),
+  )
+  const match = prepareAll(database, matches)
+  const count = prepareAll(database, counts)
+  const instantCounts = prepareInstantCounts(database, counts)
+
+  return function page(query) {
+    const restricted = query.since !== undefined || query.until !== undefined
+    const needle = fold(query.q ?? '')
+    const { seq: watermark = 0, messages = 0 } = count.watermark.get() ?? {}
+    const sender = query.from === undefined ? undefined : count.sender.get({ from: query.from })
+    const values = {
+      from: query.from,
+      sender: sender?.id ?? 0,
+      since: query.since ?? (restricted ? FIRST_INSTANT : FIRST_KEY),
+      until: query.until ?? AFTER_ALL,
+      q: needle,
+      phrase: `"${needle.replaceAll('"', '""')}"`,
+      afterKey: query.after?.key,
+      afterId: query.after?.id,
+      // One more than asked for tells whether there is a next page.
+      limit: query.limit + 1,
+      offset: query.offset,
+      watermark,
+    }
+    const counted = instantCounts(watermark)
+    const inRange = restricted
+      ? Math.max(0, counted.before(values.until) - counted.before(values.since))
+      : messages + (count.beyond.get(values)?.count ?? 0)
+
+    const { driver, total } = drive(query, values, inRange, sender?.count ?? 0, restricted)
+    if (query.offset >= total) return { data: [], total, next: undefined }
+    if (driver === 'instant' && query.offset > SKIP_AT_MOST && !query.after) {
+      Object.assign(values, skip(query, values, inRange, counted))
+    }
+    const rows = pages[driver]?.[placeOf({ order: query.order, after: !!query.after })]?.all(values)
+    const found = rows ?? []
+    const more = found.length > query.limit
+    const data = more ? found.slice(0, query.limit) : found
+    const last = data.at(-1)
+    return {
+      data: data.map(({ ts_key: _key, ...message }) => message),
+      total,
+      next: more && last ? { key: last.ts_key, id: last.message_id } : undefined,
+    }
+  }
+
+  /** How many messages match, and what to find a page of them by. */
+  function drive(
+    query: PageQuery,
+    values: SlotValues,
+    inRange: number,
+    ofSender: number,
+    restricted: boolean,
+  ): { driver: Driver; total: number } {
+    const from = query.from !== undefined
+    if (values.q === '') {
+      if (!from) return { driver: 'instant', total: inRange }
+      const total = restricted
+        ? match.sender.get(values)?.count
+        : ofSender + (count.beyondOfSender.get(values)?.count ?? 0)
+      return { driver: 'sender', total: total ?? 0 }
+    }
+
+    const searchable = Array.from(String(values.q)).length >= TRIGRAM
+    const phrases = searchable ? (match.phrase.get(values)?.count ?? 0) : Number.POSITIVE_INFINITY
+    const byMatches = from ? 'matchesSender' : 'matches'
+    const byText = from ? 'senderText' : 'instantText'
+    const textRows = from ? ofSender : inRange
+    let total: number
+    if (searchable && !from && !restricted) {
+      total = phrases + (match.beyondText.get(values)?.count ?? 0)
+    } else {
+      const cheapest = phrases * COST.matches < textRows * COST[byText] ? byMatches : byText
+      total = match[cheapest].get(values)?.count ?? 0
+    }
+    // By its text a page is met in order and may end early, if matches are spread evenly; by trigrams all are sorted.
+    const met = (textRows / Math.max(total, 1)) * (query.offset + query.limit)
+    const walked = Math.min(met, textRows) * COST[byText]
+    return { driver: phrases * COST.matches < walked ? byMatches : byText, total }
+  }
+
+  /** The range and the offset that are left when whole minutes are skipped. */
+  function skip(
+    { order, offset }: PageQuery,
+    { since, until }: { since: string; until: string },
+    inRange: number,
+    counted: InstantCounts,
+  ): { since: string; until: string; offset: number } {
+    const start = counted.before(since)
+    if (order === 'asc') {
+      const minute = counted.minuteOfRank(start + offset)
+      if (minute.before <= start) return { since, until, offset }
+      return { since: minute.start, until, offset: start + offset - minute.before }
+    }
+    const minute = counted.minuteOfRank(start + inRange - 1 - offset)
+    const end = minute.before + minute.count
+    if (end >= start + inRange) return { since, until, offset }
+    return { since, until: minute.end, offset: offset - (start + inRange - end) }
+  }
+}

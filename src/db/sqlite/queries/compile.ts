@@ -1,0 +1,33 @@
+import {
+  type Compilable,
+  DummyDriver,
+  Kysely,
+  type RawBuilder,
+  SqliteAdapter,
+  SqliteIntrospector,
+  SqliteQueryCompiler,
+  sql,
+} from 'kysely'
+import type { SqliteSchema } from '../schema.ts'
+import type { CompiledStatement, Slot } from '../statement.ts'
+
+/** Builds queries and never runs one: they are compiled once, and the threads keep them prepared. */
+export const build = new Kysely<SqliteSchema>({
+  dialect: {
+    createAdapter: () => new SqliteAdapter(),
+    createDriver: () => new DummyDriver(),
+    createIntrospector: (db) => new SqliteIntrospector(db),
+    createQueryCompiler: () => new SqliteQueryCompiler(),
+  },
+})
+
+/** A place in a query for the value that each run brings under this name. */
+export function slot<Value>(name: string): RawBuilder<Value> {
+  return sql<Value>`${{ slot: name } satisfies Slot}`
+}
+
+/** The query as plain data, ready to be handed to a thread. */
+export function compile<Row>(query: Compilable<Row>): CompiledStatement<Row> {
+  const { sql, parameters } = query.compile()
+  return { sql, parameters: [...parameters] }
+}

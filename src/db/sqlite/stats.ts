@@ -1,0 +1,35 @@
+import type { Static } from '@sinclair/typebox'
+import type { Database } from 'better-sqlite3'
+import type { Stats } from '../../schemas/stats.ts'
+import type { countQueries } from './queries/count.ts'
+import { prepareAll } from './statement.ts'
+
+/** How many senders the statistics name. */
+export const TOP_SENDERS = 10
+
+/** Prepares the statistics on a connection; they are to be asked within one transaction. */
+export function prepareStats(
+  database: Database,
+  queries: typeof countQueries,
+): () => Static<typeof Stats> {
+  const count = prepareAll(database, queries)
+
+  return function stats() {
+    const { seq: watermark = 0, messages = 0, senders = 0 } = count.watermark.get() ?? {}
+    const beyond = count.beyondSenders.all({ watermark })
+    const named = count.top.all()
+    // Whoever posted nothing beyond the watermark and belongs to the busiest is among the busiest up to it.
+    const candidates = new Map(named.map((sender) => [sender.from, sender.count]))
+    for (const { from, known, count } of beyond) candidates.set(from, (known ?? 0) + count)
+    const busiest = [...candidates]
+      .map(([from, count]) => ({ from, count }))
+      .sort((a, b) => b.count - a.count || Buffer.compare(Buffer.from(a.from), Buffer.from(b.from)))
+    return {
+      total_messages: messages + beyond.reduce((sum, { count }) => sum + count, 0),
+      senders_count: senders + beyond.filter(({ known }) => known === null).length,
+      messages_per_sender: busiest.slice(0, TOP_SENDERS),
+      first_message_ts: count.first.get()?.ts ?? null,
+      last_message_ts: count.last.get()?.ts ?? null,
+    }
+  }
+}
