@@ -2,7 +2,7 @@
 // Plain JavaScript without imports: an old Node must be able to parse this file to be told that it is too old.
 ;(() => {
   const [major, minor] = process.versions.node.split('.').map(Number)
-  if (major > 22 || (major === 22 && minor >= 19)) {
+  if ((major === 22 && minor >= 19) || (major === 23 && minor >= 6) || major > 23) {
     import('../src/cli/main.ts')
     return
   }

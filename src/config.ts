@@ -27,7 +27,7 @@ const Settings = Type.Object({
   ),
   DATABASE_URL: setting(
     'sqlite:////data/app.db',
-    '^sqlite:///.',
+    '^sqlite:///\\S(.*\\S)?$',
     'sqlite:///relative/path.db, sqlite:////absolute/path.db or sqlite:///:memory:',
     'Where the messages are; missing folders are created.',
   ),

@@ -17,12 +17,16 @@ async function listen(app: App, { host, port }: Config): Promise<void> {
   }
 }
 
-/** The process: serves until SIGTERM or SIGINT, then ends with status 0 once everything is answered and on disk. */
+/**
+ * The process: serves until SIGTERM or SIGINT, then ends with status 0 once everything is answered and on disk. While
+ * it starts nothing is under way, and it ends at once.
+ */
 export async function serve(config: Config): Promise<void> {
-  const app = await buildApp(config)
+  let app: App | undefined
   closeWithGrace(
     { delay: config.shutdownDelayMs + CLOSE_WITHIN_MS, logger: false },
     async ({ err, signal }) => {
+      if (!app) return
       if (err) app.log.error({ cause: err }, 'an error that nothing caught ends the service')
       else app.log.info(`${signal}: stopping`)
       app.shutdown.draining = true
@@ -31,5 +35,6 @@ export async function serve(config: Config): Promise<void> {
       app.log.info('stopped')
     },
   )
+  app = await buildApp(config)
   await listen(app, config)
 }

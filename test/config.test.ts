@@ -59,6 +59,8 @@ t.test('a bad value is refused in one line that names the variable', async (t) =
       'mysql://user:pw@host/db',
       'sqlite://',
       'sqlite:///',
+      'sqlite:///a.db ',
+      'sqlite:/// a.db',
       'sqlite:///a\0b',
     ],
     ['HOST', '', 'a b'],

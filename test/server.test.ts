@@ -168,3 +168,25 @@ t.test('ends though a search is under way', async (t) => {
   t.ok(performance.now() - started < 10_000)
   await searches
 })
+
+t.test(
+  'SIGTERM while another program locks the database answers what waits and ends with 0',
+  async (t) => {
+    const service = await startService(t)
+    const other = new Database(`${folderOf(t)}/app.db`)
+    other.exec('begin immediate')
+    const posts = [post(service.url, 'one')]
+    await fetch(`${service.url}/health/ready`)
+    posts.push(post(service.url, 'two'), post(service.url, 'three'))
+    t.equal((await fetch(`${service.url}/health/live`)).status, 200)
+    service.process.kill('SIGTERM')
+    const answers = await Promise.all(posts)
+    t.same(
+      answers.map(({ status }) => status),
+      [503, 503, 503],
+    )
+    t.equal(answers[0]?.headers.get('retry-after'), '1')
+    t.equal(await service.ended, 0)
+    other.close()
+  },
+)

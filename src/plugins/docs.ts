@@ -4,6 +4,14 @@ import type { FastifyInstance } from 'fastify'
 import fp from 'fastify-plugin'
 import packageJson from '../../package.json' with { type: 'json' }
 
+const DESCRIPTION = [
+  packageJson.description,
+  '',
+  "Every answer carries `X-Request-ID`, the sender's own where it is up to 128 printable ASCII characters.",
+  'Every error is `{"detail": …}`: besides those described, 404 for an unknown path, 405 with `Allow` for another',
+  'method, and what is no HTTP. A 503 carries `Retry-After`.',
+].join('\n')
+
 /** `/openapi.json`, made from the routes' schemas, and `/docs`, which renders it from files of its own. */
 async function docs(app: FastifyInstance): Promise<void> {
   await app.register(swagger, {
@@ -11,7 +19,7 @@ async function docs(app: FastifyInstance): Promise<void> {
       openapi: '3.1.0',
       info: {
         title: 'Lyftr Webhook API',
-        description: packageJson.description,
+        description: DESCRIPTION,
         version: packageJson.version,
         license: { name: 'MIT', identifier: 'MIT' },
       },

@@ -124,6 +124,9 @@ export function answerFrameworkError(
 
 async function errors(app: FastifyInstance): Promise<void> {
   app.setErrorHandler(answerError)
+  app.setNotFoundHandler((_request, reply) => {
+    reply.code(404).send({ detail: 'not found' })
+  })
   // Before the body is read: what it is does not matter to a path that is not there.
   app.addHook('onRequest', (request, reply, done) => {
     if (request.is404) reply.code(404).send({ detail: 'not found' })

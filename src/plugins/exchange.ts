@@ -36,7 +36,7 @@ export type WebhookResult =
 export interface Exchange {
   requestId: string
   method: string
-  /** The path as it was asked for, without the query. */
+  /** The path as it was asked for, without the query, and without numbers where no route matched. */
   path: string
   /** The template of the route, undefined where none matched. */
   route: string | undefined
@@ -47,9 +47,12 @@ export interface Exchange {
   notes: ExchangeNotes
 }
 
-/** The status that a request under way was given on its socket rather than by its reply. */
-interface Refusal {
-  status: number | undefined
+/** A request that is not answered yet. */
+interface UnderWay {
+  request: FastifyRequest
+  reply: FastifyReply
+  /** The status it was given on its socket rather than by its reply. */
+  refused: number | undefined
 }
 
 /** The client went away before it was answered; the number is nginx's. */
@@ -58,16 +61,21 @@ export const ABORTED = 499
 /** A path in the log is not longer than this. */
 const MAX_PATH = 512
 
-/** The path of a request's target, without the query. */
-function pathOf(target: string): string {
-  const end = target.search(/[?#]/)
-  return (end < 0 ? target : target.slice(0, end)).slice(0, MAX_PATH)
+/** What looks like a phone number, which a stranger's path may hold. */
+const PHONE_NUMBER = /\d{7,}/g
+
+/** The path of a request's target, without the query; of one that no route matches, without what may be personal. */
+function pathOf({ url, routeOptions }: FastifyRequest): string {
+  const end = url.search(/[?#]/)
+  const path = (end < 0 ? url : url.slice(0, end)).slice(0, MAX_PATH)
+  return routeOptions.url === undefined ? path.replace(PHONE_NUMBER, '…') : path
 }
 
 /** Tells its listeners the end of every exchange exactly once, whether it was answered or given up by the client. */
 class Exchanges {
   readonly #listeners: ((exchange: Exchange) => void)[] = []
-  readonly #onSocket = new WeakMap<Duplex, Refusal>()
+  readonly #onSocket = new WeakMap<Duplex, UnderWay>()
+  readonly #held = new WeakMap<FastifyRequest, Promise<unknown>>()
   #open = 0
 
   /** Requests that were received and not answered yet. */
@@ -84,8 +92,8 @@ class Exchanges {
   begin(request: FastifyRequest, reply: FastifyReply): void {
     const started = performance.now()
     const { socket } = request.raw
-    const refusal: Refusal = { status: undefined }
-    this.#onSocket.set(socket, refusal)
+    const underWay: UnderWay = { request, reply, refused: undefined }
+    this.#onSocket.set(socket, underWay)
     request.notes = {}
     this.#open++
     let ended = false
@@ -93,31 +101,52 @@ class Exchanges {
       if (ended) return
       ended = true
       this.#open--
-      this.#onSocket.delete(socket)
-      this.#end({
-        requestId: request.id,
-        method: request.method,
-        path: pathOf(request.url),
-        route: request.routeOptions.url,
-        status,
-        latencyMs: performance.now() - started,
-        notes: request.notes,
-      })
+      if (this.#onSocket.get(socket) === underWay) this.#onSocket.delete(socket)
+      const tell = (): void =>
+        this.#end({
+          requestId: request.id,
+          method: request.method,
+          path: pathOf(request),
+          route: request.routeOptions.url,
+          status,
+          latencyMs: performance.now() - started,
+          notes: request.notes,
+        })
+      const held = this.#held.get(request)
+      if (held && status === ABORTED) held.then(tell, tell)
+      else tell()
     }
     // A request that broke off is answered too, but to nobody.
-    const lost = () => refusal.status ?? ABORTED
+    const lost = () => underWay.refused ?? ABORTED
     reply.raw.once('finish', () => end(request.raw.errored ? lost() : reply.raw.statusCode))
     reply.raw.once('close', () => end(lost()))
   }
 
-  /** Reports what was refused on the socket itself: the request under way there, or one that never became one. */
-  refuse(socket: Duplex, method: string, status: number): void {
+  /** Work that goes on though its client may leave: the exchange is told with what came of it. */
+  hold<Result>(request: FastifyRequest, work: Promise<Result>): Promise<Result> {
+    this.#held.set(request, work)
+    return work
+  }
+
+  /** The request on a socket that has arrived as a whole and waits for its answer. */
+  unanswered(socket: Duplex): FastifyReply | undefined {
     const underWay = this.#onSocket.get(socket)
-    if (underWay) underWay.status = status
-    else {
-      const requestId = randomUUID()
-      this.#end({ requestId, method, path: '', route: undefined, status, latencyMs: 0, notes: {} })
+    return underWay?.request.raw.complete ? underWay.reply : undefined
+  }
+
+  /**
+   * Reports what is refused on the socket itself: the request under way there, or one that never became one.
+   * @returns the id by which it is reported.
+   */
+  refuse(socket: Duplex, method: string, status: number): string {
+    const underWay = this.#onSocket.get(socket)
+    if (underWay) {
+      underWay.refused = status
+      return underWay.request.id
     }
+    const requestId = randomUUID()
+    this.#end({ requestId, method, path: '', route: undefined, status, latencyMs: 0, notes: {} })
+    return requestId
   }
 
   #end(exchange: Exchange): void {

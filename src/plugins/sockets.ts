@@ -4,17 +4,41 @@ import type { FastifyInstance } from 'fastify'
 import fp from 'fastify-plugin'
 import { ABORTED } from './exchange.ts'
 
-/** Answers on a socket on which no response can be made, and ends the connection. */
-function refuse(socket: Duplex, status: number, detail: string): void {
+/** Answers, logs and counts on a socket on which no response can be made, and ends the connection. */
+function refuse(
+  app: FastifyInstance,
+  socket: Duplex,
+  method: string,
+  { status, detail, reported = status }: { status: number; detail: string; reported?: number },
+): void {
+  const requestId = app.exchanges.refuse(socket, method, reported)
   const body = JSON.stringify({ detail })
-  socket.end(
-    `HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\nConnection: close\r\n` +
-      `Content-Type: application/json; charset=utf-8\r\nContent-Length: ${Buffer.byteLength(body)}\r\n\r\n${body}`,
-    () => socket.destroy(),
-  )
+  const head = [
+    `HTTP/1.1 ${status} ${STATUS_CODES[status]}`,
+    'Connection: close',
+    `X-Request-ID: ${requestId}`,
+    'Content-Type: application/json; charset=utf-8',
+    `Content-Length: ${Buffer.byteLength(body)}`,
+  ]
+  socket.end(`${head.join('\r\n')}\r\n\r\n${body}`, () => socket.destroy())
 }
 
-/** What Node's HTTP parser refuses. */
+/** What is told of an error of Node's HTTP parser. */
+function refusalOf(code: string | undefined) {
+  switch (code) {
+    case 'ERR_HTTP_REQUEST_TIMEOUT':
+      return { status: 408, detail: 'the request took too long to arrive' }
+    case 'HPE_HEADER_OVERFLOW':
+      return { status: 431, detail: 'the headers are too large' }
+    case 'HPE_INVALID_EOF_STATE':
+      // The client ended its side in the middle: it may still listen, but most are gone.
+      return { status: 400, detail: 'the request is not complete', reported: ABORTED }
+    default:
+      return { status: 400, detail: 'this is no valid HTTP request' }
+  }
+}
+
+/** What Node's HTTP parser refuses; whatever is behind a request that still waits is answered after it. */
 export function answerClientError(
   this: FastifyInstance,
   error: Error & { code?: string },
@@ -22,27 +46,22 @@ export function answerClientError(
 ): void {
   if (error.code === 'ECONNRESET' || !socket.writable) {
     socket.destroy()
-  } else if (error.code === 'HPE_INVALID_EOF_STATE') {
-    // The client ended its side in the middle: it may still listen, but most are gone.
-    this.exchanges.refuse(socket, 'UNKNOWN', ABORTED)
-    refuse(socket, 400, 'the request is not complete')
-  } else {
-    const [status, detail] =
-      error.code === 'ERR_HTTP_REQUEST_TIMEOUT'
-        ? [408, 'the request took too long to arrive']
-        : error.code === 'HPE_HEADER_OVERFLOW'
-          ? [431, 'the headers are too large']
-          : [400, 'this is no valid HTTP request']
-    this.exchanges.refuse(socket, 'UNKNOWN', status)
-    refuse(socket, status, detail)
+    return
   }
+  const answer = (): void => {
+    if (socket.writable) refuse(this, socket, 'UNKNOWN', refusalOf(error.code))
+  }
+  const before = this.exchanges.unanswered(socket)
+  if (before) before.raw.once('close', answer)
+  else answer()
 }
 
 /** Answers, logs and counts what Node's HTTP server never makes a request of, like everything else. */
 async function sockets(app: FastifyInstance): Promise<void> {
   app.server.on('connect', (_request, socket) => {
-    app.exchanges.refuse(socket, 'CONNECT', 405)
-    refuse(socket, 405, 'this is no proxy')
+    // Node gives this socket away as it is: without a listener a reset would end the process.
+    socket.on('error', () => socket.destroy())
+    refuse(app, socket, 'CONNECT', { status: 405, detail: 'this is no proxy' })
   })
   // An expectation that is not understood may be ignored (RFC 9110, section 10.1.1).
   app.server.on('checkExpectation', app.routing)

@@ -104,7 +104,7 @@ const webhook: FastifyPluginAsyncTypebox = async (app) => {
     async (request) => {
       const { message_id, from, to, ts, text } = request.body
       request.notes.message_id = message_id
-      const outcome = await app.inbox.append({
+      const appended = app.inbox.append({
         message_id,
         from_msisdn: from,
         to_msisdn: to,
@@ -112,6 +112,7 @@ const webhook: FastifyPluginAsyncTypebox = async (app) => {
         text: text ?? null,
         created_at: `${new Date().toISOString().slice(0, 19)}Z`,
       })
+      const outcome = await app.exchanges.hold(request, appended)
       request.notes.dup = outcome === 'duplicate'
       request.notes.result = outcome
       return { status: 'ok' as const }

@@ -36,7 +36,7 @@ t.test(
       'post /webhook': ['200', '401', '413', '415', '422', '500', '503'],
       'get /messages': ['200', '422', '500', '503'],
       'get /messages/{message_id}': ['200', '404', '422', '500', '503'],
-    'get /stats': ['200', '500', '503'],
+      'get /stats': ['200', '500', '503'],
       'get /health/live': ['200'],
       'get /health/ready': ['200', '503'],
       'get /metrics': ['200'],

@@ -6,6 +6,7 @@ t.test('an unknown path is a 404, whatever is sent there', async (t) => {
   for (const request of [
     { url: '/' },
     { url: '/nowhere?q=1' },
+    { url: '/docs/static/nowhere' },
     {
       method: 'POST',
       url: '/nowhere',

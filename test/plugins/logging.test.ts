@@ -95,3 +95,45 @@ t.test('a request that its client gave up is logged', async (t) => {
     [{ level: 'INFO', method: 'POST', status: 499 }],
   )
 })
+
+t.test(
+  'a message whose sender left before the answer is told with what became of it',
+  async (t) => {
+    const { app, log } = await startApp(t)
+    const url = await app.listen({ host: '127.0.0.1', port: 0 })
+    const append = app.store.append.bind(app.store)
+    let release = () => {}
+    const entered = new Promise<void>((resolve) => {
+      app.store.append = async (batch) => {
+        resolve()
+        await new Promise<void>((done) => {
+          release = done
+        })
+        return append(batch)
+      }
+    })
+    const body = wire({ message_id: 'm' })
+    const socket = connect(Number(new URL(url).port), '127.0.0.1')
+    await once(socket, 'connect')
+    socket.write(
+      `POST /webhook HTTP/1.1\r\nHost: x\r\nX-Signature: ${sign(body)}\r\nContent-Length: ${body.length}\r\n\r\n${body}`,
+    )
+    await entered
+    socket.destroy()
+    const gone = new Promise<void>((resolve) => app.server.once('request', () => resolve()))
+    await fetch(`${url}/health/live`)
+    await gone
+    release()
+    await app.close()
+    t.match(
+      log.filter(({ path }) => path === '/webhook'),
+      [{ status: 499, message_id: 'm', dup: false, result: 'created' }],
+    )
+  },
+)
+
+t.test('a phone number in a stranger’s path is left out', async (t) => {
+  const { app, log } = await startApp(t)
+  await app.inject('/senders/+4915112345678/all')
+  t.match(log, [{ path: '/senders/+…/all', status: 404 }])
+})

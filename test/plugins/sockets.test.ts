@@ -113,3 +113,42 @@ t.test('a request whose body breaks the protocol is one line in the log', async 
     [{ method: 'POST', path: '/webhook', status: 400 }],
   )
 })
+
+t.test('a tunnel that is reset harms nobody', async (t) => {
+  const { port } = await listening(t)
+  for (let n = 0; n < 20; n++) {
+    const socket = connect(port, '127.0.0.1')
+    socket.on('error', () => undefined)
+    await once(socket, 'connect')
+    socket.write('CONNECT example.org:443 HTTP/1.1\r\nHost: x\r\n\r\n')
+    socket.resetAndDestroy()
+    await once(socket, 'close')
+  }
+  const answer = await exchange(
+    t,
+    port,
+    'GET /health/live HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n',
+  )
+  t.match(answer, /^HTTP\/1.1 200 /)
+})
+
+t.test('what is refused on a socket carries the id of its log line', async (t) => {
+  const { port, log } = await listening(t)
+  const answer = await exchange(t, port, 'NONSENSE\r\n\r\n')
+  t.equal(/^x-request-id: (\S+)/im.exec(answer)?.[1], log.at(-1)?.request_id)
+})
+
+t.test('nonsense behind a message does not take the place of its answer', async (t) => {
+  const { port, log } = await listening(t)
+  const body = wire({ message_id: 'm' })
+  const answer = await exchange(
+    t,
+    port,
+    `POST /webhook HTTP/1.1\r\nHost: x\r\nX-Signature: ${sign(body)}\r\nContent-Length: ${body.length}\r\n\r\n${body}NONSENSE\r\n\r\n`,
+  )
+  t.match(answer, /^HTTP\/1.1 200 [\s\S]*HTTP\/1.1 400 /)
+  t.match(
+    log.filter(({ request_id }) => request_id !== undefined),
+    [{ message_id: 'm', status: 200, result: 'created' }, { status: 400 }],
+  )
+})

@@ -38,10 +38,13 @@ async function up(db: Kysely<unknown>): Promise<void> {
     db,
   )
   if (adopt) {
-    // SQLite lets a text primary key be null: such a row gets an id of its own rather than being lost.
+    // SQLite lets a text primary key be null, or a blob: such a row gets an id of its own rather than being lost.
     await sql`
       insert into messages (message_id, from_msisdn, to_msisdn, ts, text, created_at, ts_key)
-      select coalesce(cast(message_id as text), 'rowid:' || rowid), cast(from_msisdn as text),
+      select case typeof(message_id)
+          when 'text' then message_id
+          else typeof(message_id) || ':' || hex(message_id) || ':' || rowid || ':' || hex(randomblob(4))
+        end, cast(from_msisdn as text),
         cast(to_msisdn as text), cast(ts as text), cast(text as text), cast(created_at as text),
         instant_key(ts)
       from reference_messages order by rowid`.execute(db)

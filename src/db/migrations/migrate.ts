@@ -34,6 +34,8 @@ class TransactionalSqliteDialect extends SqliteDialect {
 
 /** Brings the schema up to date, each migration in a transaction of its own. @throws what stopped it. */
 export async function migrate(database: Database): Promise<void> {
+  // Views of others keep the name of the table they were made for while it is renamed and made anew.
+  database.pragma('legacy_alter_table = ON')
   const migrator = new Migrator({
     db: new Kysely<unknown>({ dialect: new TransactionalSqliteDialect({ database }) }),
     provider: { getMigrations: async () => MIGRATIONS },

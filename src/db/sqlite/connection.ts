@@ -3,12 +3,13 @@ import Database from 'better-sqlite3'
 import { fold } from '../fold.ts'
 import { instantKey } from '../instant.ts'
 import { StoreUnavailableError } from '../store.ts'
+import { LockPatience } from './lock-patience.ts'
 
-/**
- * How long a connection waits for a lock that another program holds, in milliseconds. Senders wait 15 to 30 s
- * for an answer, and a message may wait for the batch before its own.
- */
+/** How long a start and a read wait for a lock that another program holds, in milliseconds. */
 const BUSY_TIMEOUT_MS = 4000
+
+/** The same for a write, which waits by `LockPatience`. */
+const WRITE_BUSY_TIMEOUT_MS = 50
 
 /** Which file a path led to, to notice when it leads to another one or to none. */
 export interface FileIdentity {
@@ -31,10 +32,16 @@ export function assertInPlace(path: string, expected: FileIdentity): void {
   }
 }
 
+/** From now on a lock is waited for by `LockPatience`. */
+export function waitBriefly(database: Database.Database): void {
+  database.pragma(`busy_timeout = ${WRITE_BUSY_TIMEOUT_MS}`)
+}
+
 /** The one connection that writes: WAL, and every commit synced to disk before it returns. */
 export function openWriter(path: string, fileMustExist: boolean): Database.Database {
   const database = new Database(path, { timeout: BUSY_TIMEOUT_MS, fileMustExist })
-  database.pragma('journal_mode = WAL')
+  // SQLite does not wait by itself where two processes make a new file at the same time.
+  new LockPatience().run(BUSY_TIMEOUT_MS, () => database.pragma('journal_mode = WAL'))
   // Set explicitly: this build of SQLite opens WAL files with NORMAL, which loses commits with the power.
   database.pragma('synchronous = FULL')
   database.function('instant_key', { deterministic: true }, (ts) => instantKey(String(ts)) ?? '')

@@ -35,7 +35,7 @@ export class SqliteReaders {
     argument: Parameters<ReaderOperations[Name]>[0],
     signal?: AbortSignal,
   ): Promise<ReturnType<ReaderOperations[Name]>> {
-    const reader = this.#free.pop() ?? (await this.#nextFree(signal))
+    const reader = this.#takeFree() ?? (await this.#nextFree(signal))
     try {
       return await reader.call(operation, argument, signal)
     } finally {
@@ -43,6 +43,12 @@ export class SqliteReaders {
       if (next) next.start(reader)
       else this.#free.push(reader)
     }
+  }
+
+  /** A free reader; one that is being replaced only where there is no other. */
+  #takeFree(): Reader | undefined {
+    const running = this.#free.findLastIndex((reader) => reader.running)
+    return this.#free.splice(running < 0 ? 0 : running, 1)[0]
   }
 
   #nextFree(signal: AbortSignal | undefined): Promise<Reader> {

@@ -1,4 +1,4 @@
-import { mkdirSync, mkdtempSync, rmSync } from 'node:fs'
+import { existsSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import {
@@ -20,6 +20,18 @@ import type { WriterData, WriterOperations, WriterProgress, WriterReady } from '
 /** Threads for searches, which may take long, and for everything else, which does not and need not wait for them. */
 const SEARCHERS = 2
 const ANSWERERS = 1
+
+/** Makes a folder and those above it, one by one: Node's own way never ends where one cannot be made, as in /proc. */
+function makeFolder(folder: string): void {
+  if (existsSync(folder)) return
+  makeFolder(dirname(folder))
+  try {
+    mkdirSync(folder)
+  } catch (error) {
+    // Another process made it meanwhile.
+    if (!existsSync(folder)) throw error
+  }
+}
 
 /** Messages in one SQLite file, which only worker threads touch: one writes, a few read. */
 export class SqliteStore implements MessageStore {
@@ -65,22 +77,23 @@ export class SqliteStore implements MessageStore {
     path: string | undefined,
     onProgress?: (left: number) => void,
   ): Promise<SqliteStore> {
-    const temporary = path === undefined ? mkdtempSync(join(tmpdir(), 'lyftr-webhook-')) : undefined
-    const file = path ?? join(temporary ?? '', 'private.db')
-    const store = new SqliteStore(file, temporary)
+    let store: SqliteStore | undefined
     try {
-      mkdirSync(dirname(file), { recursive: true })
+      const temporary =
+        path === undefined ? mkdtempSync(join(tmpdir(), 'lyftr-webhook-')) : undefined
+      const file = path ?? join(temporary ?? '', 'private.db')
+      makeFolder(dirname(file))
+      store = new SqliteStore(file, temporary)
       store.withoutInstant = (await store.#writer.start()).withoutInstant
       await store.catchUp(onProgress)
       await Promise.all([store.#searchers.start(), store.#answerers.start()])
+      return store
     } catch (error) {
-      await store.close()
-      throw new StoreOpenError(
-        `cannot open the SQLite file ${file}: ${error instanceof Error ? error.message : error}`,
-        { cause: error },
-      )
+      await store?.close()
+      const named = path === undefined ? 'a temporary SQLite file' : JSON.stringify(path)
+      const reason = error instanceof Error ? error.message : String(error)
+      throw new StoreOpenError(`cannot open ${named}: ${reason}`, { cause: error })
     }
-    return store
   }
 
   append(batch: readonly NewMessage[]): Promise<AppendOutcome[]> {

@@ -43,7 +43,9 @@ export class SqliteThread<Ops extends Operations, Data, Ready> {
   readonly #options: ThreadOptions<Data, Ready>
   readonly #pending = new Map<number, PendingCall>()
   readonly #cut = new Int32Array(new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT))
+  /** The one that is starting or running, and whether it can be asked. */
   #worker: Worker | undefined
+  #running = false
   #ready: Ready | undefined
   #calls = 0
   #closing = false
@@ -64,10 +66,11 @@ export class SqliteThread<Ops extends Operations, Data, Ready> {
         // What the process was told to load first is not for its threads.
         execArgv: [],
       })
+      this.#worker = worker
       let failure: Error | undefined
       worker.on('message', (message: ThreadMessage) => {
         if (message.kind === 'ready') {
-          this.#worker = worker
+          this.#running = true
           this.#ready = message.value as Ready
           resolve(this.#ready)
         } else if (message.kind === 'unusable') {
@@ -85,14 +88,15 @@ export class SqliteThread<Ops extends Operations, Data, Ready> {
         failure = error instanceof Error ? error : new Error(String(error))
       })
       worker.on('exit', () => {
-        const wasReady = this.#worker === worker
+        const wasRunning = this.#running
+        this.#running = false
         this.#worker = undefined
         reject(failure ?? new StoreOpenError('the database thread ended before it was ready'))
         for (const { reject } of this.#pending.values()) {
           reject(new StoreUnavailableError('the database thread ended', { cause: failure }))
         }
         this.#pending.clear()
-        if (wasReady && !this.#closing) this.#replace()
+        if (wasRunning && !this.#closing) this.#replace()
       })
     })
   }
@@ -105,7 +109,7 @@ export class SqliteThread<Ops extends Operations, Data, Ready> {
 
   /** Whether there is a thread to ask now. */
   get running(): boolean {
-    return this.#worker !== undefined
+    return this.#running
   }
 
   /**
@@ -118,7 +122,7 @@ export class SqliteThread<Ops extends Operations, Data, Ready> {
     signal?: AbortSignal,
   ): Promise<ReturnType<Ops[Name]>> {
     return new Promise((resolve, reject) => {
-      if (!this.#worker) {
+      if (!this.#worker || !this.#running) {
         reject(new StoreUnavailableError('the database thread is not running'))
         return
       }

@@ -1,8 +1,15 @@
 import { instantKey } from '../instant.ts'
 import { migrate } from '../migrations/migrate.ts'
 import type { AppendOutcome, NewMessage } from '../store.ts'
-import { assertInPlace, type FileIdentity, identify, openWriter } from './connection.ts'
+import {
+  assertInPlace,
+  type FileIdentity,
+  identify,
+  openWriter,
+  waitBriefly,
+} from './connection.ts'
 import { prepareDerive } from './derive.ts'
+import { LockPatience } from './lock-patience.ts'
 import type { deriveQueries } from './queries/derive.ts'
 import type { writeQueries } from './queries/write.ts'
 import { prepareAll } from './statement.ts'
@@ -29,6 +36,12 @@ export interface WriterProgress {
   backlog: number
 }
 
+/** How long messages wait for a lock that another program holds, in milliseconds: senders wait 15 to 30 s. */
+const APPEND_PATIENCE_MS = 4000
+
+/** The same for a readiness check, which is asked again soon and must not keep messages waiting. */
+const PROBE_PATIENCE_MS = 500
+
 /** Rows derived in one transaction: more are cheaper each, fewer let the next message in sooner. */
 const DERIVE_STEP = 2000
 
@@ -43,9 +56,22 @@ async function openOperations({ data, tell }: ThreadContext<WriterData>) {
   if (previous) assertInPlace(path, previous)
   const database = openWriter(path, previous !== undefined)
   await migrate(database)
-  const file = identify(path)
+  waitBriefly(database)
   const write = prepareAll(database, data.write)
   const derive = prepareDerive(database, data.derive)
+  const lock = new LockPatience()
+
+  const beat = (): void => {
+    write.beat.run({ at: new Date().toISOString() })
+  }
+  // There is a write-ahead log once something was written; a commit is in it before it is in the file.
+  lock.run(APPEND_PATIENCE_MS, beat)
+  const file = identify(path)
+  const log = identify(`${path}-wal`)
+  const assertBothInPlace = (): void => {
+    assertInPlace(path, file)
+    assertInPlace(`${path}-wal`, log)
+  }
 
   const insertAll = database.transaction((batch: readonly NewMessage[]): AppendOutcome[] =>
     batch.map((message) => {
@@ -69,9 +95,11 @@ async function openOperations({ data, tell }: ThreadContext<WriterData>) {
   const operations = {
     /** Commits the batch, synced to disk, to the file that is still the one at the path. */
     append(batch: readonly NewMessage[]): AppendOutcome[] {
-      if (backlog > MAX_BACKLOG) deriveStep()
-      const outcomes = insertAll.immediate(batch)
-      assertInPlace(path, file)
+      const outcomes = lock.run(APPEND_PATIENCE_MS, () => {
+        if (backlog > MAX_BACKLOG) deriveStep()
+        return insertAll.immediate(batch)
+      })
+      assertBothInPlace()
       backlog += outcomes.length
       lastAppend = performance.now()
       return outcomes
@@ -80,15 +108,15 @@ async function openOperations({ data, tell }: ThreadContext<WriterData>) {
     /** Derives one step of what is behind. @returns how much is left. */
     catchUp(): number {
       backlog = behind()
-      if (backlog > 0) deriveStep()
+      if (backlog > 0) lock.run(APPEND_PATIENCE_MS, deriveStep)
       return backlog
     },
 
     /** Throws unless the file is in place and can be read and written, shown by doing it. */
     probe(): void {
-      assertInPlace(path, file)
+      assertBothInPlace()
       write.readAny.get()
-      write.beat.run({ at: new Date().toISOString() })
+      lock.run(PROBE_PATIENCE_MS, beat)
     },
 
     close(): void {

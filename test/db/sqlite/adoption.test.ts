@@ -36,6 +36,8 @@ t.test('adopts the file of the reference in place and loses nothing', async (t) 
       row(`'${long}'`, '2025-01-15T09:00:00Z', "'ÄRGER'"),
       row("''", '2025-01-15T08:00:00Z', `'${long.repeat(3)}'`),
       row('NULL', '2025-01-15T07:00:00Z'),
+      'CREATE VIEW everything AS SELECT * FROM messages;',
+      'CREATE INDEX by_ts ON messages (ts);',
     ].join('\n'),
   )
   const store = await SqliteStore.open(path)
@@ -45,8 +47,9 @@ t.test('adopts the file of the reference in place and loses nothing', async (t) 
   t.equal(total, 7)
   t.same(
     data.map(({ message_id }) => message_id),
-    ['odd', 'odder', 'rowid:7', '', long, 'early', 'late'],
+    ['odd', 'odder', data[2]?.message_id, '', long, 'early', 'late'],
   )
+  t.match(data[2]?.message_id, /^null::7:/)
   t.strictSame(data[5], {
     message_id: 'early',
     from_msisdn: '+1',
@@ -69,6 +72,10 @@ t.test('adopts the file of the reference in place and loses nothing', async (t) 
   const again = await SqliteStore.open(path)
   t.equal((await again.stats()).total_messages, 7)
   await again.close()
+  t.equal(
+    execFileSync('sqlite3', [path, 'SELECT count(*) FROM everything'], { encoding: 'utf8' }).trim(),
+    '7',
+  )
   t.equal(
     execFileSync('sqlite3', [path, 'PRAGMA integrity_check'], { encoding: 'utf8' }).trim(),
     'ok',

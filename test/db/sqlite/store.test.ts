@@ -1,7 +1,9 @@
 import { execFileSync } from 'node:child_process'
-import { existsSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
 import Database from 'better-sqlite3'
 import t, { type Test } from 'tap'
+import { openWriter } from '../../../src/db/sqlite/connection.ts'
 import { SqliteStore } from '../../../src/db/sqlite/store.ts'
 import { StoreOpenError, StoreUnavailableError } from '../../../src/db/store.ts'
 import { message, suite } from '../store-suite.ts'
@@ -68,6 +70,7 @@ t.test(
     for (const replace of [
       (path: string) => rmSync(path),
       (path: string) => renameSync(path, `${path}.old`),
+      (path: string) => rmSync(`${path}-wal`),
       (path: string) => {
         rmSync(path)
         writeFileSync(path, '')
@@ -108,4 +111,20 @@ t.test('a batch with a row that cannot be stored stores nothing', async (t) => {
   const broken = { ...message({ message_id: 'b' }), to_msisdn: null as unknown as string }
   await t.rejects(store.append([message({ message_id: 'a' }), broken]), { message: /NOT NULL/ })
   t.equal((await store.stats()).total_messages, 0)
+})
+
+t.test('every commit is synced to disk before it returns', async (t) => {
+  const database = openWriter(`${t.testdir()}/app.db`, false)
+  t.equal(database.pragma('synchronous', { simple: true }), 2, 'FULL')
+  t.equal(database.pragma('journal_mode', { simple: true }), 'wal')
+  database.close()
+})
+
+t.test('a private temporary file leaves nothing behind', async (t) => {
+  const own = () => readdirSync(tmpdir()).filter((name) => name.startsWith('lyftr-webhook-'))
+  const before = own()
+  const store = await SqliteStore.open(undefined)
+  t.equal(own().length, before.length + 1)
+  await store.close()
+  t.same(own(), before)
 })
