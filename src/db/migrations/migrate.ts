@@ -1,6 +1,7 @@
 import type { Database } from 'better-sqlite3'
 import { Kysely, SqliteAdapter, SqliteDialect, sql } from 'kysely'
 import { type Migration, Migrator } from 'kysely/migration'
+import { isLocked } from '../sqlite/lock-patience.ts'
 import { messages } from './0001-messages.ts'
 import { derived } from './0002-derived.ts'
 
@@ -32,17 +33,24 @@ class TransactionalSqliteDialect extends SqliteDialect {
   }
 }
 
-/** Brings the schema up to date, each migration in a transaction of its own. @throws what stopped it. */
-export async function migrate(database: Database): Promise<void> {
+/**
+ * Brings the schema up to date, each migration in a transaction of its own; again where another process that does the
+ * same was in the way, until the patience is over. @throws what stopped it.
+ */
+export async function migrate(database: Database, patienceMs: number): Promise<void> {
   // Views of others keep the name of the table they were made for while it is renamed and made anew.
   database.pragma('legacy_alter_table = ON')
   const migrator = new Migrator({
     db: new Kysely<unknown>({ dialect: new TransactionalSqliteDialect({ database }) }),
     provider: { getMigrations: async () => MIGRATIONS },
   })
+  const deadline = performance.now() + patienceMs
   for (;;) {
     const { error, results } = await migrator.migrateUp()
-    if (error) throw error
-    if (!results?.length) return
+    if (error === undefined) {
+      if (!results?.length) return
+    } else if (!isLocked(error) || performance.now() > deadline) {
+      throw error
+    }
   }
 }

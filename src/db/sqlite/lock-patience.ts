@@ -6,7 +6,8 @@ const PAUSE_MS = 5
 /** What is waited on is never told. */
 const NOTHING = new Int32Array(new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT))
 
-function isLocked(error: unknown): boolean {
+/** Whether it failed because another connection holds a lock. */
+export function isLocked(error: unknown): boolean {
   return error instanceof Database.SqliteError && /^SQLITE_(BUSY|LOCKED)/.test(error.code)
 }
 

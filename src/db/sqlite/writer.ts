@@ -55,7 +55,7 @@ async function openOperations({ data, tell }: ThreadContext<WriterData>) {
   const { path, previous } = data
   if (previous) assertInPlace(path, previous)
   const database = openWriter(path, previous !== undefined)
-  await migrate(database)
+  await migrate(database, APPEND_PATIENCE_MS)
   waitBriefly(database)
   const write = prepareAll(database, data.write)
   const derive = prepareDerive(database, data.derive)
