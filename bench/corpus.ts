@@ -1,0 +1,65 @@
+import type { NewMessage } from '../src/db/store.ts'
+import { LongTail, Random } from './random.ts'
+import { writeText } from './words.ts'
+
+/** Told apart in the names of files: to be raised whenever the same seed tells another story. */
+export const CORPUS_VERSION = 1
+
+const FIRST_INSTANT = Date.UTC(2020, 0, 1)
+const LAST_INSTANT = Date.UTC(2026, 0, 1)
+
+/** Most messages come within minutes of their instant, one of a hundred up to two weeks late. */
+const USUAL_DELAY_MS = 5 * 60_000
+const LATE_DELAY_MS = 14 * 86_400_000
+
+/** How many digits of fraction senders write, as often as they are here. */
+const FRACTION_DIGITS = [0, 0, 0, 0, 0, 0, 3, 3, 6, 9]
+
+const COUNTRIES = ['+9198', '+4917', '+1415', '+7916', '+8613']
+
+/** A prime: multiplying by anything below it visits every number below it once. */
+const NUMBERS = 9_999_991
+
+/** The number of the sender who is the rank-th busiest; numbers do not follow the rank. */
+export function senderOf(rank: number): string {
+  const digits = String((rank * 7_368_787 + 1_234_567) % NUMBERS).padStart(7, '0')
+  return `${COUNTRIES[rank % COUNTRIES.length]}${digits}`
+}
+
+/** 50,000 senders write a million messages; fewer messages have fewer, more have no more. */
+export function sendersOf(count: number): number {
+  return Math.min(50_000, Math.max(1, Math.ceil(count / 20)))
+}
+
+function writeInstant(milliseconds: number, random: Random): string {
+  const seconds = new Date(milliseconds).toISOString().slice(0, 19)
+  const digits = FRACTION_DIGITS[random.below(FRACTION_DIGITS.length)] ?? 0
+  return digits === 0
+    ? `${seconds}Z`
+    : `${seconds}.${String(random.below(10 ** digits)).padStart(digits, '0')}Z`
+}
+
+/**
+ * That many messages in the order of their arrival, the same ones every time: six years of them, ever more, from
+ * senders with a long tail, each of whom writes at least once.
+ */
+export function* writeMessages(count: number, seed = 1): Generator<NewMessage> {
+  const random = new Random(seed)
+  const senders = sendersOf(count)
+  const tail = new LongTail(senders)
+  const stride = Math.floor(count / senders)
+  for (let number = 0; number < count; number++) {
+    const everyone = number % stride === 0 && number / stride < senders
+    const arrived =
+      FIRST_INSTANT + (LAST_INSTANT - FIRST_INSTANT) * ((number + random.fraction()) / count) ** 0.7
+    const delay = random.fraction() < 0.01 ? LATE_DELAY_MS : USUAL_DELAY_MS
+    yield {
+      message_id: `wamid.${[0, 0, 0].map(() => random.bits().toString(36)).join('')}.${number.toString(36)}`,
+      from_msisdn: senderOf(everyone ? number / stride : tail.draw(random)),
+      to_msisdn: `+1415555010${random.below(10)}`,
+      ts: writeInstant(Math.max(FIRST_INSTANT, arrived - random.fraction() * delay), random),
+      text: random.fraction() < 0.02 ? null : writeText(random),
+      created_at: `${new Date(arrived).toISOString().slice(0, 19)}Z`,
+    }
+  }
+}

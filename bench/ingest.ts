@@ -1,0 +1,166 @@
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { parseArgs } from 'node:util'
+import { Contestant, type Standing } from './contestants.ts'
+import { type Bar, barTable, median, table, whole } from './figures.ts'
+import { LoadProcess } from './load-process.ts'
+import { describeMachine, type Machine, machineLine } from './machine.ts'
+
+/** What `npm run bench` writes. */
+export interface IngestResults {
+  date: string
+  machine: Machine
+  settings: { connections: number; rounds: number; seconds: number; minute: number }
+  contestants: Standing[]
+  /** The median of the ratios of each round to the floor's round next to it. */
+  ratios: Record<string, number>
+  bars: Bar[]
+  /** What does not hold of the answers; empty when every 200 is a row. */
+  wrong: string[]
+}
+
+const HELP = `node bench/ingest.ts [--rounds 5] [--seconds 5] [--warm-up 3] [--connections 64] [--minute 60]
+                     [--folder bench/data] [--out bench/results/ingest.json]
+
+Compares in turns a bare Fastify server, this service, and this service with one commit a request; then keeps the
+service busy for --minute seconds more to see its memory, and checks that every 200 is a row.
+`
+
+const { values } = parseArgs({
+  options: {
+    rounds: { type: 'string', default: '5' },
+    seconds: { type: 'string', default: '5' },
+    'warm-up': { type: 'string', default: '3' },
+    connections: { type: 'string', default: '64' },
+    minute: { type: 'string', default: '60' },
+    folder: { type: 'string', default: new URL('./data', import.meta.url).pathname },
+    out: { type: 'string', default: new URL('./results/ingest.json', import.meta.url).pathname },
+    help: { type: 'boolean', default: false },
+  },
+})
+if (values.help) {
+  process.stdout.write(HELP)
+  process.exit(0)
+}
+const settings = {
+  connections: Number(values.connections),
+  rounds: Number(values.rounds),
+  seconds: Number(values.seconds),
+  minute: Number(values.minute),
+}
+
+mkdirSync(values.folder, { recursive: true })
+const folder = mkdtempSync(join(values.folder, 'ingest-'))
+process.on('exit', () => rmSync(folder, { recursive: true, force: true }))
+
+const machine = describeMachine(folder)
+process.stdout.write(`${machineLine(machine)}\n`)
+
+const floor = await Contestant.floor(folder)
+const service = await Contestant.service(folder, 'service', 'this service')
+const single = await Contestant.service(folder, 'single', 'one commit a request', {
+  MAX_BATCH: '1',
+})
+const contestants = [floor, service, single]
+const load = new LoadProcess()
+
+async function takeTurns(rounds: number, seconds: number, counts: boolean): Promise<void> {
+  for (let round = 1; round <= rounds; round++) {
+    for (const contestant of contestants) {
+      const { rate, p50Ms, p99Ms, serverCpu, loadCpu } = await contestant.round(load, {
+        connections: settings.connections,
+        seconds,
+        counts,
+      })
+      process.stdout.write(
+        `${counts ? `round ${round}` : 'warm-up'}  ${contestant.name.padEnd(7)} ${whole(rate).padStart(7)}/s  ` +
+          `p50 ${p50Ms.toFixed(2)} ms  p99 ${p99Ms.toFixed(2)} ms  ` +
+          `cores: server ${serverCpu.toFixed(2)}, load ${loadCpu.toFixed(2)}\n`,
+      )
+    }
+  }
+}
+
+await takeTurns(1, Number(values['warm-up']), false)
+await takeTurns(settings.rounds, settings.seconds, true)
+const standings = contestants.map((contestant) => contestant.standing())
+
+// In slices: the load writes its requests before each, rather than in the time of the service.
+for (let left = settings.minute; left > 0; left -= settings.seconds) {
+  await service.round(load, {
+    connections: settings.connections,
+    seconds: settings.seconds,
+    counts: false,
+  })
+}
+const peak = service.standing().peakMemoryMiB
+load.close()
+
+const wrong: string[] = []
+for (const contestant of contestants) wrong.push(...(await contestant.stopAndCheck()))
+
+const [floorRounds] = standings.map(({ rounds }) => rounds)
+const ratios = Object.fromEntries(
+  standings.map(({ name, rounds }) => [
+    name,
+    median(rounds.map(({ rate }, round) => rate / (floorRounds?.[round]?.rate ?? Number.NaN))),
+  ]),
+)
+const ratio = ratios.service ?? Number.NaN
+const bars: Bar[] = [
+  {
+    what: 'ingest, of the floor',
+    expected: 'at least 0.60',
+    found: ratio.toFixed(2),
+    pass: ratio >= 0.6,
+  },
+  {
+    what: 'ingest, of the floor: the aim',
+    expected: 'at least 0.75',
+    found: ratio.toFixed(2),
+    pass: ratio >= 0.75,
+  },
+  {
+    what: 'peak memory of the service',
+    expected: 'under 256 MiB',
+    found: peak === undefined ? 'unknown' : `${whole(peak)} MiB`,
+    pass: peak !== undefined && peak < 256,
+  },
+  {
+    what: 'every 200 is a row',
+    expected: 'all of them',
+    found:
+      wrong.length === 0 ? `${whole(service.standing().acknowledged)} checked` : wrong.join('; '),
+    pass: wrong.length === 0,
+  },
+]
+
+const results: IngestResults = {
+  date: new Date().toISOString().slice(0, 10),
+  machine,
+  settings,
+  contestants: standings.map((standing) =>
+    standing.name === 'service' ? { ...standing, peakMemoryMiB: peak } : standing,
+  ),
+  ratios,
+  bars,
+  wrong,
+}
+mkdirSync(join(values.out, '..'), { recursive: true })
+writeFileSync(values.out, `${JSON.stringify(results, undefined, 2)}\n`)
+
+process.stdout.write(
+  `\n${table([
+    ['', 'requests/s', 'p50 ms', 'p99 ms', 'of the floor', 'peak MiB', 'refused'],
+    ...results.contestants.map(({ title, name, rate, p50Ms, p99Ms, peakMemoryMiB, refused }) => [
+      title,
+      whole(rate),
+      p50Ms.toFixed(2),
+      p99Ms.toFixed(2),
+      (ratios[name] ?? Number.NaN).toFixed(2),
+      peakMemoryMiB === undefined ? '' : whole(peakMemoryMiB),
+      whole(refused),
+    ]),
+  ])}\n\n${barTable(bars)}\n`,
+)
+if (wrong.length > 0) process.exitCode = 1

@@ -1,0 +1,59 @@
+/** A source of reproducible randomness: the same seed tells the same story on every machine (sfc32). */
+export class Random {
+  #a = 0x9e3779b9
+  #b = 0x243f6a88
+  #c = 0xb7e15162
+  #d: number
+
+  constructor(seed: number) {
+    this.#d = seed | 0
+    for (let round = 0; round < 16; round++) this.bits()
+  }
+
+  /** 32 random bits. */
+  bits(): number {
+    const sum = (this.#a + this.#b + this.#d) | 0
+    this.#d = (this.#d + 1) | 0
+    this.#a = this.#b ^ (this.#b >>> 9)
+    this.#b = (this.#c + (this.#c << 3)) | 0
+    this.#c = ((this.#c << 21) | (this.#c >>> 11)) + sum
+    return sum >>> 0
+  }
+
+  /** A number from 0 to below 1. */
+  fraction(): number {
+    return this.bits() / 0x1_0000_0000
+  }
+
+  /** An integer from 0 to below the limit. */
+  below(limit: number): number {
+    return Math.floor(this.fraction() * limit)
+  }
+}
+
+/** Ranks from 0 to below `size`, of which the n-th comes about 1/n as often as the first: few are busy, most are not. */
+export class LongTail {
+  readonly #cumulative: Float64Array
+
+  constructor(size: number) {
+    this.#cumulative = new Float64Array(size)
+    let sum = 0
+    for (let rank = 0; rank < size; rank++) {
+      sum += 1 / (rank + 1)
+      this.#cumulative[rank] = sum
+    }
+  }
+
+  draw(random: Random): number {
+    const cumulative = this.#cumulative
+    const wanted = random.fraction() * (cumulative.at(-1) ?? 0)
+    let low = 0
+    let high = cumulative.length - 1
+    while (low < high) {
+      const middle = (low + high) >> 1
+      if ((cumulative[middle] ?? 0) < wanted) low = middle + 1
+      else high = middle
+    }
+    return low
+  }
+}
