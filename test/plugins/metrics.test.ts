@@ -30,12 +30,14 @@ t.test('counts the results of the webhook', async (t) => {
   await post(app, 'x', { 'x-signature': sign('x'), 'content-type': 'text/plain' })
   app.store.append = () => Promise.reject(new Error('broken'))
   await post(app, body)
+  app.shutdown.closing = true
+  t.equal((await post(app, body)).statusCode, 503)
   t.same(await scrape(app, 'webhook_requests_total'), [
     'webhook_requests_total{result="created"} 1',
     'webhook_requests_total{result="duplicate"} 2',
     'webhook_requests_total{result="invalid_signature"} 1',
     'webhook_requests_total{result="validation_error"} 3',
-    'webhook_requests_total{result="error"} 1',
+    'webhook_requests_total{result="error"} 2',
   ])
 })
 

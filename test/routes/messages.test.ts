@@ -148,3 +148,121 @@ t.test('a database that cannot be read is a 503', async (t) => {
     t.strictSame(answer.json(), { detail: 'the database is not available' })
   }
 })
+
+t.test('lists newest first, and before an instant', async (t) => {
+  const { app } = await startApp(t)
+  await postAll(t, app, [
+    { message_id: 'a', ts: '2025-01-15T10:00:00Z' },
+    { message_id: 'b', ts: '2025-01-15T10:00:00.5Z' },
+    { message_id: 'c', ts: '2025-01-15T10:00:01Z' },
+  ])
+  const found = async (query: string) =>
+    (await app.inject(`/messages?${query}`))
+      .json()
+      .data.map(({ message_id }: { message_id: string }) => message_id)
+      .join('')
+  t.equal(await found('order=desc'), 'cba')
+  t.equal(await found('order=asc'), 'abc')
+  t.equal(await found('until=2025-01-15T10:00:00.5Z'), 'a')
+  t.equal(await found('since=2025-01-15T10:00:00.5Z&until=2025-01-15T15:30:01+05:30'), 'b')
+  t.equal(await found('order=desc&limit=1&offset=1'), 'b')
+})
+
+t.test('a page leads to the next one, in its body and in its Link', async (t) => {
+  const { app } = await startApp(t)
+  await postAll(
+    t,
+    app,
+    Array.from({ length: 5 }, (_, n) => ({ message_id: `m${n}`, from: '+1', text: 'a & b' })),
+  )
+  let url = `/messages?limit=2&order=desc&from=+1&q=${encodeURIComponent('A &')}&since=2025-01-15T15:30:00+05:30`
+  const seen: string[] = []
+  for (;;) {
+    const answer = await app.inject(url)
+    t.equal(answer.statusCode, 200, answer.body)
+    const page = answer.json()
+    t.equal(page.total, 5)
+    seen.push(...page.data.map(({ message_id }: { message_id: string }) => message_id))
+    const link = /^<([^>]+)>; rel="next"$/.exec(String(answer.headers.link))?.[1]
+    t.equal(link !== undefined, page.next !== undefined)
+    if (!link) break
+    t.equal(new URL(link, 'http://x').searchParams.get('cursor'), page.next)
+    url = link
+  }
+  t.same(seen, ['m4', 'm3', 'm2', 'm1', 'm0'])
+})
+
+t.test(
+  'a cursor is refused with an offset, with other filters and when it is altered',
+  async (t) => {
+    const { app } = await startApp(t)
+    await postAll(t, app, [{ message_id: 'a' }, { message_id: 'b' }])
+    const { next } = (await app.inject('/messages?limit=1&q=')).json()
+    t.equal(
+      (await app.inject(`/messages?limit=7&cursor=${next}`)).statusCode,
+      200,
+      'limit may change',
+    )
+    for (const query of [
+      `cursor=${next}&offset=0`,
+      `cursor=${next}&order=desc`,
+      `cursor=${next}&from=+1`,
+      `cursor=${next}x`,
+      'cursor=',
+      'cursor=x',
+    ]) {
+      const answer = await app.inject(`/messages?${query}`)
+      t.equal(answer.statusCode, 422, query)
+      t.match(answer.json().detail, [{ loc: ['query', 'cursor'] }])
+    }
+  },
+)
+
+t.test('gets one message by its id', async (t) => {
+  const { app } = await startApp(t)
+  const ids = ['m1', 'a/b?c#d %', '👍'.repeat(512), 'wamid.HBg=']
+  await postAll(
+    t,
+    app,
+    ids.map((message_id) => ({ message_id })),
+  )
+  for (const id of ids) {
+    const answer = await app.inject(`/messages/${encodeURIComponent(id)}`)
+    t.equal(answer.statusCode, 200)
+    t.equal(answer.json().message_id, id)
+  }
+  const missing = await app.inject('/messages/m2')
+  t.equal(missing.statusCode, 404)
+  t.strictSame(missing.json(), { detail: 'no message has this id' })
+  t.equal((await app.inject('/messages/a%00b')).statusCode, 422)
+  t.equal((await app.inject(`/messages/${'x'.repeat(7000)}`)).statusCode, 414)
+})
+
+t.test('a question that takes too long is cut off with 503', async (t) => {
+  const { app } = await startApp(t, { readTimeoutMs: 50 })
+  app.store.page = (_query, signal) =>
+    new Promise((_resolve, reject) => {
+      signal?.addEventListener('abort', () => reject(new Error('cut off')))
+    })
+  const answer = await app.inject('/messages?q=x')
+  t.equal(answer.statusCode, 503)
+  t.match(answer.json(), { detail: /too long/ })
+})
+
+t.test('a question whose client has gone is cut off', async (t) => {
+  const { app } = await startApp(t)
+  const url = await app.listen({ host: '127.0.0.1', port: 0 })
+  const controller = new AbortController()
+  const cut = new Promise<void>((resolve) => {
+    app.store.page = (_query, signal) =>
+      new Promise((_resolve, reject) => {
+        controller.abort()
+        signal?.addEventListener('abort', () => {
+          resolve()
+          reject(new Error('cut off'))
+        })
+      })
+  })
+  await t.rejects(fetch(`${url}/messages?q=x`, { signal: controller.signal }))
+  await cut
+})

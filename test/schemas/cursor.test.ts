@@ -1,0 +1,36 @@
+import fc from 'fast-check'
+import t from 'tap'
+import { readCursor, writeCursor } from '../../src/schemas/cursor.ts'
+
+const scope = { order: 'asc' as const, from: '+1', q: 'x' }
+
+t.test('a cursor of any place leads back to it', async () => {
+  fc.assert(
+    fc.property(fc.string(), fc.string({ unit: 'binary' }), (key, id) => {
+      const place = { key, id: id.toWellFormed() }
+      const read = readCursor(scope, writeCursor(scope, place))
+      return read?.key === place.key && read.id === place.id
+    }),
+  )
+})
+
+t.test('an altered cursor, or one of another question, leads nowhere', async (t) => {
+  const cursor = writeCursor(scope, { key: '2025-01-15T10:00:00', id: 'm1' })
+  for (let at = 0; at < cursor.length; at++) {
+    const other = cursor[at] === 'A' ? 'B' : 'A'
+    t.equal(readCursor(scope, cursor.slice(0, at) + other + cursor.slice(at + 1)), undefined)
+  }
+  for (const other of [
+    { ...scope, order: 'desc' as const },
+    { ...scope, from: '+2' },
+    { ...scope, q: 'y' },
+    { ...scope, since: '2025' },
+    { ...scope, until: '2025' },
+    { order: 'asc' as const },
+  ]) {
+    t.equal(readCursor(other, cursor), undefined)
+  }
+  for (const text of ['', '.', 'x', `${cursor}.`, `${cursor}x`, `.${cursor}`]) {
+    t.equal(readCursor(scope, text), undefined)
+  }
+})
