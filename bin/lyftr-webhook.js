@@ -3,7 +3,12 @@
 ;(() => {
   const [major, minor] = process.versions.node.split('.').map(Number)
   if ((major === 22 && minor >= 19) || (major === 23 && minor >= 6) || major > 23) {
-    import('../src/cli/main.ts')
+    import('node:module').then(({ enableCompileCache, getCompileCacheDir }) => {
+      // Types are stripped once for all starts, and not anew in each thread, which saves time and memory.
+      enableCompileCache()
+      process.env.NODE_COMPILE_CACHE = getCompileCacheDir()
+      return import('../src/cli/main.ts')
+    })
     return
   }
   process.stderr.write(

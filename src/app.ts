@@ -34,8 +34,11 @@ const MAX_PARAM_LENGTH = 512 * 4 * 3
  * @throws ConfigError when the database cannot be opened.
  */
 export async function buildApp(config: Config, logTo?: DestinationStream) {
+  let droppedLines = 0
   const app = Fastify({
-    loggerInstance: createLogger(config.logLevel, logTo),
+    loggerInstance: createLogger(config.logLevel, logTo, () => droppedLines++),
+    // Nothing is logged by a request itself but its one line, which names it.
+    childLoggerFactory: (logger) => logger,
     logController: new OneLineLogController(),
     genReqId: requestIdOf,
     requestTimeout: REQUEST_TIMEOUT_MS,
@@ -54,7 +57,7 @@ export async function buildApp(config: Config, logTo?: DestinationStream) {
     await app.register(sensible)
     await app.register(exchange)
     await app.register(logging)
-    await app.register(metrics)
+    await app.register(metrics, { droppedLines: () => droppedLines })
     await app.register(shutdown)
     await app.register(errors)
     await app.register(sockets)

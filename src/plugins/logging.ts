@@ -17,8 +17,31 @@ const LEVELS: Record<string, string> = {
 }
 const PINO_LEVELS = { DEBUG: 'debug', INFO: 'info', WARNING: 'warn', ERROR: 'error' } as const
 
-/** A logger of JSON lines with `ts` and `level` first, written behind the event loop's back where not told where. */
-export function createLogger(level: LogLevel, destination?: DestinationStream): Logger {
+/** Lines are written once they fill this many bytes or have waited for the interval: a write each costs far more. */
+const WRITE_AT_BYTES = 8 * 1024
+const WRITE_EVERY_MS = 50
+
+/** What may wait for a reader that has stalled, in bytes; lines beyond it are dropped and counted. */
+const MAX_WAITING_BYTES = 4 * 1024 * 1024
+
+/** Standard output, written behind the event loop's back. */
+function standardOutput(onDrop: () => void): DestinationStream {
+  const output = pino.destination({
+    sync: false,
+    minLength: WRITE_AT_BYTES,
+    maxLength: MAX_WAITING_BYTES,
+  })
+  output.on('drop', onDrop)
+  setInterval(() => output.flush(), WRITE_EVERY_MS).unref()
+  return output
+}
+
+/** A logger of JSON lines with `ts` and `level`. @param onDrop hears of each line that could not be kept. */
+export function createLogger(
+  level: LogLevel,
+  destination: DestinationStream | undefined,
+  onDrop: () => void,
+): Logger {
   return pino(
     {
       level: PINO_LEVELS[level],
@@ -27,7 +50,7 @@ export function createLogger(level: LogLevel, destination?: DestinationStream): 
       formatters: { level: (label) => ({ level: LEVELS[label] ?? label }) },
       serializers: { cause: pino.stdSerializers.err },
     },
-    destination ?? pino.destination({ sync: false }),
+    destination ?? standardOutput(onDrop),
   )
 }
 

@@ -25,7 +25,10 @@ const WEBHOOK_RESULTS: WebhookResult[] = [
   'error',
 ]
 
-async function metrics(app: FastifyInstance): Promise<void> {
+async function metrics(
+  app: FastifyInstance,
+  { droppedLines }: { droppedLines: () => number },
+): Promise<void> {
   const registry = new client.Registry()
   app.decorate('registry', registry)
 
@@ -63,6 +66,15 @@ async function metrics(app: FastifyInstance): Promise<void> {
     help: 'Total webhook requests by result.',
     labelNames: ['result'],
     registers: [registry],
+  })
+  new client.Counter({
+    name: 'log_lines_dropped_total',
+    help: 'Log lines dropped because their reader had stalled.',
+    registers: [registry],
+    collect() {
+      this.reset()
+      this.inc(droppedLines())
+    },
   })
   for (const result of WEBHOOK_RESULTS) webhooks.inc({ result }, 0)
 

@@ -11,6 +11,9 @@ const BUSY_TIMEOUT_MS = 4000
 /** The same for a write, which waits by `LockPatience`. */
 const WRITE_BUSY_TIMEOUT_MS = 50
 
+/** What a reader keeps of the file; the rest is the page cache's of the system, shared by all. */
+const READER_CACHE_KIB = 4096
+
 /** Which file a path led to, to notice when it leads to another one or to none. */
 export interface FileIdentity {
   dev: number
@@ -55,6 +58,7 @@ export function openWriter(path: string, fileMustExist: boolean): Database.Datab
  */
 export function openReader(path: string, assertNotCut: () => void): Database.Database {
   const database = new Database(path, { timeout: BUSY_TIMEOUT_MS, readonly: true })
+  database.pragma(`cache_size = -${READER_CACHE_KIB}`)
   database.function('contains_folded', { deterministic: true }, (text, needle) => {
     assertNotCut()
     return typeof text === 'string' && fold(text).includes(String(needle)) ? 1 : 0

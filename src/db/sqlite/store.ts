@@ -8,6 +8,7 @@ import {
   type PageQuery,
   StoreOpenError,
 } from '../store.ts'
+import { flatten, readOutcomes } from './batch.ts'
 import { countQueries } from './queries/count.ts'
 import { deriveQueries } from './queries/derive.ts'
 import { matchCounts, pageQueries } from './queries/page.ts'
@@ -96,8 +97,8 @@ export class SqliteStore implements MessageStore {
     }
   }
 
-  append(batch: readonly NewMessage[]): Promise<AppendOutcome[]> {
-    return this.#writer.call('append', batch)
+  async append(batch: readonly NewMessage[]): Promise<AppendOutcome[]> {
+    return readOutcomes(await this.#writer.call('append', flatten(batch)))
   }
 
   page(query: PageQuery, signal?: AbortSignal) {

@@ -12,6 +12,9 @@ import {
 /** How long to wait before a thread that could not start is started again, in milliseconds. */
 const RESTART_DELAY_MS = 1000
 
+/** What a thread makes is short-lived and little; V8 would let it grow to far more. */
+const YOUNG_GENERATION_MB = 16
+
 interface PendingCall {
   resolve: (value: unknown) => void
   reject: (reason: unknown) => void
@@ -65,6 +68,7 @@ export class SqliteThread<Ops extends Operations, Data, Ready> {
         } satisfies ThreadData<Data>,
         // What the process was told to load first is not for its threads.
         execArgv: [],
+        resourceLimits: { maxYoungGenerationSizeMb: YOUNG_GENERATION_MB },
       })
       this.#worker = worker
       let failure: Error | undefined

@@ -1,6 +1,6 @@
 import { instantKey } from '../instant.ts'
 import { migrate } from '../migrations/migrate.ts'
-import type { AppendOutcome, NewMessage } from '../store.ts'
+import { type FlatBatch, unflatten } from './batch.ts'
 import {
   assertInPlace,
   type FileIdentity,
@@ -73,11 +73,11 @@ async function openOperations({ data, tell }: ThreadContext<WriterData>) {
     assertInPlace(`${path}-wal`, log)
   }
 
-  const insertAll = database.transaction((batch: readonly NewMessage[]): AppendOutcome[] =>
-    batch.map((message) => {
-      const inserted = write.insert.run({ ...message, ts_key: instantKey(message.ts) ?? '' })
-      return inserted === 1 ? 'created' : 'duplicate'
-    }),
+  const insertAll = database.transaction(
+    (flat: FlatBatch): Uint8Array =>
+      Uint8Array.from(unflatten(flat), (message) =>
+        write.insert.run({ ...message, ts_key: instantKey(message.ts ?? '') ?? '' }),
+      ),
   )
 
   const behind = (): number => {
@@ -93,16 +93,16 @@ async function openOperations({ data, tell }: ThreadContext<WriterData>) {
   }
 
   const operations = {
-    /** Commits the batch, synced to disk, to the file that is still the one at the path. */
-    append(batch: readonly NewMessage[]): AppendOutcome[] {
-      const outcomes = lock.run(APPEND_PATIENCE_MS, () => {
+    /** Commits the batch, synced to disk, to the file that is still the one at the path. Tells 1 for each created. */
+    append(batch: FlatBatch): Uint8Array {
+      const created = lock.run(APPEND_PATIENCE_MS, () => {
         if (backlog > MAX_BACKLOG) deriveStep()
         return insertAll.immediate(batch)
       })
       assertBothInPlace()
-      backlog += outcomes.length
+      backlog += created.length
       lastAppend = performance.now()
-      return outcomes
+      return created
     },
 
     /** Derives one step of what is behind. @returns how much is left. */
