@@ -1,7 +1,6 @@
 import sensible from '@fastify/sensible'
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox'
 import Fastify from 'fastify'
-import type { DestinationStream } from 'pino'
 import type { Config } from './config.ts'
 import allow from './plugins/allow.ts'
 import db from './plugins/db.ts'
@@ -9,6 +8,7 @@ import docs from './plugins/docs.ts'
 import errors, { answerFrameworkError } from './plugins/errors.ts'
 import exchange from './plugins/exchange.ts'
 import inbox from './plugins/inbox.ts'
+import { type LogOutput, standardOutput } from './plugins/log-output.ts'
 import logging, { createLogger, OneLineLogController, requestIdOf } from './plugins/logging.ts'
 import metrics from './plugins/metrics.ts'
 import shutdown from './plugins/shutdown.ts'
@@ -33,10 +33,11 @@ const MAX_PARAM_LENGTH = 512 * 4 * 3
  * @param logTo where the log goes, standard output unless said otherwise.
  * @throws ConfigError when the database cannot be opened.
  */
-export async function buildApp(config: Config, logTo?: DestinationStream) {
+export async function buildApp(config: Config, logTo?: LogOutput) {
   let droppedLines = 0
+  const output = logTo ?? standardOutput(() => droppedLines++)
   const app = Fastify({
-    loggerInstance: createLogger(config.logLevel, logTo, () => droppedLines++),
+    loggerInstance: createLogger(config.logLevel, output),
     // Nothing is logged by a request itself but its one line, which names it.
     childLoggerFactory: (logger) => logger,
     logController: new OneLineLogController(),
@@ -56,7 +57,7 @@ export async function buildApp(config: Config, logTo?: DestinationStream) {
     // What every request passes through.
     await app.register(sensible)
     await app.register(exchange)
-    await app.register(logging)
+    await app.register(logging, { output })
     await app.register(metrics, { droppedLines: () => droppedLines })
     await app.register(shutdown)
     await app.register(errors)

@@ -6,6 +6,9 @@ import { type Config, ConfigError } from './config.ts'
 /** How long the end may take after the listener is closed, in milliseconds; then the process ends regardless. */
 const CLOSE_WITHIN_MS = 9500
 
+/** How long a reader of the log may take for the last lines, in milliseconds. */
+const FLUSH_WITHIN_MS = 500
+
 async function listen(app: App, { host, port }: Config): Promise<void> {
   try {
     await app.listen({ host, port, listenTextResolver: (address) => `listening on ${address}` })
@@ -33,6 +36,7 @@ export async function serve(config: Config): Promise<void> {
       if (!err) await delay(config.shutdownDelayMs)
       await app.close()
       app.log.info('stopped')
+      await Promise.race([app.flushLog(), delay(FLUSH_WITHIN_MS)])
     },
   )
   app = await buildApp(config)

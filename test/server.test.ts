@@ -190,3 +190,30 @@ t.test(
     other.close()
   },
 )
+
+t.test('a reader of the log that stalls holds up neither requests nor the end', async (t) => {
+  const port = await freePort()
+  const { child, ended } = spawnEntry(t, [], {
+    WEBHOOK_SECRET: SECRET,
+    DATABASE_URL: 'sqlite:///app.db',
+    HOST: '127.0.0.1',
+    PORT: String(port),
+  })
+  // Nobody reads standard output, which a pipe holds 64 KiB of.
+  const url = `http://127.0.0.1:${port}`
+  while (!(await fetch(`${url}/health/ready`).catch(() => undefined))?.ok);
+  for (let n = 0; n < 1000; n++) await (await fetch(`${url}/health/live`)).text()
+  t.equal((await post(url, 'm')).status, 200)
+  child.kill('SIGTERM')
+  child.once('exit', () => child.stdout?.resume())
+  t.equal(await ended, 0)
+})
+
+async function freePort(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const address = server.address()
+  server.close()
+  await once(server, 'close')
+  return typeof address === 'object' ? (address?.port ?? 0) : 0
+}

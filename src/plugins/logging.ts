@@ -5,6 +5,14 @@ import fp from 'fastify-plugin'
 import { type DestinationStream, type Logger, pino } from 'pino'
 import type { LogLevel } from '../config.ts'
 import type { Exchange } from './exchange.ts'
+import type { LogOutput } from './log-output.ts'
+
+declare module 'fastify' {
+  interface FastifyInstance {
+    /** Resolves once the lines logged so far are written, which a reader that has stalled may put off for ever. */
+    flushLog(): Promise<void>
+  }
+}
 
 /** pino's names of the levels, and ours. */
 const LEVELS: Record<string, string> = {
@@ -17,31 +25,8 @@ const LEVELS: Record<string, string> = {
 }
 const PINO_LEVELS = { DEBUG: 'debug', INFO: 'info', WARNING: 'warn', ERROR: 'error' } as const
 
-/** Lines are written once they fill this many bytes or have waited for the interval: a write each costs far more. */
-const WRITE_AT_BYTES = 8 * 1024
-const WRITE_EVERY_MS = 50
-
-/** What may wait for a reader that has stalled, in bytes; lines beyond it are dropped and counted. */
-const MAX_WAITING_BYTES = 4 * 1024 * 1024
-
-/** Standard output, written behind the event loop's back. */
-function standardOutput(onDrop: () => void): DestinationStream {
-  const output = pino.destination({
-    sync: false,
-    minLength: WRITE_AT_BYTES,
-    maxLength: MAX_WAITING_BYTES,
-  })
-  output.on('drop', onDrop)
-  setInterval(() => output.flush(), WRITE_EVERY_MS).unref()
-  return output
-}
-
-/** A logger of JSON lines with `ts` and `level`. @param onDrop hears of each line that could not be kept. */
-export function createLogger(
-  level: LogLevel,
-  destination: DestinationStream | undefined,
-  onDrop: () => void,
-): Logger {
+/** A logger of JSON lines with `ts` and `level`. */
+export function createLogger(level: LogLevel, destination: DestinationStream): Logger {
   return pino(
     {
       level: PINO_LEVELS[level],
@@ -50,7 +35,7 @@ export function createLogger(
       formatters: { level: (label) => ({ level: LEVELS[label] ?? label }) },
       serializers: { cause: pino.stdSerializers.err },
     },
-    destination ?? standardOutput(onDrop),
+    destination,
   )
 }
 
@@ -89,7 +74,8 @@ function isError({ route, status }: Exchange): boolean {
   return status >= 500 || (status === 401 && route === '/webhook')
 }
 
-async function logging(app: FastifyInstance): Promise<void> {
+async function logging(app: FastifyInstance, { output }: { output: LogOutput }): Promise<void> {
+  app.decorate('flushLog', () => new Promise<void>((done) => output.flush(done)))
   app.addHook('onRequest', (request, reply, done) => {
     reply.header('x-request-id', request.id)
     done()
