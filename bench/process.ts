@@ -35,6 +35,8 @@ export async function startServer(
     stdio: ['ignore', output, 'inherit'],
   })
   closeSync(output)
+  // Whatever ends this process, the server does not outlive it.
+  process.once('exit', () => child.kill('SIGKILL'))
   const ended = once(child, 'exit').then(([code, signal]) => code ?? signal)
   let running = true
   void ended.then(() => {
