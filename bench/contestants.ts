@@ -3,10 +3,8 @@ import Database from 'better-sqlite3'
 import { median } from './figures.ts'
 import type { LoadReport } from './load.ts'
 import type { LoadProcess } from './load-process.ts'
-import { type ServerProcess, startServer } from './process.ts'
+import { type ServerProcess, startServer, startService } from './process.ts'
 
-/** The entry that ships. */
-const SERVICE = [new URL('../bin/lyftr-webhook.js', import.meta.url).pathname, 'serve']
 const FLOOR = [new URL('./floor.ts', import.meta.url).pathname]
 
 /** A round of load and what it took of the server. */
@@ -74,8 +72,7 @@ export class Contestant {
     settings: Record<string, string> = {},
   ): Promise<Contestant> {
     const database = join(folder, `${name}.db`)
-    const environment = { DATABASE_URL: `sqlite:///${database}`, ...settings }
-    const server = await startServer(name, SERVICE, environment, join(folder, `${name}.log`))
+    const server = await startService(name, database, join(folder, `${name}.log`), settings)
     return new Contestant(name, title, server, database)
   }
 

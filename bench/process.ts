@@ -1,4 +1,4 @@
-import { spawn } from 'node:child_process'
+import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { closeSync, openSync, readFileSync } from 'node:fs'
 import { setTimeout as delay } from 'node:timers/promises'
@@ -7,6 +7,12 @@ import { setTimeout as delay } from 'node:timers/promises'
 export const SECRET = 'benchsecret'
 
 const START_WITHIN_MS = 600_000
+
+/** Whatever ends this process, no server outlives it. */
+const running = new Set<ChildProcess>()
+process.once('exit', () => {
+  for (const child of running) child.kill('SIGKILL')
+})
 
 /** A server that runs in a process of its own. */
 export interface ServerProcess {
@@ -35,14 +41,14 @@ export async function startServer(
     stdio: ['ignore', output, 'inherit'],
   })
   closeSync(output)
-  const ended = once(child, 'exit').then(([code, signal]) => code ?? signal)
-  let running = true
-  void ended.then(() => {
-    running = false
+  running.add(child)
+  const ended = once(child, 'exit').then(([code, signal]) => {
+    running.delete(child)
+    return code ?? signal
   })
   const procfs = (file: string) => readProc(`/proc/${child.pid}/${file}`)
   return {
-    url: await listening(name, logFile, () => running),
+    url: await listening(name, logFile, () => running.has(child)),
     peakMemoryMiB() {
       const found = /VmHWM:\s+(\d+) kB/.exec(procfs('status'))?.[1]
       return found === undefined ? undefined : Number(found) / 1024
@@ -68,12 +74,26 @@ function readProc(path: string): string {
   }
 }
 
-async function listening(name: string, logFile: string, running: () => boolean): Promise<string> {
+async function listening(name: string, logFile: string, isUp: () => boolean): Promise<string> {
   const deadline = Date.now() + START_WITHIN_MS
-  while (running() && Date.now() < deadline) {
+  while (isUp() && Date.now() < deadline) {
     const url = /listening on (http:\/\/[^\s"]+)/.exec(readFileSync(logFile, 'utf8'))?.[1]
     if (url) return url
     await delay(20)
   }
   throw new Error(`${name} does not listen: ${readFileSync(logFile, 'utf8').slice(0, 500)}`)
+}
+
+/** The entry that ships. */
+const SERVICE = [new URL('../bin/lyftr-webhook.js', import.meta.url).pathname, 'serve']
+
+/** Starts the service as it ships on a database, but for the settings given. */
+export function startService(
+  name: string,
+  database: string,
+  logFile: string,
+  settings: Record<string, string> = {},
+): Promise<ServerProcess> {
+  const environment = { DATABASE_URL: `sqlite:///${database}`, ...settings }
+  return startServer(name, SERVICE, environment, logFile)
 }

@@ -1,0 +1,54 @@
+import { existsSync, mkdirSync, renameSync, rmSync, statSync } from 'node:fs'
+import { join } from 'node:path'
+import { SqliteStore } from '../src/db/sqlite/store.ts'
+import type { NewMessage } from '../src/db/store.ts'
+import { CORPUS_VERSION, writeMessages } from './corpus.ts'
+import { whole } from './figures.ts'
+
+const BATCH = 1000
+
+/** A database of generated messages. */
+export interface CorpusFile {
+  path: string
+  messages: number
+  mebibytes: number
+}
+
+/** The database of that many messages in the folder; made the first time, through the service's own store. */
+export async function corpusFile(folder: string, messages: number): Promise<CorpusFile> {
+  mkdirSync(folder, { recursive: true })
+  const path = join(folder, `corpus-${CORPUS_VERSION}-${messages}.db`)
+  if (!existsSync(path)) await write(path, messages)
+  return { path, messages, mebibytes: Math.round(statSync(path).size / 2 ** 20) }
+}
+
+async function write(path: string, messages: number): Promise<void> {
+  const part = `${path}.part`
+  for (const suffix of ['', '-wal', '-shm']) rmSync(part + suffix, { force: true })
+  const started = performance.now()
+  const tell = (done: number) => {
+    const seconds = Math.round((performance.now() - started) / 1000)
+    process.stdout.write(`  ${whole(done)} of ${whole(messages)} messages written, ${seconds} s\n`)
+  }
+  const store = await SqliteStore.open(part)
+  let batch: NewMessage[] = []
+  let done = 0
+  let storing: Promise<unknown> = Promise.resolve()
+  // While one batch is stored, the next is made up.
+  const flush = async () => {
+    await storing
+    storing = store.append(batch)
+    done += batch.length
+    batch = []
+    if (done % 250_000 === 0) tell(done)
+  }
+  for (const message of writeMessages(messages)) {
+    batch.push(message)
+    if (batch.length === BATCH) await flush()
+  }
+  await flush()
+  await storing
+  await store.catchUp()
+  await store.close()
+  renameSync(part, path)
+}
