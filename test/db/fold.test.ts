@@ -11,13 +11,12 @@ function foldByDefinition(text: string): string {
 
 t.test('folds every code point as the definition does', async (t) => {
   const different: string[] = []
-  for (let point = 0; point <= 0x10ffff; point++) {
-    if (point >= 0xd800 && point <= 0xdfff) continue
-    const character = String.fromCodePoint(point)
-    // Between letters, where a final Σ would show.
-    for (const text of [character, `α${character}`, `α${character}β`]) {
-      if (fold(text) !== foldByDefinition(text)) different.push(point.toString(16))
-    }
+  for (let first = 0; first <= 0x10ffff; first += 0x400) {
+    if (first >= 0xd800 && first <= 0xdfff) continue
+    const points = Array.from({ length: 0x400 }, (_, n) => String.fromCodePoint(first + n))
+    // Each after a letter, where a final Σ would show.
+    const text = points.join('α')
+    if (fold(text) !== foldByDefinition(text)) different.push(first.toString(16))
   }
   t.same(different, [])
 })
