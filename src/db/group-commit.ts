@@ -29,6 +29,11 @@ export class GroupCommit<Item, Outcome> {
     this.#options = options
   }
 
+  /** Items that wait for their commit to begin. */
+  get waiting(): number {
+    return this.#waiting.length
+  }
+
   /** Resolves with the item's outcome once its batch is committed; rejects with the batch's error. */
   append(item: Item): Promise<Outcome> {
     return new Promise((resolve, reject) => {

@@ -48,6 +48,14 @@ export interface MessagePage {
   next: PagePosition | undefined
 }
 
+/** How a store is. */
+export interface StoreCondition {
+  /** Committed messages that answers were not prepared from yet. */
+  backlog: number
+  /** The size of its write-ahead log, where it has one of its own. */
+  logBytes: number
+}
+
 /** Where messages live. Every promise here holds for every implementation. */
 export interface MessageStore {
   /**
@@ -70,6 +78,8 @@ export interface MessageStore {
    * @param onProgress hears how many messages are left.
    */
   catchUp(onProgress?: (left: number) => void): Promise<void>
+  /** How the store was when it last told, without asking it. */
+  readonly condition: StoreCondition
   /** Resolves when the store has just been read and written, rejects when it cannot be; may take long. */
   ready(): Promise<void>
   /** Ends what is under way and releases everything; reads that are under way may be cut off. */

@@ -11,13 +11,15 @@ declare module 'fastify' {
 }
 
 async function inbox(app: FastifyInstance, { maxBatch }: { maxBatch: number }): Promise<void> {
-  app.decorate(
-    'inbox',
-    new GroupCommit<NewMessage, AppendOutcome>((batch) => app.store.append(batch), {
-      concurrency: 1,
-      maxBatch,
-    }),
-  )
+  async function commit(batch: NewMessage[]): Promise<AppendOutcome[]> {
+    const started = performance.now()
+    const outcomes = await app.store.append(batch)
+    app.measures.commit(batch.length, (performance.now() - started) / 1000)
+    return outcomes
+  }
+  const inbox = new GroupCommit(commit, { concurrency: 1, maxBatch })
+  app.decorate('inbox', inbox)
+  app.measures.inbox = () => ({ waiting: inbox.waiting, ...app.store.condition })
 }
 
-export default fp(inbox, { name: 'inbox', dependencies: ['db'] })
+export default fp(inbox, { name: 'inbox', dependencies: ['db', 'metrics'] })

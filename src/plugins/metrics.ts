@@ -8,7 +8,16 @@ declare module 'fastify' {
   interface FastifyInstance {
     /** Everything this instance measures; its own, so that several instances live in one process. */
     registry: client.Registry
+    measures: Measures
   }
+}
+
+/** What the inbox tells of itself. */
+export interface Measures {
+  /** Hears of every commit: its messages and its seconds, from the batch's departure to its outcomes. */
+  commit(messages: number, seconds: number): void
+  /** Asked at each scrape; must not wait for anything. */
+  inbox: () => { waiting: number; backlog: number; logBytes: number }
 }
 
 /** The `path` of whatever matches no route, so that strangers cannot make time series. */
@@ -16,6 +25,19 @@ const UNMATCHED = 'unmatched'
 
 /** Seconds; finest where a message on a local disk is answered. */
 const LATENCY_BUCKETS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10]
+
+/** Messages. */
+const BATCH_BUCKETS = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000]
+
+const INBOX_GAUGES = [
+  ['inbox_waiting_messages', 'Messages that wait for their commit to begin.', 'waiting'],
+  [
+    'store_backlog_messages',
+    'Committed messages that counters and indexes were not derived from yet.',
+    'backlog',
+  ],
+  ['store_log_bytes', 'Size of the write-ahead log at the last commit.', 'logBytes'],
+] as const
 
 const WEBHOOK_RESULTS: WebhookResult[] = [
   'created',
@@ -67,6 +89,36 @@ async function metrics(
     labelNames: ['result'],
     registers: [registry],
   })
+  const batches = new client.Histogram({
+    name: 'inbox_batch_messages',
+    help: 'Messages that shared a commit.',
+    buckets: BATCH_BUCKETS,
+    registers: [registry],
+  })
+  const commits = new client.Histogram({
+    name: 'inbox_commit_seconds',
+    help: 'Time from the departure of a batch to its outcomes, synced to disk.',
+    buckets: LATENCY_BUCKETS,
+    registers: [registry],
+  })
+  const measures: Measures = {
+    commit(messages, seconds) {
+      batches.observe(messages)
+      commits.observe(seconds)
+    },
+    inbox: () => ({ waiting: 0, backlog: 0, logBytes: 0 }),
+  }
+  app.decorate('measures', measures)
+  for (const [name, help, field] of INBOX_GAUGES) {
+    new client.Gauge({
+      name,
+      help,
+      registers: [registry],
+      collect() {
+        this.set(measures.inbox()[field])
+      },
+    })
+  }
   new client.Counter({
     name: 'log_lines_dropped_total',
     help: 'Log lines dropped because their reader had stalled.',

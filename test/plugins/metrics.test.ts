@@ -86,3 +86,14 @@ t.test('two instances in one process count for themselves', async (t) => {
   t.equal((await scrape(one, 'http_requests_total{')).length, 1)
   t.same(await scrape(other, 'http_requests_total{'), [])
 })
+
+t.test('tells how the inbox and the database are', async (t) => {
+  const { app } = await startApp(t)
+  await Promise.all(['a', 'b', 'c'].map((message_id) => post(app, wire({ message_id }))))
+  await app.store.catchUp()
+  t.same(await scrape(app, 'inbox_waiting_messages'), ['inbox_waiting_messages 0'])
+  t.same(await scrape(app, 'inbox_batch_messages_sum'), ['inbox_batch_messages_sum 3'])
+  t.match(await scrape(app, 'inbox_commit_seconds_count'), [/ [1-3]$/])
+  t.same(await scrape(app, 'store_backlog_messages'), ['store_backlog_messages 0'])
+  t.match(await scrape(app, 'store_log_bytes'), [/ [1-9]\d+$/])
+})

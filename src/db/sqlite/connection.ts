@@ -1,4 +1,4 @@
-import { statSync } from 'node:fs'
+import { type Stats, statSync } from 'node:fs'
 import Database from 'better-sqlite3'
 import { fold } from '../fold.ts'
 import { instantKey } from '../instant.ts'
@@ -20,19 +20,23 @@ export interface FileIdentity {
   ino: number
 }
 
-/** The file at the path now. @throws StoreUnavailableError when there is none. */
-export function identify(path: string): FileIdentity {
+function statOf(path: string): Stats {
   const stat = statSync(path, { throwIfNoEntry: false })
   if (!stat) throw new StoreUnavailableError(`the database file is no longer at ${path}`)
-  return { dev: stat.dev, ino: stat.ino }
+  return stat
 }
 
-/** @throws StoreUnavailableError when the path leads to another file than it did, or to none. */
-export function assertInPlace(path: string, expected: FileIdentity): void {
-  const found = identify(path)
-  if (found.ino !== expected.ino || found.dev !== expected.dev) {
-    throw new StoreUnavailableError(`another file has taken the place of the database at ${path}`)
-  }
+/** The file at the path now. @throws StoreUnavailableError when there is none. */
+export function identify(path: string): FileIdentity {
+  const { dev, ino } = statOf(path)
+  return { dev, ino }
+}
+
+/** @returns the size in bytes. @throws StoreUnavailableError when the path leads to another file than it did, or none. */
+export function assertInPlace(path: string, expected: FileIdentity): number {
+  const { dev, ino, size } = statOf(path)
+  if (ino === expected.ino && dev === expected.dev) return size
+  throw new StoreUnavailableError(`another file has taken the place of the database at ${path}`)
 }
 
 /** From now on a lock is waited for by `LockPatience`. */

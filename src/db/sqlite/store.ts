@@ -6,6 +6,7 @@ import {
   type MessageStore,
   type NewMessage,
   type PageQuery,
+  type StoreCondition,
   StoreOpenError,
 } from '../store.ts'
 import { flatten, readOutcomes } from './batch.ts'
@@ -16,7 +17,7 @@ import { writeQueries } from './queries/write.ts'
 import type { ReaderData } from './reader.ts'
 import { SqliteReaders } from './readers.ts'
 import { SqliteThread } from './thread.ts'
-import type { WriterData, WriterOperations, WriterProgress, WriterReady } from './writer.ts'
+import type { WriterData, WriterOperations, WriterReady } from './writer.ts'
 
 /** Threads for searches, which may take long, and for everything else, which does not and need not wait for them. */
 const SEARCHERS = 2
@@ -43,8 +44,7 @@ export class SqliteStore implements MessageStore {
   #probe: Promise<void> | undefined
   /** Rows adopted from an older service whose `ts` is no instant, as counted at the start. */
   withoutInstant = 0
-  /** Messages that counters and indexes were not derived from yet, as last told. */
-  backlog = 0
+  condition: StoreCondition = { backlog: 0, logBytes: 0 }
 
   private constructor(path: string, temporary: string | undefined) {
     this.#temporary = temporary
@@ -57,7 +57,7 @@ export class SqliteStore implements MessageStore {
         derive: deriveQueries,
       }),
       onEvent: (value) => {
-        this.backlog = (value as WriterProgress).backlog
+        this.condition = value as StoreCondition
       },
     })
     const data: ReaderData = {
@@ -98,7 +98,9 @@ export class SqliteStore implements MessageStore {
   }
 
   async append(batch: readonly NewMessage[]): Promise<AppendOutcome[]> {
-    return readOutcomes(await this.#writer.call('append', flatten(batch)))
+    const { created, condition } = await this.#writer.call('append', flatten(batch))
+    this.condition = condition
+    return readOutcomes(created)
   }
 
   page(query: PageQuery, signal?: AbortSignal) {

@@ -1,5 +1,6 @@
 import { instantKey } from '../instant.ts'
 import { migrate } from '../migrations/migrate.ts'
+import type { StoreCondition } from '../store.ts'
 import { type FlatBatch, unflatten } from './batch.ts'
 import {
   assertInPlace,
@@ -31,11 +32,6 @@ export interface WriterReady {
   withoutInstant: number
 }
 
-/** What the writing thread tells of itself: how far it has derived what is to be derived. */
-export interface WriterProgress {
-  backlog: number
-}
-
 /** How long messages wait for a lock that another program holds, in milliseconds: senders wait 15 to 30 s. */
 const APPEND_PATIENCE_MS = 4000
 
@@ -43,10 +39,13 @@ const APPEND_PATIENCE_MS = 4000
 const PROBE_PATIENCE_MS = 500
 
 /** Rows derived in one transaction: more are cheaper each, fewer let the next message in sooner. */
-const DERIVE_STEP = 2000
+const DERIVE_STEP = 1000
 
-/** Rows that may wait to be derived while messages arrive; past it the writer catches up first. */
-const MAX_BACKLOG = 20_000
+/**
+ * Rows that may wait to be derived while messages arrive; past it the writer catches up first. Every question reads
+ * what waits, at about a microsecond a row.
+ */
+const MAX_BACKLOG = 50_000
 
 /** Milliseconds without a message after which the rest is derived. */
 const QUIET_MS = 100
@@ -68,9 +67,10 @@ async function openOperations({ data, tell }: ThreadContext<WriterData>) {
   lock.run(APPEND_PATIENCE_MS, beat)
   const file = identify(path)
   const log = identify(`${path}-wal`)
+  let logBytes = 0
   const assertBothInPlace = (): void => {
     assertInPlace(path, file)
-    assertInPlace(`${path}-wal`, log)
+    logBytes = assertInPlace(`${path}-wal`, log)
   }
 
   const insertAll = database.transaction(
@@ -87,14 +87,16 @@ async function openOperations({ data, tell }: ThreadContext<WriterData>) {
   let backlog = behind()
   let lastAppend = 0
 
+  const condition = (): StoreCondition => ({ backlog, logBytes })
+
   function deriveStep(): void {
     backlog = derive(DERIVE_STEP) < DERIVE_STEP ? 0 : Math.max(0, backlog - DERIVE_STEP)
-    tell({ backlog } satisfies WriterProgress)
+    tell(condition())
   }
 
   const operations = {
     /** Commits the batch, synced to disk, to the file that is still the one at the path. Tells 1 for each created. */
-    append(batch: FlatBatch): Uint8Array {
+    append(batch: FlatBatch): { created: Uint8Array; condition: StoreCondition } {
       const created = lock.run(APPEND_PATIENCE_MS, () => {
         if (backlog > MAX_BACKLOG) deriveStep()
         return insertAll.immediate(batch)
@@ -102,7 +104,7 @@ async function openOperations({ data, tell }: ThreadContext<WriterData>) {
       assertBothInPlace()
       backlog += created.length
       lastAppend = performance.now()
-      return created
+      return { created, condition: condition() }
     },
 
     /** Derives one step of what is behind. @returns how much is left. */
