@@ -3,6 +3,7 @@ import type { ErrorObject } from 'ajv'
 import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import fp from 'fastify-plugin'
 import { StoreUnavailableError } from '../db/store.ts'
+import { problemsOf } from '../schemas/mistakes.ts'
 import type { InputProblem } from '../schemas/problem.ts'
 
 /** Seconds after which a sender that got a 503 may try again. */
@@ -30,51 +31,6 @@ export class RefusedInputError extends Error {
 
 const LOCATIONS: Record<string, string> = { querystring: 'query', params: 'path' }
 
-/** One mistake in the form of the reference. */
-function problemOf(error: ErrorObject, context: string): Static<typeof InputProblem> {
-  const where = LOCATIONS[context] ?? context
-  if (error.keyword === 'required') {
-    const field = String(error.params.missingProperty)
-    return { loc: [where, field], msg: `${field} is required`, type: 'missing' }
-  }
-  const field = error.instancePath.slice(1)
-  const loc = field === '' ? [where] : [where, field]
-  if (error.keyword === 'type') {
-    const named = field === '' ? where : field
-    return { loc, msg: `${named} must be ${typeNames(error.params.type)}`, type: 'type_error' }
-  }
-  if (error.keyword === 'pattern' && !String(error.data).startsWith('+')) {
-    return { loc, msg: "Phone number must start with '+'", type: 'value_error' }
-  }
-  const msg = String(error.parentSchema?.['x-expected'] ?? `${field} ${error.message}`)
-  return { loc, msg, type: 'value_error' }
-}
-
-const TYPE_NAMES: Record<string, string> = {
-  string: 'a string',
-  integer: 'an integer',
-  object: 'a JSON object',
-  null: 'null',
-}
-
-function typeNames(types: unknown): string {
-  return [types]
-    .flat()
-    .map((type) => TYPE_NAMES[String(type)] ?? String(type))
-    .join(' or ')
-}
-
-/** Every field's first mistake: the later ones of a field follow from it. */
-function problemsOf(error: FastifyError): Static<typeof InputProblem>[] {
-  const problems = new Map<string, Static<typeof InputProblem>>()
-  for (const found of (error.validation ?? []) as ErrorObject[]) {
-    const problem = problemOf(found, error.validationContext ?? 'body')
-    const key = problem.loc.join()
-    if (!problems.has(key)) problems.set(key, problem)
-  }
-  return [...problems.values()]
-}
-
 function refuseInput(
   problems: Static<typeof InputProblem>[],
   request: FastifyRequest,
@@ -87,7 +43,9 @@ function refuseInput(
 /** Answers an error as `{"detail": …}`; nothing of the inside leaves with a 5xx, its cause goes to the log. */
 function answerError(error: FastifyError, request: FastifyRequest, reply: FastifyReply): void {
   if (error.validation) {
-    refuseInput(problemsOf(error), request, reply)
+    const context = error.validationContext ?? 'body'
+    const mistakes = error.validation as ErrorObject[]
+    refuseInput(problemsOf(mistakes, LOCATIONS[context] ?? context), request, reply)
     return
   }
   if (error instanceof RefusedInputError) {

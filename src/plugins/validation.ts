@@ -1,31 +1,13 @@
-import { Ajv } from 'ajv'
 import type { FastifyInstance } from 'fastify'
 import fp from 'fastify-plugin'
-import { instantKey, isMessageInstant } from '../db/instant.ts'
-
-/**
- * One strict validator for everything: all problems at once and nothing coerced. Only a query's integers, which can
- * arrive as nothing but text, are turned into numbers first.
- */
-const ajv = new Ajv({
-  allErrors: true,
-  coerceTypes: false,
-  useDefaults: true,
-  // Mistakes carry the value and the schema, from which the errors plugin words them.
-  verbose: true,
-  strictTypes: false,
-  formats: {
-    // What every store can hold: PostgreSQL takes no NUL, and UTF-8 has no unpaired surrogates.
-    storable: (text: string) => text.isWellFormed() && !text.includes('\0'),
-    'utc-instant': isMessageInstant,
-    instant: (text: string) => instantKey(text) !== undefined,
-  },
-})
-ajv.addVocabulary(['x-expected'])
+import { ajv } from '../schemas/validator.ts'
 
 const DECIMAL = /^[+ -]?[0-9]+$/
 
-/** Turns a query's texts into the numbers that its schema has there, as far as they are integers. */
+/**
+ * Turns a query's texts into the numbers that its schema has there, as far as they are integers: in a query they can
+ * arrive as nothing else, and the validator coerces nothing.
+ */
 function readIntegers(query: Record<string, unknown>, names: string[]): void {
   for (const name of names) {
     const value = query[name]
