@@ -1,0 +1,168 @@
+import { existsSync, readFileSync, writeFileSync } from 'node:fs'
+import { type Bar, whole } from './figures.ts'
+import type { IngestResults } from './ingest.ts'
+import { type Machine, machineLine } from './machine.ts'
+import type { ReadsResults } from './reads.ts'
+import { barPicture, dotPicture } from './svg.ts'
+
+/** Makes the pictures and the tables of docs/benchmarks.md from the results; what is written around them stays. */
+const results = new URL('./results/', import.meta.url)
+const docs = new URL('../docs/', import.meta.url)
+const page = new URL('benchmarks.md', docs)
+
+const BEGIN = '<!-- figures -->'
+const END = '<!-- /figures -->'
+
+function markdown(rows: readonly (readonly string[])[]): string {
+  const [head = [], ...body] = rows
+  const line = (cells: readonly string[]) => `| ${cells.join(' | ')} |`
+  return [
+    line(head),
+    line(head.map((_, at) => (at === 0 ? '---' : '---:'))),
+    ...body.map(line),
+  ].join('\n')
+}
+
+function barsIn(bars: readonly Bar[]): string {
+  return markdown([
+    ['Promised', 'Expected', 'Found', ''],
+    ...bars.map(({ what, expected, found, pass }) => [
+      what,
+      expected,
+      found,
+      pass ? 'pass' : '**fail**',
+    ]),
+  ])
+}
+
+function measuredOn(date: string, machine: Machine): string {
+  return `Measured on ${date}: ${machineLine(machine)}.`
+}
+
+function ingestSection({
+  date,
+  machine,
+  settings,
+  contestants,
+  ratios,
+  bars,
+}: IngestResults): string {
+  const rateOf = (wanted: string) =>
+    contestants.find(({ name }) => name === wanted)?.rate ?? Number.NaN
+  const picture = barPicture(
+    `Signed messages a second, ${settings.connections} connections`,
+    contestants.map(({ title, rate, rounds }) => ({
+      label: title,
+      value: rate,
+      rounds: rounds.map((round) => round.rate),
+    })),
+    [0.6, 0.75].map((share) => ({ label: share.toFixed(2), value: rateOf('floor') * share })),
+  )
+  writeFileSync(new URL('ingest.svg', docs), picture)
+  return [
+    '## Ingest',
+    measuredOn(date, machine),
+    `${settings.rounds} rounds of ${settings.seconds} s each, in turns, over ${settings.connections} connections; medians of the rounds.`,
+    '![Signed messages a second](ingest.svg)',
+    markdown([
+      ['', 'Requests a second', 'p50', 'p99', 'Of the floor', 'Peak memory'],
+      ...contestants.map(({ title, name, rate, p50Ms, p99Ms, peakMemoryMiB }) => [
+        title,
+        whole(rate),
+        `${p50Ms.toFixed(2)} ms`,
+        `${p99Ms.toFixed(2)} ms`,
+        (ratios[name] ?? Number.NaN).toFixed(2),
+        peakMemoryMiB === undefined ? '' : `${whole(peakMemoryMiB)} MiB`,
+      ]),
+    ]),
+    barsIn(bars),
+  ].join('\n\n')
+}
+
+function interferenceTable({ interference }: ReadsResults): string[] {
+  if (!interference) return []
+  const { messages, liveP99Ms, firstPageP99Ms, searches } = interference
+  const ms = (value: number) => `${value.toFixed(1)} ms`
+  return [
+    `### While others search ${whole(messages)} messages`,
+    markdown([
+      ['', 'Alone', 'While they search'],
+      [
+        'Messages taken a second, eight of the worst searches',
+        whole(interference.ingestAlone),
+        whole(interference.ingestWithSearches),
+      ],
+      ['/health/live p99, the same', ms(liveP99Ms.alone), ms(liveP99Ms.withSearches)],
+      [
+        '/health/live p99, the same, under full ingest',
+        ms(liveP99Ms.withIngest),
+        ms(liveP99Ms.withBoth),
+      ],
+      [
+        'First page p99, one search for the common word',
+        ms(firstPageP99Ms.alone),
+        ms(firstPageP99Ms.withCommonWord),
+      ],
+      ['/health/live p99, the same', ms(liveP99Ms.alone), ms(interference.liveWithCommonWordP99Ms)],
+    ]),
+    `Searches answered: ${whole(searches.answered)}; cut off by the time limit: ${whole(searches.cutOff)}.`,
+  ]
+}
+
+function readsSection(found: ReadsResults): string {
+  const { date, machine, files, questions, bars } = found
+  const sizes = files.map(({ messages }) => whole(messages))
+  const picture = dotPicture(
+    'Median time of an answer',
+    sizes.map((size) => `${size} messages`),
+    questions.map(({ name, timings }) => ({
+      label: name,
+      values: timings.map(({ medianMs }) => medianMs),
+    })),
+  )
+  writeFileSync(new URL('reads.svg', docs), picture)
+  return [
+    '## Reads',
+    measuredOn(date, machine),
+    `Through HTTP, the sizes in turns, the median of up to ${Math.max(...questions.flatMap(({ timings }) => timings.map(({ runs }) => runs)))} answers each. The files: ${files.map(({ messages, mebibytes }) => `${whole(messages)} messages in ${whole(mebibytes)} MiB`).join(', ')}.`,
+    '![Median time of an answer](reads.svg)',
+    markdown([
+      ['', ...sizes, ...sizes.slice(1).map((size) => `${size} against ${sizes[0]}`)],
+      ...questions.map(({ name, timings }) => [
+        name,
+        ...timings.map(({ medianMs, status }) =>
+          status === 200 ? `${medianMs.toFixed(2)} ms` : `answered ${status}`,
+        ),
+        ...timings
+          .slice(1)
+          .map(
+            ({ medianMs }) => `${(medianMs / (timings[0]?.medianMs ?? Number.NaN)).toFixed(2)}×`,
+          ),
+      ]),
+    ]),
+    ...interferenceTable(found),
+    '### What was promised',
+    barsIn(bars),
+  ].join('\n\n')
+}
+
+/** The results of a bench, if it was run. */
+function read(name: string): string | undefined {
+  const file = new URL(name, results)
+  return existsSync(file) ? readFileSync(file, 'utf8') : undefined
+}
+
+const ingest = read('ingest.json')
+const reads = read('reads.json')
+const sections = [
+  ...(ingest === undefined ? [] : [ingestSection(JSON.parse(ingest))]),
+  ...(reads === undefined ? [] : [readsSection(JSON.parse(reads))]),
+]
+const before = readFileSync(page, 'utf8')
+const begin = before.indexOf(BEGIN)
+const end = before.indexOf(END)
+if (begin < 0 || end < begin) throw new Error(`docs/benchmarks.md needs ${BEGIN} and then ${END}`)
+writeFileSync(
+  page,
+  `${before.slice(0, begin + BEGIN.length)}\n\n${sections.join('\n\n')}\n\n${before.slice(end)}`,
+)
