@@ -31,7 +31,7 @@ t.test('stores what the webhook would take, and again nothing', async (t) => {
 
   const store = await SqliteStore.open(`${folderOf(t)}/app.db`)
   t.teardown(() => store.close())
-  t.equal(store.backlog, 0)
+  t.equal(store.condition.backlog, 0)
   const { data, total } = await store.page(ALL)
   t.equal(total, 3)
   const [a, b, c] = data
