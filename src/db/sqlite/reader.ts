@@ -1,3 +1,4 @@
+import { setPriority } from 'node:os'
 import type { Static } from '@sinclair/typebox'
 import type { StoredMessage } from '../../schemas/messages.ts'
 import type { PageQuery } from '../store.ts'
@@ -11,10 +12,14 @@ import { serveCalls, type ThreadContext } from './thread-main.ts'
 export interface ReaderData {
   path: string
   queries: PageQueries
+  /** The priority of the thread, -20 (first) to 19 (last), as `nice` has it. */
+  priority: number
 }
 
 async function openOperations({ data, assertNotCut }: ThreadContext<ReaderData>) {
-  const { path, queries } = data
+  const { path, queries, priority } = data
+  // On Linux it is the thread's own.
+  setPriority(0, priority)
   const database = openReader(path, assertNotCut)
   const page = preparePaging(database, queries)
   const stats = prepareStats(database, queries.counts)

@@ -1,5 +1,5 @@
 import { existsSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { constants, tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import {
   type AppendOutcome,
@@ -14,7 +14,6 @@ import { countQueries } from './queries/count.ts'
 import { deriveQueries } from './queries/derive.ts'
 import { matchCounts, pageQueries } from './queries/page.ts'
 import { writeQueries } from './queries/write.ts'
-import type { ReaderData } from './reader.ts'
 import { SqliteReaders } from './readers.ts'
 import { SqliteThread } from './thread.ts'
 import type { WriterData, WriterOperations, WriterReady } from './writer.ts'
@@ -71,12 +70,13 @@ export class SqliteStore implements MessageStore {
         this.condition = value as StoreCondition
       },
     })
-    const data: ReaderData = {
+    const data = {
       path,
       queries: { pages: pageQueries, matches: matchCounts, counts: countQueries },
     }
-    this.#searchers = new SqliteReaders(data, SEARCHERS)
-    this.#answerers = new SqliteReaders(data, ANSWERERS)
+    const { PRIORITY_LOW, PRIORITY_NORMAL } = constants.priority
+    this.#searchers = new SqliteReaders({ ...data, priority: PRIORITY_LOW }, SEARCHERS)
+    this.#answerers = new SqliteReaders({ ...data, priority: PRIORITY_NORMAL }, ANSWERERS)
   }
 
   /**

@@ -56,12 +56,24 @@ function within(where: keyof typeof KEYS, { order, after }: PageShape): Conditio
   ]
 }
 
-/** Messages as they lie, restricted to the conditions. */
+/** Messages by the index of instants, restricted to the conditions. */
 function messagesWhere(conditions: Condition[]) {
   return build
     .selectFrom('messages')
     .select(['messages.seq', 'messages.ts_key', 'messages.message_id'])
     .where((eb) => eb.and(conditions))
+}
+
+/** Messages beyond the watermark, met by their place and sorted afterwards. */
+function beyondWhere(conditions: Condition[]) {
+  return build
+    .selectFrom('messages')
+    .select((eb) => [
+      'messages.seq',
+      sql<string>`+${eb.ref('messages.ts_key')}`.as('ts_key'),
+      sql<string>`+${eb.ref('messages.message_id')}`.as('message_id'),
+    ])
+    .where((eb) => eb.and([beyond, ...conditions]))
 }
 
 /** One sender's messages up to the watermark; their rows are read only for their texts. */
@@ -132,15 +144,15 @@ function byInstant(shape: PageShape, q: boolean): KeyQuery {
 
 /** By sender: the derived pages, and what lies beyond the watermark. */
 function ofSender(shape: PageShape, q: boolean): KeyQuery {
-  const rest = [beyond, bySender, ...within('beyond', shape), ...(q ? [contains] : [])]
-  return senderWhere(within('sender_messages', shape), q).unionAll(messagesWhere(rest))
+  const rest = [bySender, ...within('beyond', shape), ...(q ? [contains] : [])]
+  return senderWhere(within('sender_messages', shape), q).unionAll(beyondWhere(rest))
 }
 
 /** By the trigrams of a needle, and what lies beyond the watermark. */
 function ofMatches(shape: PageShape, from: boolean): KeyQuery {
   const sender = from ? [bySender] : []
-  const rest = [beyond, contains, ...sender, ...within('beyond', shape)]
-  return matchesWhere([...sender, ...within('messages', shape)]).unionAll(messagesWhere(rest))
+  const rest = [contains, ...sender, ...within('beyond', shape)]
+  return matchesWhere([...sender, ...within('messages', shape)]).unionAll(beyondWhere(rest))
 }
 
 const WHOLE: PageShape = { order: 'asc', after: false }
@@ -171,5 +183,5 @@ export const matchCounts = {
       .where((eb) => eb.and([alive])),
   ),
   /** What of the rows beyond the watermark has the needle. */
-  beyondText: countOf(messagesWhere([beyond, contains])),
+  beyondText: countOf(beyondWhere([contains])),
 }
