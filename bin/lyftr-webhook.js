@@ -3,10 +3,12 @@
 ;(() => {
   const [major, minor] = process.versions.node.split('.').map(Number)
   if ((major === 22 && minor >= 19) || (major === 23 && minor >= 6) || major > 23) {
-    import('node:module').then(({ enableCompileCache, getCompileCacheDir }) => {
+    Promise.all([import('node:module'), import('node:v8')]).then(([module, v8]) => {
+      // What requests leave behind is short-lived: V8 would let it grow to ten times as much for no gain.
+      v8.setFlagsFromString('--max-semi-space-size=4')
       // Types are stripped once for all starts, and not anew in each thread, which saves time and memory.
-      enableCompileCache()
-      process.env.NODE_COMPILE_CACHE = getCompileCacheDir()
+      module.enableCompileCache()
+      process.env.NODE_COMPILE_CACHE = module.getCompileCacheDir()
       return import('../src/cli/main.ts')
     })
     return

@@ -58,7 +58,7 @@ export async function startApp(
   const log: LogLine[] = []
   const app = await buildApp(configFor(t, overrides), {
     write: (line) => log.push(JSON.parse(line)),
-    flush: (done) => done(),
+    flush: (done) => done?.(),
   })
   t.teardown(() => app.close())
   return { app, log }

@@ -12,8 +12,8 @@ const MAX_WAITING_BYTES = 4 * 1024 * 1024
 /** Where the log goes: it takes lines at once and never waits for whoever reads them. */
 export interface LogOutput {
   write(line: string): void
-  /** Calls back once what was taken is written. */
-  flush(done: () => void): void
+  /** Writes what was taken, and calls back once it is written. */
+  flush(done?: () => void): void
 }
 
 /** A pipe whose reader may stall. A write to it must not occupy a thread, which would keep the process from ending. */
@@ -35,10 +35,10 @@ class PipeOutput implements LogOutput {
       return
     }
     this.#text += line
-    if (this.#text.length >= WRITE_AT_BYTES) this.flush(() => undefined)
+    if (this.#text.length >= WRITE_AT_BYTES) this.flush()
   }
 
-  flush(done: () => void): void {
+  flush(done?: () => void): void {
     const text = this.#text
     this.#text = ''
     this.#pipe.write(text, done)
@@ -62,7 +62,7 @@ export function standardOutput(onDrop: () => void): LogOutput {
   const stat = fstatSync(fd)
   const output =
     stat.isFIFO() || stat.isSocket() ? new PipeOutput(fd, onDrop) : fileOutput(fd, onDrop)
-  const flush = () => output.flush(() => undefined)
+  const flush = () => output.flush()
   setInterval(flush, WRITE_EVERY_MS).unref()
   process.on('exit', flush)
   return output

@@ -1,5 +1,5 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
-import type { FastifyReply, FastifyRequest, onSendHookHandler } from 'fastify'
+import type { onRequestHookHandler, onSendHookHandler, preValidationHookHandler } from 'fastify'
 import { RefusedInputError } from '../plugins/errors.ts'
 import type { WebhookResult } from '../plugins/exchange.ts'
 import { Accepted, InboundMessage, SignatureHeaders } from '../schemas/inbound.ts'
@@ -50,20 +50,25 @@ const webhook: FastifyPluginAsyncTypebox = async (app) => {
   app.removeAllContentTypeParsers()
   app.addContentTypeParser('*', { parseAs: 'buffer' }, (_request, body, done) => done(null, body))
 
-  async function assertServing(): Promise<void> {
-    if (app.shutdown.closing) throw app.httpErrors.serviceUnavailable('shutting down')
-    if (!app.verifySignature) throw app.httpErrors.serviceUnavailable('WEBHOOK_SECRET is not set')
+  const assertServing: onRequestHookHandler = (_request, _reply, done) => {
+    if (app.shutdown.closing) done(app.httpErrors.serviceUnavailable('shutting down'))
+    else if (!app.verifySignature) {
+      done(app.httpErrors.serviceUnavailable('WEBHOOK_SECRET is not set'))
+    } else done()
   }
 
-  async function openBody(request: FastifyRequest, _reply: FastifyReply): Promise<void> {
+  /** Callbacks, here and above: a promise a hook would cost every message. */
+  const openBody: preValidationHookHandler = (request, _reply, done) => {
     const bytes = request.body instanceof Uint8Array ? request.body : new Uint8Array()
     if (!app.verifySignature?.(bytes, request.headers['x-signature'])) {
-      throw app.httpErrors.unauthorized('invalid signature')
+      done(app.httpErrors.unauthorized('invalid signature'))
+    } else if (request.mediaType !== undefined && !JSON_TYPE.test(request.mediaType)) {
+      const expected = 'unsupported media type, expected application/json'
+      done(app.httpErrors.unsupportedMediaType(expected))
+    } else {
+      request.body = parseJson(bytes)
+      done()
     }
-    if (request.mediaType !== undefined && !JSON_TYPE.test(request.mediaType)) {
-      throw app.httpErrors.unsupportedMediaType('unsupported media type, expected application/json')
-    }
-    request.body = parseJson(bytes)
   }
 
   app.post(
