@@ -48,7 +48,8 @@ function requestOf(order: LoadOrder, number: number): Buffer {
     message_id: order.prefix + number,
     from: message?.from_msisdn,
     to: message?.to_msisdn,
-    ts: message?.ts,
+    // Senders post what just happened.
+    ts: new Date().toISOString(),
     text: message?.text,
   })
   const signature = createHmac('sha256', SECRET).update(body).digest('hex')

@@ -14,6 +14,12 @@ const WRITE_BUSY_TIMEOUT_MS = 50
 /** What a reader keeps of the file; the rest is the page cache's of the system, shared by all. */
 const READER_CACHE_KIB = 4096
 
+/**
+ * Pages of the write-ahead log, of 4 KiB, after which they are carried over to the file: a page that many commits
+ * changed is carried over once.
+ */
+const CHECKPOINT_PAGES = 8000
+
 /** Which file a path led to, to notice when it leads to another one or to none. */
 export interface FileIdentity {
   dev: number
@@ -51,6 +57,7 @@ export function openWriter(path: string, fileMustExist: boolean): Database.Datab
   new LockPatience().run(BUSY_TIMEOUT_MS, () => database.pragma('journal_mode = WAL'))
   // Set explicitly: this build of SQLite opens WAL files with NORMAL, which loses commits with the power.
   database.pragma('synchronous = FULL')
+  database.pragma(`wal_autocheckpoint = ${CHECKPOINT_PAGES}`)
   database.function('instant_key', { deterministic: true }, (ts) => instantKey(String(ts)) ?? '')
   return database
 }
