@@ -107,7 +107,7 @@ export function spawnEntry(
   const child = spawn(process.execPath, [entry, ...args], {
     cwd,
     env: environment,
-    stdio: ['ignore', 'pipe', 'pipe'],
+    stdio: ['pipe', 'pipe', 'pipe'],
   })
   let stderr = ''
   child.stderr.setEncoding('utf8').on('data', (text: string) => {
@@ -119,6 +119,24 @@ export function spawnEntry(
     await ended
   })
   return { child, stderr: () => stderr, ended }
+}
+
+/** Runs the entry to its end, with this on its standard input. */
+export async function runEntry(
+  t: Test,
+  args: string[],
+  environment: Record<string, string> = {},
+  input: string | Buffer = '',
+): Promise<{ status: number | string | null; stdout: string; stderr: string }> {
+  const { child, stderr, ended } = spawnEntry(t, args, environment)
+  let stdout = ''
+  child.stdout?.setEncoding('utf8').on('data', (text: string) => {
+    stdout += text
+  })
+  // Whoever refuses its arguments reads nothing.
+  child.stdin?.on('error', () => {})
+  child.stdin?.end(input)
+  return { status: await ended, stdout, stderr: stderr() }
 }
 
 /** Starts a service and waits until it listens. */

@@ -67,9 +67,10 @@ export interface MessageStore {
   message(id: string, signal?: AbortSignal): Promise<Static<typeof StoredMessage> | undefined>
   /**
    * Brings up to date whatever answers are derived from. Answers are exact without it, and faster after it.
-   * @param onProgress hears how many messages are left.
+   * @param onProgress hears how many messages are left, and may hold back what comes next.
+   * @param step messages that are dealt with in one go: more are cheaper each, fewer let other writers in sooner.
    */
-  catchUp(onProgress?: (left: number) => void): Promise<void>
+  catchUp(onProgress?: (left: number) => void | Promise<void>, step?: number): Promise<void>
   /** Resolves when the store has just been read and written, rejects when it cannot be; may take long. */
   ready(): Promise<void>
   /** Ends what is under way and releases everything; reads that are under way may be cut off. */

@@ -28,6 +28,8 @@ async function up(db: Kysely<unknown>): Promise<void> {
     sql`create virtual table trigrams using fts5 (
       text, content = '', contentless_delete = 1, tokenize = 'trigram case_sensitive 1'
     )`,
+    // What thousands of rows add is sorted in memory first; by default it is flushed every mebibyte, a fifth slower.
+    sql`insert into trigrams (trigrams, rank) values ('hashsize', 8388608)`,
   ]) {
     await statement.execute(db)
   }

@@ -34,6 +34,12 @@ function makeFolder(folder: string): void {
   }
 }
 
+/** How a store is opened. */
+export interface SqliteStoreOptions {
+  /** To take very many messages at once, memory is spent on writing less often. */
+  bulk?: boolean
+}
+
 /** Messages in one SQLite file, which only worker threads touch: one writes, a few read. */
 export class SqliteStore implements MessageStore {
   readonly #writer: SqliteThread<WriterOperations, WriterData, WriterReady>
@@ -46,7 +52,11 @@ export class SqliteStore implements MessageStore {
   /** Messages that counters and indexes were not derived from yet, as last told. */
   backlog = 0
 
-  private constructor(path: string, temporary: string | undefined) {
+  private constructor(
+    path: string,
+    temporary: string | undefined,
+    { bulk = false }: SqliteStoreOptions,
+  ) {
     this.#temporary = temporary
     this.#writer = new SqliteThread({
       entry: new URL('./writer.ts', import.meta.url),
@@ -55,6 +65,7 @@ export class SqliteStore implements MessageStore {
         previous: previous?.file,
         write: writeQueries,
         derive: deriveQueries,
+        bulk,
       }),
       onEvent: (value) => {
         this.backlog = (value as WriterProgress).backlog
@@ -77,6 +88,7 @@ export class SqliteStore implements MessageStore {
   static async open(
     path: string | undefined,
     onProgress?: (left: number) => void,
+    options: SqliteStoreOptions = {},
   ): Promise<SqliteStore> {
     let store: SqliteStore | undefined
     try {
@@ -84,7 +96,7 @@ export class SqliteStore implements MessageStore {
         path === undefined ? mkdtempSync(join(tmpdir(), 'lyftr-webhook-')) : undefined
       const file = path ?? join(temporary ?? '', 'private.db')
       makeFolder(dirname(file))
-      store = new SqliteStore(file, temporary)
+      store = new SqliteStore(file, temporary, options)
       store.withoutInstant = (await store.#writer.start()).withoutInstant
       await store.catchUp(onProgress)
       await Promise.all([store.#searchers.start(), store.#answerers.start()])
@@ -113,11 +125,11 @@ export class SqliteStore implements MessageStore {
     return this.#answerers.call('message', id, signal)
   }
 
-  async catchUp(onProgress?: (left: number) => void): Promise<void> {
+  async catchUp(onProgress?: (left: number) => void | Promise<void>, step?: number): Promise<void> {
     for (;;) {
-      const left = await this.#writer.call('catchUp', undefined)
+      const left = await this.#writer.call('catchUp', step)
       if (left === 0) return
-      onProgress?.(left)
+      await onProgress?.(left)
     }
   }
 

@@ -6,6 +6,7 @@ import {
   type FileIdentity,
   identify,
   openWriter,
+  preferBulk,
   waitBriefly,
 } from './connection.ts'
 import { prepareDerive } from './derive.ts'
@@ -22,6 +23,8 @@ export interface WriterData {
   previous: FileIdentity | undefined
   write: typeof writeQueries
   derive: typeof deriveQueries
+  /** Whether memory is to be spent on taking very many messages at once. */
+  bulk: boolean
 }
 
 /** What the writing thread tells when it is ready. */
@@ -55,6 +58,7 @@ async function openOperations({ data, tell }: ThreadContext<WriterData>) {
   const { path, previous } = data
   if (previous) assertInPlace(path, previous)
   const database = openWriter(path, previous !== undefined)
+  if (data.bulk) preferBulk(database)
   await migrate(database, APPEND_PATIENCE_MS)
   waitBriefly(database)
   const write = prepareAll(database, data.write)
@@ -87,8 +91,8 @@ async function openOperations({ data, tell }: ThreadContext<WriterData>) {
   let backlog = behind()
   let lastAppend = 0
 
-  function deriveStep(): void {
-    backlog = derive(DERIVE_STEP) < DERIVE_STEP ? 0 : Math.max(0, backlog - DERIVE_STEP)
+  function deriveStep(step = DERIVE_STEP): void {
+    backlog = derive(step) < step ? 0 : Math.max(0, backlog - step)
     tell({ backlog } satisfies WriterProgress)
   }
 
@@ -105,10 +109,10 @@ async function openOperations({ data, tell }: ThreadContext<WriterData>) {
       return created
     },
 
-    /** Derives one step of what is behind. @returns how much is left. */
-    catchUp(): number {
+    /** Derives one step of what is behind, of that many messages. @returns how many are left. */
+    catchUp(step: number | undefined): number {
       backlog = behind()
-      if (backlog > 0) lock.run(APPEND_PATIENCE_MS, deriveStep)
+      if (backlog > 0) lock.run(APPEND_PATIENCE_MS, () => deriveStep(step))
       return backlog
     },
 

@@ -1,0 +1,53 @@
+import type { Static } from '@sinclair/typebox'
+import { instantKey, isMessageInstant } from '../db/instant.ts'
+import type { NewMessage } from '../db/store.ts'
+import { BulkMessage } from '../schemas/bulk.ts'
+import { problemsOf } from '../schemas/mistakes.ts'
+import { ajv } from '../schemas/validator.ts'
+
+const utf8 = new TextDecoder('utf-8', { fatal: true })
+
+const isBulkMessage = ajv.compile<Static<typeof BulkMessage>>(BulkMessage)
+
+/** An instant as the column has it: in UTC. */
+function inUtc(instant: string): string {
+  return isMessageInstant(instant) ? instant : `${instantKey(instant)}Z`
+}
+
+/** Why a line is refused: everything that is wrong, at once. */
+function reasonsOf(value: unknown): string {
+  isBulkMessage(value)
+  return problemsOf(isBulkMessage.errors ?? [], 'line')
+    .map(({ loc: [, field], msg }) =>
+      field === undefined || msg.startsWith(field) ? msg : `${field}: ${msg}`,
+    )
+    .join('; ')
+}
+
+/**
+ * The message of a line, under the very rules of the webhook, or why it is refused.
+ * @param now when it counts as stored, unless the line says so.
+ */
+export function readBulkLine(bytes: Uint8Array, now: string): NewMessage | string {
+  let text: string
+  try {
+    text = utf8.decode(bytes)
+  } catch {
+    return 'line is not valid UTF-8'
+  }
+  let value: unknown
+  try {
+    value = JSON.parse(text)
+  } catch {
+    return 'line is not valid JSON'
+  }
+  if (!isBulkMessage(value)) return reasonsOf(value)
+  return {
+    message_id: value.message_id,
+    from_msisdn: value.from,
+    to_msisdn: value.to,
+    ts: value.ts,
+    text: value.text ?? null,
+    created_at: value.created_at === undefined ? now : inUtc(value.created_at),
+  }
+}

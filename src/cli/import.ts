@@ -1,0 +1,176 @@
+import { open } from 'node:fs/promises'
+import { pipeline, type Readable } from 'node:stream'
+import { setTimeout as delay } from 'node:timers/promises'
+import { parseArgs } from 'node:util'
+import { createGunzip } from 'node:zlib'
+import { SqliteStore } from '../db/sqlite/store.ts'
+import type { AppendOutcome, MessageStore, NewMessage } from '../db/store.ts'
+import { readBulkLine } from './bulk-line.ts'
+import { databasePath } from './database.ts'
+import { type Line, readLines } from './lines.ts'
+import { ProgressBar } from './progress.ts'
+
+export const usage = 'FILE|-'
+export const summary =
+  'Stores the messages of a file, or of standard input: one JSON object a line.'
+export const details = `Each line has the fields of the webhook, and created_at where it is known when the message was stored. It is checked
+as the webhook checks: what is wrong is refused, with its line number on standard error. A file that ends in .gz is
+decompressed. It is safe to run again, also after a crash: what is stored already counts as a duplicate. The service
+may run meanwhile. The status is 1 when a line was refused.`
+
+/** A line of more bytes is refused, as a body of the webhook is. */
+const MAX_LINE_LENGTH = 64 * 1024
+
+/**
+ * Messages that share a commit, and then a step of bringing counters and indexes up to date. The pages of the indexes
+ * are met in no order, and each commit writes those that it met: the more messages share one, the fewer are written
+ * again. A million took 80 s of processor time in batches of 5000, 60 s in these. More would keep others waiting.
+ */
+const BATCH = 15_000
+
+/** How many refused lines are told one by one. */
+const REFUSALS_TOLD = 20
+
+/**
+ * How long the lock is left to others after each transaction, in milliseconds: a service beside the import looks for
+ * it every 20, and would otherwise hardly ever find it free.
+ */
+const PAUSE_MS = 30
+
+/** Where the lines come from, and how far they were read, where that can be told. */
+interface Input {
+  chunks: AsyncIterable<Buffer>
+  showProgress: (bar: ProgressBar, messages: number) => void
+}
+
+async function openInput(file: string): Promise<Input> {
+  if (file === '-') {
+    return { chunks: process.stdin, showProgress: (bar, messages) => bar.update(messages) }
+  }
+  const handle = await open(file)
+  const stat = await handle.stat()
+  const bytes = handle.createReadStream({ highWaterMark: 1024 * 1024 })
+  // A failure of either stream reaches whoever reads the last one.
+  const chunks: Readable = file.endsWith('.gz') ? pipeline(bytes, createGunzip(), () => {}) : bytes
+  return {
+    chunks,
+    showProgress: (bar, messages) =>
+      stat.isFile() ? bar.update(bytes.bytesRead, stat.size) : bar.update(messages),
+  }
+}
+
+/** What became of every line. */
+class Tally {
+  created = 0
+  duplicate = 0
+  refused = 0
+  readonly #told: string[] = []
+
+  count(outcomes: AppendOutcome[]): void {
+    for (const outcome of outcomes) this[outcome]++
+  }
+
+  refuse(line: number, reason: string): void {
+    this.refused++
+    if (this.refused <= REFUSALS_TOLD) this.#told.push(`line ${line}: ${reason}\n`)
+  }
+
+  get lines(): number {
+    return this.created + this.duplicate + this.refused
+  }
+
+  report(): void {
+    const more = this.refused - this.#told.length
+    if (more > 0) this.#told.push(`… and ${more} more refused\n`)
+    process.stderr.write(this.#told.join(''))
+    const { created, duplicate, refused } = this
+    process.stdout.write(`created ${created}, duplicate ${duplicate}, refused ${refused}\n`)
+  }
+}
+
+/** Stores batches one after the other, each with what is derived from it, and pauses for other writers. */
+class BulkWriter {
+  readonly #store: MessageStore
+  readonly #tally: Tally
+  #underWay: Promise<void> = Promise.resolve()
+
+  constructor(store: MessageStore, tally: Tally) {
+    this.#store = store
+    this.#tally = tally
+  }
+
+  /** Takes a batch once the one before it is stored: meanwhile the next one is read. */
+  async append(batch: NewMessage[]): Promise<void> {
+    await this.#underWay
+    this.#underWay = this.#write(batch)
+    // Whoever waits for it hears of a failure; until somebody does, it must not end the process.
+    this.#underWay.catch(() => {})
+  }
+
+  async #write(batch: NewMessage[]): Promise<void> {
+    this.#tally.count(await this.#store.append(batch))
+    await delay(PAUSE_MS)
+    await this.#store.catchUp(() => delay(PAUSE_MS), BATCH)
+    await delay(PAUSE_MS)
+  }
+
+  /** Resolves when everything is stored and derived. */
+  end(): Promise<void> {
+    return this.#underWay
+  }
+}
+
+/** The message of a line; a refused one is noted. Blank lines are nothing. */
+function messageOf({ number, bytes }: Line, now: string, tally: Tally): NewMessage | undefined {
+  if (bytes?.length === 0 || (bytes?.length === 1 && bytes[0] === 0x0d)) return undefined
+  const read = bytes
+    ? readBulkLine(bytes, now)
+    : `line is longer than ${MAX_LINE_LENGTH / 1024} KiB`
+  if (typeof read !== 'string') return read
+  tally.refuse(number, read)
+  return undefined
+}
+
+async function store(input: Input, into: MessageStore, tally: Tally): Promise<void> {
+  const writer = new BulkWriter(into, tally)
+  const bar = new ProgressBar('importing')
+  try {
+    let batch: NewMessage[] = []
+    for await (const lines of readLines(input.chunks, MAX_LINE_LENGTH)) {
+      const now = `${new Date().toISOString().slice(0, 19)}Z`
+      for (const line of lines) {
+        const message = messageOf(line, now, tally)
+        if (message) batch.push(message)
+        if (batch.length < BATCH) continue
+        await writer.append(batch)
+        batch = []
+        input.showProgress(bar, tally.lines)
+      }
+    }
+    if (batch.length > 0) await writer.append(batch)
+    await writer.end()
+    input.showProgress(bar, tally.lines)
+  } finally {
+    bar.end()
+  }
+}
+
+/** Imports a file. @returns 1 when a line was refused. */
+export async function run(args: string[]): Promise<number> {
+  const { positionals } = parseArgs({ args, allowPositionals: true })
+  const [file, ...rest] = positionals
+  if (file === undefined || rest.length > 0) throw new Error('import takes one FILE, or -')
+  const path = databasePath()
+  const input = await openInput(file)
+  const bar = new ProgressBar('indexing')
+  const opened = await SqliteStore.open(path, (left) => bar.left(left), { bulk: true })
+  bar.end()
+  const tally = new Tally()
+  try {
+    await store(input, opened, tally)
+  } finally {
+    await opened.close()
+    tally.report()
+  }
+  return tally.refused === 0 ? 0 : 1
+}

@@ -1,0 +1,120 @@
+import { existsSync, writeFileSync } from 'node:fs'
+import { gzipSync } from 'node:zlib'
+import t from 'tap'
+import { SqliteStore } from '../../src/db/sqlite/store.ts'
+import { folderOf, runEntry, wire } from '../helper.ts'
+
+const ENVIRONMENT = { DATABASE_URL: 'sqlite:///app.db' }
+const ALL = { order: 'asc' as const, limit: 100, offset: 0 }
+
+const line = (id: string, fields: Record<string, unknown> = {}) =>
+  JSON.stringify({ ...JSON.parse(wire({ message_id: id })), ...fields })
+
+t.test('stores what the webhook would take, and again nothing', async (t) => {
+  const lines = [
+    line('a', { text: 'Ärger', created_at: '2020-02-29T00:00:00Z', unknown: 1 }),
+    line('b', { text: null, created_at: '2020-02-29T05:30:00.5+05:30' }),
+    '',
+    line('c'),
+    line('a', { text: 'later' }),
+  ]
+  writeFileSync(`${folderOf(t)}/in.ndjson`, lines.join('\r\n'))
+  t.strictSame(await runEntry(t, ['import', 'in.ndjson'], ENVIRONMENT), {
+    status: 0,
+    stdout: 'created 3, duplicate 1, refused 0\n',
+    stderr: '',
+  })
+  t.match(await runEntry(t, ['import', 'in.ndjson'], ENVIRONMENT), {
+    status: 0,
+    stdout: 'created 0, duplicate 4, refused 0\n',
+  })
+
+  const store = await SqliteStore.open(`${folderOf(t)}/app.db`)
+  t.teardown(() => store.close())
+  t.equal(store.backlog, 0)
+  const { data, total } = await store.page(ALL)
+  t.equal(total, 3)
+  const [a, b, c] = data
+  t.match(a, { text: 'Ärger', created_at: '2020-02-29T00:00:00Z', from_msisdn: '+919876543210' })
+  t.match(b, { text: null, created_at: '2020-02-29T00:00:00.5Z' })
+  t.ok(Math.abs(Date.parse(c?.created_at ?? '') - Date.now()) < 60_000, 'stored now')
+  t.equal((await store.page({ ...ALL, q: 'ärg' })).total, 1)
+})
+
+t.test('tells which lines are refused and why, and stores the rest', async (t) => {
+  const input = Buffer.concat([
+    Buffer.from(`${line('a')}\n`),
+    Buffer.from(`{"message_id": 5, "from": "123", "to": "+1", "ts": "2025-02-30T10:00:00Z"}\n`),
+    Buffer.from('not json\n'),
+    Buffer.from([0x22, 0xff, 0x22, 0x0a]),
+    Buffer.from('[]\n'),
+    Buffer.from(`${line('c', { created_at: 'yesterday' })}\n`),
+    Buffer.from(`${line('d', { pad: 'x'.repeat(64 * 1024) })}\n`),
+    Buffer.from(`${line('e', { text: 'x'.repeat(4097) })}\n`),
+    Buffer.from(line('f')),
+  ])
+  const { status, stdout, stderr } = await runEntry(t, ['import', '-'], ENVIRONMENT, input)
+  t.equal(status, 1)
+  t.equal(stdout, 'created 2, duplicate 0, refused 7\n')
+  t.same(stderr.split('\n'), [
+    "line 2: message_id must be a string; from: Phone number must start with '+'; ts: Timestamp must be an ISO-8601 UTC date and time that exists, ending with Z, such as 2025-01-15T10:00:00Z",
+    'line 3: line is not valid JSON',
+    'line 4: line is not valid UTF-8',
+    'line 5: line must be a JSON object',
+    'line 6: created_at must be an RFC 3339 timestamp that exists, such as 2025-01-15T10:00:05Z',
+    'line 7: line is longer than 64 KiB',
+    'line 8: text must be at most 4096 characters, without NUL or unpaired surrogates',
+    '',
+  ])
+})
+
+t.test('of many refused lines tells the first 20 and how many there are', async (t) => {
+  const input = `${'{}\n'.repeat(33)}${line('a')}\n`
+  const { status, stdout, stderr } = await runEntry(t, ['import', '-'], ENVIRONMENT, input)
+  t.equal(status, 1)
+  t.equal(stdout, 'created 1, duplicate 0, refused 33\n')
+  const told = stderr.trimEnd().split('\n')
+  t.equal(told.length, 21)
+  t.match(told[19], /^line 20: message_id is required; from is required/)
+  t.equal(told[20], '… and 13 more refused')
+})
+
+t.test('a line as long as a body may be is taken, and a very long one is not kept', async (t) => {
+  const pad = 64 * 1024 - line('a', { pad: '' }).length
+  const input = `${line('a', { pad: 'x'.repeat(pad) })}\n${line('b', { pad: 'x'.repeat(pad + 1) })}\n${'x'.repeat(3_000_000)}`
+  const { stdout, stderr } = await runEntry(t, ['import', '-'], ENVIRONMENT, input)
+  t.equal(stdout, 'created 1, duplicate 0, refused 2\n')
+  t.match(stderr, /^line 2: line is longer than 64 KiB\nline 3: line is longer than 64 KiB\n$/)
+})
+
+t.test('reads a compressed file, in more batches than one', async (t) => {
+  const count = 15_001
+  const lines = Array.from({ length: count }, (_, n) => line(`m${n}`))
+  writeFileSync(`${folderOf(t)}/in.ndjson.gz`, gzipSync(lines.join('\n')))
+  const { status, stdout } = await runEntry(t, ['import', 'in.ndjson.gz'], ENVIRONMENT)
+  t.equal(status, 0)
+  t.equal(stdout, `created ${count}, duplicate 0, refused 0\n`)
+  const store = await SqliteStore.open(`${folderOf(t)}/app.db`)
+  t.teardown(() => store.close())
+  t.equal((await store.stats()).total_messages, count)
+  t.equal((await store.page({ ...ALL, offset: count - 1 })).data[0]?.message_id, 'm9999')
+})
+
+t.test('what cannot be done ends in one line with status 1', async (t) => {
+  writeFileSync(`${folderOf(t)}/torn.gz`, gzipSync(line('a').repeat(100)).subarray(0, 60))
+  for (const args of [['import'], ['import', 'a', 'b'], ['import', 'missing'], ['import', '--x']]) {
+    const { status, stderr } = await runEntry(t, args, ENVIRONMENT)
+    t.equal(status, 1)
+    t.match(stderr, /^lyftr-webhook: [^\n]+\n$/)
+  }
+  t.notOk(existsSync(`${folderOf(t)}/app.db`))
+  for (const [args, url] of [
+    [['import', 'torn.gz'], 'sqlite:///app.db'],
+    [['import', '-'], 'sqlite:///:memory:'],
+    [['import', '-'], 'sqlite:////dev/null/app.db'],
+  ] as const) {
+    const { status, stderr } = await runEntry(t, [...args], { DATABASE_URL: url })
+    t.equal(status, 1)
+    t.match(stderr, /^lyftr-webhook: [^\n]+\n$/)
+  }
+})
