@@ -24,20 +24,18 @@ const MAX_LINE_LENGTH = 64 * 1024
 /**
  * Messages that share a commit, and then a step of bringing counters and indexes up to date. The pages of the indexes
  * are met in no order, and each commit writes those that it met: the more messages share one, the fewer are written
- * again. A million messages took 80 s of processor time in batches of 5000, and 56 s in these.
+ * again. A million took 80 s of processor time in batches of 5000, 60 s in these. More would keep others waiting.
  */
-const BATCH = 25_000
+const BATCH = 15_000
 
 /** How many refused lines are told one by one. */
 const REFUSALS_TOLD = 20
 
 /**
- * How long to write at a stretch, and for how long then to leave the lock to others, in milliseconds. Who waits for
- * SQLite's lock looks for it every 100 ms: without a pause as long as that, a service beside the import might not
- * find it free for seconds.
+ * How long the lock is left to others after each transaction, in milliseconds: a service beside the import looks for
+ * it every 20, and would otherwise hardly ever find it free.
  */
-const WRITE_MS = 1000
-const PAUSE_MS = 110
+const PAUSE_MS = 30
 
 /** Where the lines come from, and how far they were read, where that can be told. */
 interface Input {
@@ -95,7 +93,6 @@ class BulkWriter {
   readonly #store: MessageStore
   readonly #tally: Tally
   #underWay: Promise<void> = Promise.resolve()
-  #writingSince = performance.now()
 
   constructor(store: MessageStore, tally: Tally) {
     this.#store = store
@@ -112,15 +109,9 @@ class BulkWriter {
 
   async #write(batch: NewMessage[]): Promise<void> {
     this.#tally.count(await this.#store.append(batch))
-    await this.#pause()
-    await this.#store.catchUp(() => this.#pause(), BATCH)
-    await this.#pause()
-  }
-
-  async #pause(): Promise<void> {
-    if (performance.now() - this.#writingSince < WRITE_MS) return
     await delay(PAUSE_MS)
-    this.#writingSince = performance.now()
+    await this.#store.catchUp(() => delay(PAUSE_MS), BATCH)
+    await delay(PAUSE_MS)
   }
 
   /** Resolves when everything is stored and derived. */

@@ -16,6 +16,7 @@ interface Command {
 const COMMANDS: Record<string, () => Promise<Command>> = {
   serve: () => import('./serve.ts'),
   import: () => import('./import.ts'),
+  export: () => import('./export.ts'),
 }
 
 async function help(): Promise<string> {

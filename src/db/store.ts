@@ -71,6 +71,12 @@ export interface MessageStore {
   page(query: PageQuery, signal?: AbortSignal): Promise<MessagePage>
   /** Totals, the ten busiest senders and the extremes, from one snapshot. */
   stats(signal?: AbortSignal): Promise<Static<typeof Stats>>
+  /**
+   * Every message that the filter matches, in order of arrival, a few at a time: all that were acknowledged before the
+   * first were asked for, and none that came later, in memory that does not grow with them. Whoever stops early must
+   * say so (`return`, as a loop that is left does): what a scan reads from is held open for it.
+   */
+  scan(filter: MessageFilter): AsyncIterable<Static<typeof StoredMessage>[]>
   /** The message with this id. */
   message(id: string, signal?: AbortSignal): Promise<Static<typeof StoredMessage> | undefined>
   /**

@@ -88,7 +88,7 @@ t.test('a line as long as a body may be is taken, and a very long one is not kep
 })
 
 t.test('reads a compressed file, in more batches than one', async (t) => {
-  const count = 25_001
+  const count = 15_001
   const lines = Array.from({ length: count }, (_, n) => line(`m${n}`))
   writeFileSync(`${folderOf(t)}/in.ndjson.gz`, gzipSync(lines.join('\n')))
   const { status, stdout } = await runEntry(t, ['import', 'in.ndjson.gz'], ENVIRONMENT)

@@ -3,6 +3,7 @@ import { constants, tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import {
   type AppendOutcome,
+  type MessageFilter,
   type MessageStore,
   type NewMessage,
   type PageQuery,
@@ -15,6 +16,7 @@ import { deriveQueries } from './queries/derive.ts'
 import { matchCounts, pageQueries } from './queries/page.ts'
 import { writeQueries } from './queries/write.ts'
 import { SqliteReaders } from './readers.ts'
+import { SqliteScan } from './scan.ts'
 import { SqliteThread } from './thread.ts'
 import type { WriterData, WriterOperations, WriterReady } from './writer.ts'
 
@@ -45,6 +47,8 @@ export class SqliteStore implements MessageStore {
   readonly #writer: SqliteThread<WriterOperations, WriterData, WriterReady>
   readonly #searchers: SqliteReaders
   readonly #answerers: SqliteReaders
+  readonly #scans = new Set<SqliteScan>()
+  readonly #path: string
   readonly #temporary: string | undefined
   #probe: Promise<void> | undefined
   /** Rows adopted from an older service whose `ts` is no instant, as counted at the start. */
@@ -56,6 +60,7 @@ export class SqliteStore implements MessageStore {
     temporary: string | undefined,
     { bulk = false }: SqliteStoreOptions,
   ) {
+    this.#path = path
     this.#temporary = temporary
     this.#writer = new SqliteThread({
       entry: new URL('./writer.ts', import.meta.url),
@@ -135,6 +140,16 @@ export class SqliteStore implements MessageStore {
     }
   }
 
+  async *scan(filter: MessageFilter) {
+    const scan = new SqliteScan(this.#path, filter)
+    this.#scans.add(scan)
+    try {
+      yield* scan
+    } finally {
+      this.#scans.delete(scan)
+    }
+  }
+
   /** Callers share the check under way: many probes cost one write. */
   ready(): Promise<void> {
     this.#probe ??= this.#writer.call('probe', undefined).finally(() => {
@@ -144,7 +159,8 @@ export class SqliteStore implements MessageStore {
   }
 
   async close(): Promise<void> {
-    await Promise.all([this.#searchers.close(), this.#answerers.close()])
+    const scans = [...this.#scans].map((scan) => scan.close())
+    await Promise.all([this.#searchers.close(), this.#answerers.close(), ...scans])
     // Last, since the last connection to close folds the write-ahead log into the file.
     await this.#writer.close()
     if (this.#temporary) rmSync(this.#temporary, { recursive: true, force: true })

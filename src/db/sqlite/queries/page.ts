@@ -21,15 +21,16 @@ type KeyQuery = SelectQueryBuilder<
 type Condition = Expression<SqlBool>
 
 /** The message's text has the folded needle; throws when the read is to be cut off. */
-const contains: Condition = sql<boolean>`contains_folded(${sql.ref('messages.text')}, ${slot('q')})`
+export const contains: Condition = sql<boolean>`contains_folded(${sql.ref('messages.text')}, ${slot('q')})`
 
 /** Always true; throws when the read is to be cut off. */
-const alive: Condition = sql<boolean>`alive()`
+export const alive: Condition = sql<boolean>`alive()`
 
 /** What was committed after the derived tables were brought up to date. */
 const beyond: Condition = sql<boolean>`${sql.ref('messages.seq')} > ${slot('watermark')}`
 
-const bySender: Condition = sql<boolean>`${sql.ref('messages.from_msisdn')} = ${slot('from')}`
+/** The message is of the sender in question. */
+export const bySender: Condition = sql<boolean>`${sql.ref('messages.from_msisdn')} = ${slot('from')}`
 
 /**
  * The sort key in a table. Beyond the watermark the few rows are met by their place, which the plus makes sure of:

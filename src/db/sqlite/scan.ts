@@ -1,0 +1,56 @@
+import type { Static } from '@sinclair/typebox'
+import type { StoredMessage } from '../../schemas/messages.ts'
+import { type MessageFilter, StoreOpenError } from '../store.ts'
+import { placeOfScan, scanQueries } from './queries/scan.ts'
+import type { ScannerData, ScannerOperations } from './scanner.ts'
+import { SqliteThread } from './thread.ts'
+
+/** Before every place in the order of arrival; adopted rows keep theirs, which may be anything. */
+const BEFORE_ALL = Number.MIN_SAFE_INTEGER
+
+/**
+ * What a filter matches in a file, in order of arrival, from one snapshot: a thread and a connection of its own, which
+ * only read, so that a file in use can be scanned without its store. While it lasts, the write-ahead log grows.
+ */
+export class SqliteScan implements AsyncIterable<Static<typeof StoredMessage>[]> {
+  readonly #path: string
+  readonly #thread: SqliteThread<ScannerOperations, ScannerData, undefined>
+
+  constructor(path: string, filter: MessageFilter) {
+    const place = placeOfScan({ from: filter.from !== undefined, q: !!filter.q })
+    const query = scanQueries[place]
+    if (!query) throw new Error('a scan has a shape that no query was built for')
+    this.#path = path
+    this.#thread = new SqliteThread({
+      entry: new URL('./scanner.ts', import.meta.url),
+      data: () => ({ path, filter, query }),
+    })
+  }
+
+  /** A few at a time; the snapshot is taken when the first are asked for. @throws StoreOpenError */
+  async *[Symbol.asyncIterator](): AsyncGenerator<Static<typeof StoredMessage>[], void> {
+    try {
+      await this.#thread.start().catch((error: unknown) => {
+        const reason = error instanceof Error ? error.message : String(error)
+        throw new StoreOpenError(`cannot read ${JSON.stringify(this.#path)}: ${reason}`, {
+          cause: error,
+        })
+      })
+      let after = BEFORE_ALL
+      for (;;) {
+        const rows = await this.#thread.call('next', after)
+        const last = rows.at(-1)
+        if (!last) return
+        after = last.seq
+        yield rows.map(({ seq: _seq, ...message }) => message)
+      }
+    } finally {
+      await this.close()
+    }
+  }
+
+  /** Ends it before its end; who waits for more is told that it was cut off. */
+  close(): Promise<void> {
+    return this.#thread.close()
+  }
+}

@@ -1,0 +1,53 @@
+import type { Static } from '@sinclair/typebox'
+import type { StoredMessage } from '../../schemas/messages.ts'
+import { fold } from '../fold.ts'
+import type { MessageFilter } from '../store.ts'
+import { openReader } from './connection.ts'
+import { AFTER_ALL, FIRST_INSTANT, FIRST_KEY } from './instant-counts.ts'
+import { type CompiledStatement, prepare } from './statement.ts'
+import { serveCalls, type ThreadContext } from './thread-main.ts'
+
+/** A message, and its place in the order of arrival. */
+export type ScannedRow = Static<typeof StoredMessage> & { seq: number }
+
+/** What a scanning thread is given: one scan is all it is for. */
+export interface ScannerData {
+  path: string
+  filter: MessageFilter
+  query: CompiledStatement<ScannedRow>
+}
+
+/** Rows that cross to the other side at a time. */
+const CHUNK = 1000
+
+async function openOperations({ data, assertNotCut }: ThreadContext<ScannerData>) {
+  const { path, filter, query } = data
+  const database = openReader(path, assertNotCut)
+  const { from, since, until, q } = filter
+  const restricted = since !== undefined || until !== undefined
+  const values = {
+    from,
+    since: since ?? (restricted ? FIRST_INSTANT : FIRST_KEY),
+    until: until ?? AFTER_ALL,
+    q: fold(q ?? ''),
+    limit: CHUNK,
+  }
+  const rows = prepare(database, query)
+  // One transaction for all chunks; its snapshot is the one of its first read, which is now.
+  database.exec('begin')
+  database.prepare('select 1 from messages limit 1').get()
+
+  const operations = {
+    /** The messages next to that place; none at the end. */
+    next: (after: number): ScannedRow[] => rows.all({ ...values, after }),
+    close(): void {
+      database.close()
+    },
+  }
+  return { operations, ready: undefined }
+}
+
+/** What a scanning thread can be asked for. */
+export type ScannerOperations = Awaited<ReturnType<typeof openOperations>>['operations']
+
+await serveCalls(openOperations)

@@ -1,0 +1,138 @@
+import { existsSync, readFileSync, writeFileSync } from 'node:fs'
+import { gunzipSync } from 'node:zlib'
+import t, { type Test } from 'tap'
+import { SqliteStore } from '../../src/db/sqlite/store.ts'
+import { folderOf, runEntry, SECRET, sign, spawnEntry, startService, wire } from '../helper.ts'
+
+const ENVIRONMENT = { DATABASE_URL: 'sqlite:///app.db' }
+
+/** What a store tells about all its messages. */
+async function answersOf(t: Test, file: string) {
+  const store = await SqliteStore.open(`${folderOf(t)}/${file}`)
+  const page = await store.page({ order: 'desc', limit: 10_000, offset: 0 })
+  const answers = { page, stats: await store.stats() }
+  await store.close()
+  return answers
+}
+
+async function importAll(t: Test, lines: string[], file = 'app.db') {
+  const environment = { DATABASE_URL: `sqlite:///${file}` }
+  return await runEntry(t, ['import', '-'], environment, lines.join('\n'))
+}
+
+const messages = (count: number): string[] =>
+  Array.from({ length: count }, (_, n) =>
+    JSON.stringify({
+      message_id: `m${n}`,
+      from: `+${n % 7}`,
+      to: '+1',
+      ts: `2025-01-${String(1 + (n % 28)).padStart(2, '0')}T10:00:00.${n}Z`,
+      text: n % 5 === 0 ? null : `Wort ${n} 😀 ÄRGER\n"`,
+      created_at: `2025-02-01T00:00:${String(n % 60).padStart(2, '0')}Z`,
+    }),
+  )
+
+t.test('what was exported imports to the same messages and answers', async (t) => {
+  const lines = messages(2500)
+  await importAll(t, lines)
+  const { status, stdout, stderr } = await runEntry(t, ['export'], ENVIRONMENT)
+  t.equal(status, 0)
+  t.equal(stderr, '')
+  t.same(stdout.trimEnd().split('\n'), lines, 'as they arrived, byte for byte')
+
+  t.match(await importAll(t, [stdout], 'copy.db'), {
+    status: 0,
+    stdout: 'created 2500, duplicate 0, refused 0\n',
+  })
+  t.strictSame(await answersOf(t, 'copy.db'), await answersOf(t, 'app.db'))
+
+  const { child, ended } = spawnEntry(t, ['export', '--gzip'], ENVIRONMENT)
+  const chunks: Buffer[] = []
+  child.stdout?.on('data', (chunk: Buffer) => chunks.push(chunk))
+  t.equal(await ended, 0)
+  t.equal(gunzipSync(Buffer.concat(chunks)).toString(), stdout)
+})
+
+t.test('filters as GET /messages does', async (t) => {
+  await importAll(t, [...messages(300), wire({ message_id: 'odd', from: '+1', text: 'Straße' })])
+  const store = await SqliteStore.open(`${folderOf(t)}/app.db`)
+  t.teardown(() => store.close())
+  for (const { args, filter } of [
+    { args: ['--from', '+3'], filter: { from: '+3' } },
+    { args: ['--q', 'ärger'], filter: { q: 'ärger' } },
+    { args: ['--q', ''], filter: { q: '' } },
+    { args: ['--q', 'wort 1', '--from=+1'], filter: { q: 'wort 1', from: '+1' } },
+    {
+      args: ['--since', '2025-01-05T12:00:00+02:00', '--until', '2025-01-09T10:00:00.1Z'],
+      filter: { since: '2025-01-05T10:00:00', until: '2025-01-09T10:00:00.1' },
+    },
+    { args: ['--from', '+99'], filter: { from: '+99' } },
+  ]) {
+    const { status, stdout } = await runEntry(t, ['export', ...args], ENVIRONMENT)
+    t.equal(status, 0)
+    const exported = stdout.split('\n').filter((line) => line !== '')
+    const { data } = await store.page({ order: 'asc', limit: 1000, offset: 0, ...filter })
+    t.same(
+      exported.map((line) => JSON.parse(line).message_id).sort(),
+      data.map(({ message_id }) => message_id).sort(),
+      args.join(' '),
+    )
+  }
+})
+
+t.test('while a service takes messages, all up to one moment and none after it', async (t) => {
+  const before = messages(5000)
+  await importAll(t, before)
+  const { url } = await startService(t)
+  let acknowledged = 0
+  let posting = true
+  const posts = (async () => {
+    while (posting) {
+      const body = wire({ message_id: `live${acknowledged}` })
+      const headers = { 'content-type': 'application/json', 'x-signature': sign(body, SECRET) }
+      const { status } = await fetch(`${url}/webhook`, { method: 'POST', body, headers })
+      if (status !== 200) throw new Error(`a post was answered ${status}`)
+      acknowledged++
+    }
+  })()
+  for (let round = 0; round < 3; round++) {
+    const atLeast = acknowledged
+    const { status, stdout } = await runEntry(t, ['export'], ENVIRONMENT)
+    t.equal(status, 0)
+    const ids = stdout.trimEnd().split('\n').slice(5000)
+    t.ok(ids.length >= atLeast, 'what was acknowledged before is there')
+    t.same(
+      ids.map((line) => JSON.parse(line).message_id),
+      Array.from(ids, (_, n) => `live${n}`),
+      'without a gap',
+    )
+  }
+  posting = false
+  await posts
+})
+
+t.test('a reader that has seen enough ends it quietly', async (t) => {
+  await importAll(t, messages(20_000))
+  const { child, stderr, ended } = spawnEntry(t, ['export'], ENVIRONMENT)
+  child.stdout?.once('data', () => child.stdout?.destroy())
+  t.equal(await ended, 0)
+  t.equal(stderr(), '')
+})
+
+t.test('what cannot be done ends in one line with status 1, and makes no file', async (t) => {
+  writeFileSync(`${folderOf(t)}/other.db`, '')
+  for (const [args, file] of [
+    [['export'], 'missing.db'],
+    [['export', '--since', 'yesterday'], 'other.db'],
+    [['export', 'more'], 'other.db'],
+    [['export'], 'other.db'],
+  ] as const) {
+    const environment = { DATABASE_URL: `sqlite:///${file}` }
+    const { status, stdout, stderr } = await runEntry(t, [...args], environment)
+    t.equal(status, 1)
+    t.equal(stdout, '')
+    t.match(stderr, /^lyftr-webhook: [^\n]+\n$/)
+  }
+  t.notOk(existsSync(`${folderOf(t)}/missing.db`))
+  t.equal(readFileSync(`${folderOf(t)}/other.db`).length, 0)
+})
