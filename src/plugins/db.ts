@@ -10,12 +10,21 @@ declare module 'fastify' {
   }
 }
 
+/** How often a long start tells how far it is, in milliseconds. */
+const TELL_EVERY_MS = 2000
+
 /** Opens the store before the service listens, and closes it after the last answer. */
 async function db(
   app: FastifyInstance,
   { sqlitePath }: { sqlitePath: string | undefined },
 ): Promise<void> {
-  const store = await SqliteStore.open(sqlitePath).catch((error: unknown) => {
+  let told = performance.now()
+  const tellProgress = (left: number): void => {
+    if (performance.now() - told < TELL_EVERY_MS) return
+    told = performance.now()
+    app.log.info({ left }, 'bringing counters and indexes up to date before the service starts')
+  }
+  const store = await SqliteStore.open(sqlitePath, tellProgress).catch((error: unknown) => {
     if (!(error instanceof StoreOpenError)) throw error
     throw new ConfigError(`DATABASE_URL: ${error.message}`, { cause: error })
   })
