@@ -1,5 +1,14 @@
 import { Type } from '@sinclair/typebox'
 
+const EXAMPLE = {
+  message_id: 'm1',
+  from_msisdn: '+919876543210',
+  to_msisdn: '+14155550100',
+  ts: '2025-01-15T10:00:00Z',
+  text: 'Hello world',
+  created_at: '2025-01-15T10:00:05Z',
+}
+
 /** A message as it is stored and served. */
 export const StoredMessage = Type.Object(
   {
@@ -13,16 +22,7 @@ export const StoredMessage = Type.Object(
   {
     title: 'StoredMessage',
     description: 'The message.',
-    examples: [
-      {
-        message_id: 'm1',
-        from_msisdn: '+919876543210',
-        to_msisdn: '+14155550100',
-        ts: '2025-01-15T10:00:00Z',
-        text: 'Hello world',
-        created_at: '2025-01-15T10:00:05Z',
-      },
-    ],
+    examples: [EXAMPLE],
   },
 )
 
@@ -104,16 +104,7 @@ export const MessagesPage = Type.Object(
     description: 'The page; `Link` with `rel="next"` leads to the next one, if there is one.',
     examples: [
       {
-        data: [
-          {
-            message_id: 'm1',
-            from_msisdn: '+919876543210',
-            to_msisdn: '+14155550100',
-            ts: '2025-01-15T10:00:00Z',
-            text: 'Hello world',
-            created_at: '2025-01-15T10:00:05Z',
-          },
-        ],
+        data: [EXAMPLE],
         total: 123,
         limit: 50,
         offset: 0,

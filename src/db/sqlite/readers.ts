@@ -24,6 +24,7 @@ export class SqliteReaders {
     )
   }
 
+  /** Starts every reader. @throws StoreOpenError when one cannot work. */
   async start(): Promise<void> {
     await Promise.all(this.#all.map((reader) => reader.start()))
     this.#free = [...this.#all]
