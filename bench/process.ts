@@ -85,7 +85,12 @@ async function listening(name: string, logFile: string, isUp: () => boolean): Pr
 }
 
 /** The entry that ships. */
-const SERVICE = [new URL('../bin/lyftr-webhook.js', import.meta.url).pathname, 'serve']
+const SERVICE = [
+  // As npm start and the image have it.
+  '--max-semi-space-size=4',
+  new URL('../bin/lyftr-webhook.js', import.meta.url).pathname,
+  'serve',
+]
 
 /** Starts the service as it ships on a database, but for the settings given. */
 export function startService(

@@ -3,12 +3,10 @@
 ;(() => {
   const [major, minor] = process.versions.node.split('.').map(Number)
   if ((major === 22 && minor >= 19) || (major === 23 && minor >= 6) || major > 23) {
-    Promise.all([import('node:module'), import('node:v8')]).then(([module, v8]) => {
-      // What requests leave behind is short-lived: V8 would let it grow to ten times as much for no gain.
-      v8.setFlagsFromString('--max-semi-space-size=4')
+    import('node:module').then((module) => {
       // Types are stripped once for all starts, and not anew in each thread, which saves time and memory.
-      module.enableCompileCache()
-      process.env.NODE_COMPILE_CACHE = module.getCompileCacheDir()
+      const { directory } = module.enableCompileCache()
+      if (directory) process.env.NODE_COMPILE_CACHE = directory
       return import('../src/cli/main.ts')
     })
     return
