@@ -128,3 +128,28 @@ t.test('a private temporary file leaves nothing behind', async (t) => {
   await store.close()
   t.same(own(), before)
 })
+
+t.test('a search is cut off by its signal, and the next one is not', async (t) => {
+  const store = await open(t)
+  await store.append([message({ message_id: 'a' }), message({ message_id: 'b' })])
+  const query = { order: 'asc' as const, limit: 1, offset: 0, q: 'h' }
+  const controller = new AbortController()
+  const search = store.page(query, controller.signal)
+  controller.abort()
+  await t.rejects(search, StoreUnavailableError)
+  t.equal((await store.page(query, new AbortController().signal)).total, 2)
+})
+
+t.test('what waits to be derived is bounded, however fast messages arrive', async (t) => {
+  const store = await open(t)
+  let most = 0
+  for (let batch = 0; batch < 55; batch++) {
+    const rows = Array.from({ length: 1000 }, (_, n) =>
+      message({ message_id: `${batch}-${n}`, text: null }),
+    )
+    await store.append(rows)
+    most = Math.max(most, store.condition.backlog)
+  }
+  t.ok(most <= 51_000, `at most ${most}`)
+  t.equal((await store.stats()).total_messages, 55_000)
+})
