@@ -1,12 +1,10 @@
 import { open } from 'node:fs/promises'
 import { pipeline, type Readable } from 'node:stream'
-import { setTimeout as delay } from 'node:timers/promises'
 import { parseArgs } from 'node:util'
 import { createGunzip } from 'node:zlib'
-import { SqliteStore } from '../db/sqlite/store.ts'
 import type { AppendOutcome, MessageStore, NewMessage } from '../db/store.ts'
 import { readBulkLine } from './bulk-line.ts'
-import { databasePath } from './database.ts'
+import { databasePath, leaveLock, openForBulk } from './database.ts'
 import { type Line, readLines } from './lines.ts'
 import { ProgressBar } from './progress.ts'
 
@@ -30,12 +28,6 @@ const BATCH = 15_000
 
 /** How many refused lines are told one by one. */
 const REFUSALS_TOLD = 20
-
-/**
- * How long the lock is left to others after each transaction, in milliseconds: a service beside the import looks for
- * it every 20, and would otherwise hardly ever find it free.
- */
-const PAUSE_MS = 30
 
 /** Where the lines come from, and how far they were read, where that can be told. */
 interface Input {
@@ -109,9 +101,9 @@ class BulkWriter {
 
   async #write(batch: NewMessage[]): Promise<void> {
     this.#tally.count(await this.#store.append(batch))
-    await delay(PAUSE_MS)
-    await this.#store.catchUp(() => delay(PAUSE_MS), BATCH)
-    await delay(PAUSE_MS)
+    await leaveLock()
+    await this.#store.catchUp(leaveLock)
+    await leaveLock()
   }
 
   /** Resolves when everything is stored and derived. */
@@ -162,9 +154,7 @@ export async function run(args: string[]): Promise<number> {
   if (file === undefined || rest.length > 0) throw new Error('import takes one FILE, or -')
   const path = databasePath()
   const input = await openInput(file)
-  const bar = new ProgressBar('indexing')
-  const opened = await SqliteStore.open(path, (left) => bar.left(left), { bulk: true })
-  bar.end()
+  const opened = await openForBulk(path)
   const tally = new Tally()
   try {
     await store(input, opened, tally)

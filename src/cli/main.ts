@@ -17,6 +17,7 @@ const COMMANDS: Record<string, () => Promise<Command>> = {
   serve: () => import('./serve.ts'),
   import: () => import('./import.ts'),
   export: () => import('./export.ts'),
+  verify: () => import('./verify.ts'),
 }
 
 async function help(): Promise<string> {

@@ -56,6 +56,9 @@ export interface StoreCondition {
   logBytes: number
 }
 
+/** Hears how many messages are left, and may hold back what comes next. */
+export type ProgressListener = (left: number) => void | Promise<void>
+
 /** Where messages live. Every promise here holds for every implementation. */
 export interface MessageStore {
   /**
@@ -81,10 +84,8 @@ export interface MessageStore {
   message(id: string, signal?: AbortSignal): Promise<Static<typeof StoredMessage> | undefined>
   /**
    * Brings up to date whatever answers are derived from. Answers are exact without it, and faster after it.
-   * @param onProgress hears how many messages are left, and may hold back what comes next.
-   * @param step messages that are dealt with in one go: more are cheaper each, fewer let other writers in sooner.
    */
-  catchUp(onProgress?: (left: number) => void | Promise<void>, step?: number): Promise<void>
+  catchUp(onProgress?: ProgressListener): Promise<void>
   /** How the store was when it last told, without asking it. */
   readonly condition: StoreCondition
   /** Resolves when the store has just been read and written, rejects when it cannot be; may take long. */

@@ -2,7 +2,7 @@ import { writeFileSync } from 'node:fs'
 import t from 'tap'
 import { folderOf, runEntry } from '../helper.ts'
 
-const COMMANDS = ['serve', 'import', 'export']
+const COMMANDS = ['serve', 'import', 'export', 'verify']
 
 t.test('tells how it is used', async (t) => {
   for (const args of [['--help'], ['-h']]) {

@@ -7,6 +7,7 @@ import {
   type MessageStore,
   type NewMessage,
   type PageQuery,
+  type ProgressListener,
   type StoreCondition,
   StoreOpenError,
 } from '../store.ts'
@@ -36,9 +37,12 @@ function makeFolder(folder: string): void {
   }
 }
 
+/** Messages derived in one transaction in bulk: some 0.5 s, which a readiness check of another process outwaits. */
+const BULK_STEP = 15_000
+
 /** How a store is opened. */
 export interface SqliteStoreOptions {
-  /** To take very many messages at once, memory is spent on writing less often. */
+  /** For very many messages at once: memory is spent on writing less often, and others wait longer for the lock. */
   bulk?: boolean
 }
 
@@ -50,6 +54,7 @@ export class SqliteStore implements MessageStore {
   readonly #scans = new Set<SqliteScan>()
   readonly #path: string
   readonly #temporary: string | undefined
+  readonly #step: number | undefined
   #probe: Promise<void> | undefined
   /** Rows adopted from an older service whose `ts` is no instant, as counted at the start. */
   withoutInstant = 0
@@ -62,6 +67,7 @@ export class SqliteStore implements MessageStore {
   ) {
     this.#path = path
     this.#temporary = temporary
+    this.#step = bulk ? BULK_STEP : undefined
     this.#writer = new SqliteThread({
       entry: new URL('./writer.ts', import.meta.url),
       data: (previous): WriterData => ({
@@ -92,7 +98,7 @@ export class SqliteStore implements MessageStore {
    */
   static async open(
     path: string | undefined,
-    onProgress?: (left: number) => void,
+    onProgress?: ProgressListener,
     options: SqliteStoreOptions = {},
   ): Promise<SqliteStore> {
     let store: SqliteStore | undefined
@@ -132,9 +138,9 @@ export class SqliteStore implements MessageStore {
     return this.#answerers.call('message', id, signal)
   }
 
-  async catchUp(onProgress?: (left: number) => void | Promise<void>, step?: number): Promise<void> {
+  async catchUp(onProgress?: ProgressListener): Promise<void> {
     for (;;) {
-      const left = await this.#writer.call('catchUp', step)
+      const left = await this.#writer.call('catchUp', this.#step)
       if (left === 0) return
       await onProgress?.(left)
     }

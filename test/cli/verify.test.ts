@@ -1,0 +1,38 @@
+import { existsSync } from 'node:fs'
+import Database from 'better-sqlite3'
+import t from 'tap'
+import { folderOf, runEntry, startService, wire } from '../helper.ts'
+
+const ENVIRONMENT = { DATABASE_URL: 'sqlite:///app.db' }
+
+t.test('verifies and repairs, beside a service too', async (t) => {
+  const lines = Array.from({ length: 50 }, (_, n) => wire({ message_id: `m${n}`, text: 'Hello' }))
+  await runEntry(t, ['import', '-'], ENVIRONMENT, lines.join('\n'))
+  const { url } = await startService(t)
+  const fine = { status: 0, stdout: 'no differences in 50 messages\n', stderr: '' }
+  t.strictSame(await runEntry(t, ['verify'], ENVIRONMENT), fine)
+
+  const database = new Database(`${folderOf(t)}/app.db`)
+  // The watermark behind what is derived already: what is built again must not be built upon.
+  database.exec('update watermark set seq = 20; delete from days')
+  database.close()
+  const found = await runEntry(t, ['verify'], ENVIRONMENT)
+  t.equal(found.status, 1)
+  t.match(found.stdout, /^days: 1 missing$/m)
+  const repaired = await runEntry(t, ['verify', '--repair'], ENVIRONMENT)
+  t.equal(repaired.status, 0, repaired.stderr)
+  t.match(repaired.stdout, /^days: 1 missing$/m)
+  t.match(repaired.stdout, /^no differences in 50 messages\n$/m)
+  t.strictSame(await runEntry(t, ['verify', '--repair'], ENVIRONMENT), fine)
+  const answer = await (await fetch(`${url}/messages?q=hello&limit=1`)).json()
+  t.match(answer, { total: 50 })
+})
+
+t.test('what cannot be done ends in one line with status 1, and makes no file', async (t) => {
+  for (const args of [['verify'], ['verify', '--repair'], ['verify', 'more']]) {
+    const { status, stderr } = await runEntry(t, args, ENVIRONMENT)
+    t.equal(status, 1)
+    t.match(stderr, /^lyftr-webhook: [^\n]+\n$/)
+  }
+  t.notOk(existsSync(`${folderOf(t)}/app.db`))
+})
