@@ -102,7 +102,7 @@ async function openOperations({ data, tell }: ThreadContext<WriterData>) {
     /** Commits the batch, synced to disk, to the file that is still the one at the path. Tells 1 for each created. */
     append(batch: FlatBatch): { created: Uint8Array; condition: StoreCondition } {
       const created = lock.run(APPEND_PATIENCE_MS, () => {
-        if (backlog > MAX_BACKLOG) deriveStep()
+        while (backlog > MAX_BACKLOG) deriveStep()
         return insertAll.immediate(batch)
       })
       assertBothInPlace()
