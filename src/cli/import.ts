@@ -55,6 +55,7 @@ async function openInput(file: string): Promise<Input> {
 class Tally {
   created = 0
   duplicate = 0
+  altered = 0
   refused = 0
   readonly #told: string[] = []
 
@@ -68,15 +69,16 @@ class Tally {
   }
 
   get lines(): number {
-    return this.created + this.duplicate + this.refused
+    return this.created + this.duplicate + this.altered + this.refused
   }
 
   report(): void {
     const more = this.refused - this.#told.length
     if (more > 0) this.#told.push(`… and ${more} more refused\n`)
     process.stderr.write(this.#told.join(''))
-    const { created, duplicate, refused } = this
-    process.stdout.write(`created ${created}, duplicate ${duplicate}, refused ${refused}\n`)
+    const { created, altered, refused } = this
+    const duplicate = `duplicate ${this.duplicate + altered}${altered > 0 ? ` (${altered} altered)` : ''}`
+    process.stdout.write(`created ${created}, ${duplicate}, refused ${refused}\n`)
   }
 }
 

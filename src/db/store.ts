@@ -5,8 +5,11 @@ import type { Stats } from '../schemas/stats.ts'
 /** A validated message on its way to the store. */
 export type NewMessage = Static<typeof StoredMessage>
 
-/** What became of a message: stored now, or known already, in which case the first one stays untouched. */
-export type AppendOutcome = 'created' | 'duplicate'
+/**
+ * What became of a message: stored now, or known already, in which case the first one stays untouched; `altered` where
+ * its sender, receiver, timestamp or text differ from those of the first one.
+ */
+export type AppendOutcome = 'created' | 'duplicate' | 'altered'
 
 /** Oldest first, or newest first: by instant, then by the bytes of the id. */
 export type Order = 'asc' | 'desc'
@@ -63,7 +66,8 @@ export type ProgressListener = (left: number) => void | Promise<void>
 export interface MessageStore {
   /**
    * Stores the batch durably, all or nothing, and tells each message's outcome in order. Resolves only when the
-   * rows are committed and synced to disk; an id that occurs twice in the batch is created once.
+   * rows are committed and synced to disk; an id that occurs twice in the batch is created once, and its first
+   * message is what the later ones are compared with.
    * @throws StoreUnavailableError when the store cannot take it now; nothing of the batch is acknowledged then.
    */
   append(batch: readonly NewMessage[]): Promise<AppendOutcome[]>

@@ -17,6 +17,8 @@ declare module 'fastify' {
 export interface ExchangeNotes {
   message_id?: string
   dup?: boolean
+  /** The message was known with other content, which stays. */
+  altered?: true
   result?: WebhookResult
   /** Where an input was refused and why, without its values. */
   problems?: { loc: string[]; type: string }[]

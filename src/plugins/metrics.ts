@@ -89,6 +89,11 @@ async function metrics(
     labelNames: ['result'],
     registers: [registry],
   })
+  const altered = new client.Counter({
+    name: 'webhook_altered_duplicates_total',
+    help: 'Messages whose id was known with other content; the first one stays.',
+    registers: [registry],
+  })
   const batches = new client.Histogram({
     name: 'inbox_batch_messages',
     help: 'Messages that shared a commit.',
@@ -133,6 +138,7 @@ async function metrics(
   app.exchanges.onEnd(({ method, route, status, notes }) => {
     requests.inc({ method, path: route ?? UNMATCHED, status })
     if (notes.result) webhooks.inc({ result: notes.result })
+    if (notes.altered) altered.inc()
   })
 }
 

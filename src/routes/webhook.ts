@@ -118,8 +118,9 @@ const webhook: FastifyPluginAsyncTypebox = async (app) => {
         created_at: `${new Date().toISOString().slice(0, 19)}Z`,
       })
       const outcome = await app.exchanges.hold(request, appended)
-      request.notes.dup = outcome === 'duplicate'
-      request.notes.result = outcome
+      request.notes.dup = outcome !== 'created'
+      if (outcome === 'altered') request.notes.altered = true
+      request.notes.result = outcome === 'altered' ? 'duplicate' : outcome
       return { status: 'ok' as const }
     },
   )

@@ -21,12 +21,12 @@ t.test('stores what the webhook would take, and again nothing', async (t) => {
   writeFileSync(`${folderOf(t)}/in.ndjson`, lines.join('\r\n'))
   t.strictSame(await runEntry(t, ['import', 'in.ndjson'], ENVIRONMENT), {
     status: 0,
-    stdout: 'created 3, duplicate 1, refused 0\n',
+    stdout: 'created 3, duplicate 1 (1 altered), refused 0\n',
     stderr: '',
   })
   t.match(await runEntry(t, ['import', 'in.ndjson'], ENVIRONMENT), {
     status: 0,
-    stdout: 'created 0, duplicate 4, refused 0\n',
+    stdout: 'created 0, duplicate 4 (1 altered), refused 0\n',
   })
 
   const store = await SqliteStore.open(`${folderOf(t)}/app.db`)

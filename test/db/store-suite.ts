@@ -26,15 +26,42 @@ export function suite(t: Test, open: (t: Test) => Promise<MessageStore>): void {
     const store = await open(t)
     const first = message({ message_id: 'a', text: 'first' })
     t.same(await store.append([first]), ['created'])
-    t.same(await store.append([message({ message_id: 'a', text: 'second' })]), ['duplicate'])
+    t.same(await store.append([message({ ...first, created_at: '2026-01-01T00:00:00Z' })]), [
+      'duplicate',
+    ])
     t.same(await store.page(ALL), { data: [first], total: 1, next: undefined })
   })
 
   t.test('an id twice in one batch is created once, the first one stays', async (t) => {
     const store = await open(t)
-    const batch = ['first', 'second'].map((text) => message({ message_id: 'a', text }))
-    t.same(await store.append(batch), ['created', 'duplicate'])
+    const batch = ['first', 'second', 'first', 'second'].map((text) =>
+      message({ message_id: 'a', text }),
+    )
+    t.same(await store.append(batch), ['created', 'altered', 'duplicate', 'altered'])
     t.equal((await store.page(ALL)).data[0]?.text, 'first')
+  })
+
+  t.test('a known id with other content is altered, and changes nothing', async (t) => {
+    const store = await open(t)
+    const first = message({ message_id: 'a', text: 'Ärger' })
+    const silent = message({ message_id: 'b', text: null })
+    await store.append([first, silent])
+    const others: NewMessage[] = [
+      { ...first, from_msisdn: '+2' },
+      { ...first, to_msisdn: '+1' },
+      { ...first, ts: '2025-01-15T10:00:00.0Z' },
+      { ...first, text: 'ärger' },
+      { ...first, text: '' },
+      { ...first, text: null },
+      { ...silent, text: '' },
+      { ...silent, text: 'null' },
+    ]
+    const altered = others.map(() => 'altered')
+    t.same(await store.append([...others, first, silent]), [...altered, 'duplicate', 'duplicate'])
+    await store.catchUp()
+    t.same(await store.append([...others, first, silent]), [...altered, 'duplicate', 'duplicate'])
+    t.same((await store.page(ALL)).data, [first, silent])
+    t.equal((await store.stats()).total_messages, 2)
   })
 
   t.test(
@@ -211,7 +238,9 @@ export function suite(t: Test, open: (t: Test) => Promise<MessageStore>): void {
         async (batch, questions, catchUp) => {
           const messages = batch.map((row) => message(row))
           const outcomes = messages.map((row) => {
-            if (known.has(row.message_id)) return 'duplicate'
+            const first = known.get(row.message_id)
+            if (first)
+              return JSON.stringify(first) === JSON.stringify(row) ? 'duplicate' : 'altered'
             known.set(row.message_id, row)
             return 'created'
           })

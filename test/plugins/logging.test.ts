@@ -23,12 +23,14 @@ t.test(
     const body = wire({ message_id: 'm1', ...SENSITIVE })
     await post(app, body)
     await post(app, body)
+    await post(app, wire({ message_id: 'm1' }))
     await post(app, body, { 'x-signature': 'wrong' })
     await post(app, wire({ message_id: 'm2', from: '4915112345678', text: 'x'.repeat(5000) }))
     await post(app, 'x', { 'x-signature': sign('x'), 'content-type': 'text/plain' })
     t.match(log, [
       { level: 'INFO', status: 200, message_id: 'm1', dup: false, result: 'created' },
       { level: 'INFO', status: 200, message_id: 'm1', dup: true, result: 'duplicate' },
+      { level: 'INFO', status: 200, message_id: 'm1', dup: true, altered: true },
       { level: 'ERROR', status: 401, result: 'invalid_signature' },
       {
         level: 'INFO',
@@ -41,6 +43,10 @@ t.test(
       },
       { level: 'INFO', status: 415, result: 'validation_error' },
     ])
+    t.strictSame(
+      log.map(({ altered }) => altered),
+      [undefined, undefined, true, undefined, undefined, undefined],
+    )
     const text = JSON.stringify(log)
     for (const secret of [...Object.values(SENSITIVE), '4915112345678', 'testsecret', 'xxxxx']) {
       t.notOk(text.includes(secret), secret)

@@ -21,9 +21,10 @@ t.test('every result of the webhook is there at 0 from the start', async (t) => 
 t.test('counts the results of the webhook', async (t) => {
   const { app } = await startApp(t)
   const body = wire({ message_id: 'm' })
+  t.same(await scrape(app, 'webhook_altered'), ['webhook_altered_duplicates_total 0'])
   await post(app, body)
   await post(app, body)
-  await post(app, body)
+  await post(app, wire({ message_id: 'm', text: 'other' }))
   await post(app, body, {})
   await post(app, '{}')
   await post(app, 'x'.repeat(70_000), {})
@@ -39,6 +40,7 @@ t.test('counts the results of the webhook', async (t) => {
     'webhook_requests_total{result="validation_error"} 3',
     'webhook_requests_total{result="error"} 2',
   ])
+  t.same(await scrape(app, 'webhook_altered'), ['webhook_altered_duplicates_total 1'])
 })
 
 t.test(

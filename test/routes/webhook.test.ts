@@ -4,9 +4,9 @@ import { post, postAll, sign, startApp, startService, wire } from '../helper.ts'
 
 const ALL = { order: 'asc' as const, limit: 100, offset: 0 }
 
-t.test('stores a message and answers a duplicate alike', async (t) => {
+t.test('stores a message and answers a duplicate alike, altered or not', async (t) => {
   const { app } = await startApp(t)
-  for (const text of ['first', 'second']) {
+  for (const text of ['first', 'first', 'second']) {
     const answer = await post(app, wire({ message_id: 'm1', text }))
     t.equal(answer.statusCode, 200)
     t.equal(answer.body, '{"status":"ok"}')

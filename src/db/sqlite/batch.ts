@@ -33,7 +33,15 @@ export function unflatten(flat: FlatBatch): FlatMessage[] {
   return messages
 }
 
-/** The outcomes as they cross back: 1 for a message that was created. */
-export function readOutcomes(created: Uint8Array): AppendOutcome[] {
-  return Array.from(created, (one) => (one === 1 ? 'created' : 'duplicate'))
+/** Every outcome, at the place of the byte that it crosses back as. */
+const OUTCOMES: readonly AppendOutcome[] = ['created', 'duplicate', 'altered']
+
+/** The byte of an outcome. */
+export function byteOf(outcome: AppendOutcome): number {
+  return OUTCOMES.indexOf(outcome)
+}
+
+/** The outcomes of a batch, from their bytes. */
+export function readOutcomes(bytes: Uint8Array): AppendOutcome[] {
+  return Array.from(bytes, (byte) => OUTCOMES[byte] as AppendOutcome)
 }

@@ -121,9 +121,9 @@ export class SqliteStore implements MessageStore {
   }
 
   async append(batch: readonly NewMessage[]): Promise<AppendOutcome[]> {
-    const { created, condition } = await this.#writer.call('append', flatten(batch))
+    const { outcomes, condition } = await this.#writer.call('append', flatten(batch))
     this.condition = condition
-    return readOutcomes(created)
+    return readOutcomes(outcomes)
   }
 
   page(query: PageQuery, signal?: AbortSignal) {

@@ -1,7 +1,7 @@
 import { instantKey } from '../instant.ts'
 import { migrate } from '../migrations/migrate.ts'
-import type { StoreCondition } from '../store.ts'
-import { type FlatBatch, unflatten } from './batch.ts'
+import type { AppendOutcome, StoreCondition } from '../store.ts'
+import { byteOf, type FlatBatch, type FlatMessage, unflatten } from './batch.ts'
 import {
   assertInPlace,
   type FileIdentity,
@@ -77,11 +77,14 @@ async function openOperations({ data, tell }: ThreadContext<WriterData>) {
     logBytes = assertInPlace(`${path}-wal`, log)
   }
 
+  const insert = (message: FlatMessage): AppendOutcome => {
+    const ts_key = instantKey(message.ts ?? '') ?? ''
+    if (write.insert.run({ ...message, ts_key }) === 1) return 'created'
+    return write.sameAsStored.get(message) ? 'duplicate' : 'altered'
+  }
   const insertAll = database.transaction(
     (flat: FlatBatch): Uint8Array =>
-      Uint8Array.from(unflatten(flat), (message) =>
-        write.insert.run({ ...message, ts_key: instantKey(message.ts ?? '') ?? '' }),
-      ),
+      Uint8Array.from(unflatten(flat), (message) => byteOf(insert(message))),
   )
 
   const behind = (): number => {
@@ -99,16 +102,16 @@ async function openOperations({ data, tell }: ThreadContext<WriterData>) {
   }
 
   const operations = {
-    /** Commits the batch, synced to disk, to the file that is still the one at the path. Tells 1 for each created. */
-    append(batch: FlatBatch): { created: Uint8Array; condition: StoreCondition } {
-      const created = lock.run(APPEND_PATIENCE_MS, () => {
+    /** Commits the batch, synced to disk, to the file that is still the one at the path. Tells each message's byte. */
+    append(batch: FlatBatch): { outcomes: Uint8Array; condition: StoreCondition } {
+      const outcomes = lock.run(APPEND_PATIENCE_MS, () => {
         while (backlog > MAX_BACKLOG) deriveStep()
         return insertAll.immediate(batch)
       })
       assertBothInPlace()
-      backlog += created.length
+      backlog += outcomes.length
       lastAppend = performance.now()
-      return { created, condition: condition() }
+      return { outcomes, condition: condition() }
     },
 
     /** Derives one step of what is behind, of that many messages. @returns how many are left. */

@@ -16,6 +16,18 @@ export const writeQueries = {
       })
       .onConflict((conflict) => conflict.column('message_id').doNothing()),
   ),
+  /** Yields a row where the message is stored with just this content. */
+  sameAsStored: compile(
+    build
+      .selectFrom('messages')
+      .select('seq')
+      .where('message_id', '=', slot<string>('message_id'))
+      .where('from_msisdn', '=', slot<string>('from_msisdn'))
+      .where('to_msisdn', '=', slot<string>('to_msisdn'))
+      .where('ts', '=', slot<string>('ts'))
+      // As `=`, and a text that is missing equals one that is missing.
+      .where('text', 'is', slot<null>('text')),
+  ),
   beat: compile(
     build
       .insertInto('heartbeat')
