@@ -55,7 +55,14 @@ interface UnderWay {
   reply: FastifyReply
   /** The status it was given on its socket rather than by its reply. */
   refused: number | undefined
+  /** Work that goes on though the client may leave. */
+  held: Promise<unknown> | undefined
 }
+
+/** On a request and on its socket: properties, since a WeakMap's entries are looked after at every garbage collection. */
+const UNDER_WAY = Symbol('under way')
+
+type Carrier<Of> = Of & { [UNDER_WAY]?: UnderWay | undefined }
 
 /** The client went away before it was answered; the number is nginx's. */
 export const ABORTED = 499
@@ -76,8 +83,6 @@ function pathOf({ url, routeOptions }: FastifyRequest): string {
 /** Tells its listeners the end of every exchange exactly once, whether it was answered or given up by the client. */
 class Exchanges {
   readonly #listeners: ((exchange: Exchange) => void)[] = []
-  readonly #onSocket = new WeakMap<Duplex, UnderWay>()
-  readonly #held = new WeakMap<FastifyRequest, Promise<unknown>>()
   #open = 0
 
   /** Requests that were received and not answered yet. */
@@ -93,9 +98,11 @@ class Exchanges {
   /** Follows a request from here to its end. */
   begin(request: FastifyRequest, reply: FastifyReply): void {
     const started = performance.now()
-    const { socket } = request.raw
-    const underWay: UnderWay = { request, reply, refused: undefined }
-    this.#onSocket.set(socket, underWay)
+    const socket: Carrier<Duplex> = request.raw.socket
+    const underWay: UnderWay = { request, reply, refused: undefined, held: undefined }
+    socket[UNDER_WAY] = underWay
+    const carrier: Carrier<FastifyRequest> = request
+    carrier[UNDER_WAY] = underWay
     request.notes = {}
     this.#open++
     let ended = false
@@ -103,7 +110,7 @@ class Exchanges {
       if (ended) return
       ended = true
       this.#open--
-      if (this.#onSocket.get(socket) === underWay) this.#onSocket.delete(socket)
+      if (socket[UNDER_WAY] === underWay) socket[UNDER_WAY] = undefined
       const tell = (): void =>
         this.#end({
           requestId: request.id,
@@ -114,25 +121,25 @@ class Exchanges {
           latencyMs: performance.now() - started,
           notes: request.notes,
         })
-      const held = this.#held.get(request)
-      if (held && status === ABORTED) held.then(tell, tell)
+      if (underWay.held && status === ABORTED) underWay.held.then(tell, tell)
       else tell()
     }
     // A request that broke off is answered too, but to nobody.
     const lost = () => underWay.refused ?? ABORTED
-    reply.raw.once('finish', () => end(request.raw.errored ? lost() : reply.raw.statusCode))
-    reply.raw.once('close', () => end(lost()))
+    reply.raw.on('finish', () => end(request.raw.errored ? lost() : reply.raw.statusCode))
+    reply.raw.on('close', () => end(lost()))
   }
 
   /** Work that goes on though its client may leave: the exchange is told with what came of it. */
   hold<Result>(request: FastifyRequest, work: Promise<Result>): Promise<Result> {
-    this.#held.set(request, work)
+    const underWay = (request as Carrier<FastifyRequest>)[UNDER_WAY]
+    if (underWay) underWay.held = work
     return work
   }
 
   /** The request on a socket that has arrived as a whole and waits for its answer. */
   unanswered(socket: Duplex): FastifyReply | undefined {
-    const underWay = this.#onSocket.get(socket)
+    const underWay = (socket as Carrier<Duplex>)[UNDER_WAY]
     return underWay?.request.raw.complete ? underWay.reply : undefined
   }
 
@@ -141,7 +148,7 @@ class Exchanges {
    * @returns the id by which it is reported.
    */
   refuse(socket: Duplex, method: string, status: number): string {
-    const underWay = this.#onSocket.get(socket)
+    const underWay = (socket as Carrier<Duplex>)[UNDER_WAY]
     if (underWay) {
       underWay.refused = status
       return underWay.request.id

@@ -4,6 +4,7 @@ import { type FastifyInstance, LogController } from 'fastify'
 import fp from 'fastify-plugin'
 import { type DestinationStream, type Logger, pino } from 'pino'
 import type { LogLevel } from '../config.ts'
+import { timestamp } from '../timestamp.ts'
 import type { Exchange } from './exchange.ts'
 import type { LogOutput } from './log-output.ts'
 
@@ -31,7 +32,7 @@ export function createLogger(level: LogLevel, destination: DestinationStream): L
     {
       level: PINO_LEVELS[level],
       base: null,
-      timestamp: () => `,"ts":"${new Date().toISOString()}"`,
+      timestamp: () => `,"ts":"${timestamp()}"`,
       formatters: { level: (label) => ({ level: LEVELS[label] ?? label }) },
       serializers: { cause: pino.stdSerializers.err },
     },
@@ -80,9 +81,14 @@ async function logging(app: FastifyInstance, { output }: { output: LogOutput }):
     reply.header('x-request-id', request.id)
     done()
   })
+  const info = app.log.level === 'info' || app.log.level === 'debug'
   app.exchanges.onEnd((exchange) => {
     if (isError(exchange)) app.log.error(lineOf(exchange))
-    else app.log.info(lineOf(exchange))
+    // As the logger writes it, which walks through the fields one by one and takes four times as long.
+    else if (info) {
+      const fields = JSON.stringify(lineOf(exchange)).slice(1)
+      output.write(`{"level":"INFO","ts":"${timestamp()}",${fields}\n`)
+    }
   })
 }
 

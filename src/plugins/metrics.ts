@@ -58,25 +58,17 @@ async function metrics(
     promClient: client,
     endpoint: null,
     defaultMetrics: { enabled: true, register: registry },
-    routeMetrics: {
-      enabled: { histogram: true, summary: false },
-      registeredRoutesOnly: false,
-      invalidRouteGroup: UNMATCHED,
-      methodBlacklist: [],
-      overrides: {
-        labels: { route: 'path', status: 'status' },
-        histogram: {
-          name: 'http_request_duration_seconds',
-          help: 'Time from the headers of a request to the last byte of its answer, by method, path and status.',
-          buckets: LATENCY_BUCKETS,
-          registers: [registry],
-        },
-        // Registered even where it is switched off: nowhere, then.
-        summary: { registers: [] },
-      },
-    },
+    // Told by the exchanges: it leaves out what breaks off and costs a message twice as much.
+    routeMetrics: { enabled: false },
   })
 
+  const durations = new client.Histogram({
+    name: 'http_request_duration_seconds',
+    help: 'Time from the headers of a request to the last byte of its answer, by method, path and status.',
+    labelNames: ['method', 'path', 'status'],
+    buckets: LATENCY_BUCKETS,
+    registers: [registry],
+  })
   const requests = new client.Counter({
     name: 'http_requests_total',
     help: 'Total HTTP requests by method, path (the template of the route) and status.',
@@ -135,9 +127,23 @@ async function metrics(
   })
   for (const result of WEBHOOK_RESULTS) webhooks.inc({ result }, 0)
 
-  app.exchanges.onEnd(({ method, route, status, notes }) => {
-    requests.inc({ method, path: route ?? UNMATCHED, status })
-    if (notes.result) webhooks.inc({ result: notes.result })
+  const results = new Map(WEBHOOK_RESULTS.map((result) => [result, webhooks.labels(result)]))
+  // The two series of what ended alike, looked up once: there are as many as methods, routes and statuses.
+  const seriesOf = (labels: [method: string, path: string, status: string]) => ({
+    requests: requests.labels(...labels),
+    durations: durations.labels(...labels),
+  })
+  const known = new Map<string, ReturnType<typeof seriesOf>>()
+  app.exchanges.onEnd(({ method, route = UNMATCHED, status, latencyMs, notes }) => {
+    const name = `${method} ${status} ${route}`
+    let series = known.get(name)
+    if (!series) {
+      series = seriesOf([method, route, String(status)])
+      known.set(name, series)
+    }
+    series.requests.inc()
+    series.durations.observe(latencyMs / 1000)
+    if (notes.result) results.get(notes.result)?.inc()
     if (notes.altered) altered.inc()
   })
 }

@@ -4,6 +4,7 @@ import { RefusedInputError } from '../plugins/errors.ts'
 import type { WebhookResult } from '../plugins/exchange.ts'
 import { Accepted, InboundMessage, SignatureHeaders } from '../schemas/inbound.ts'
 import { inputProblems, problem } from '../schemas/problem.ts'
+import { timestamp } from '../timestamp.ts'
 
 /** A body of more bytes is refused unread: 4096 characters of text fit many times over. */
 const BODY_LIMIT = 64 * 1024
@@ -115,7 +116,7 @@ const webhook: FastifyPluginAsyncTypebox = async (app) => {
         to_msisdn: to,
         ts,
         text: text ?? null,
-        created_at: `${new Date().toISOString().slice(0, 19)}Z`,
+        created_at: `${timestamp().slice(0, 19)}Z`,
       })
       const outcome = await app.exchanges.hold(request, appended)
       request.notes.dup = outcome !== 'created'
