@@ -21,5 +21,5 @@ EXPOSE 8000
 HEALTHCHECK --interval=10s --timeout=3s --start-period=30s \
   CMD ["node", "-e", "fetch(`http://127.0.0.1:${process.env.PORT || 8000}/health/ready`).then((r) => process.exit(r.ok ? 0 : 1), () => process.exit(1))"]
 # What requests leave behind is short-lived: V8 would let it grow to far more, for no gain.
-ENTRYPOINT ["node", "--max-semi-space-size=4", "/app/bin/lyftr-webhook.js"]
+ENTRYPOINT ["node", "--max-semi-space-size=8", "/app/bin/lyftr-webhook.js"]
 CMD ["serve"]

@@ -87,7 +87,7 @@ async function listening(name: string, logFile: string, isUp: () => boolean): Pr
 /** The entry that ships. */
 const SERVICE = [
   // As npm start and the image have it.
-  '--max-semi-space-size=4',
+  '--max-semi-space-size=8',
   new URL('../bin/lyftr-webhook.js', import.meta.url).pathname,
   'serve',
 ]

@@ -74,10 +74,12 @@ const MAX_PATH = 512
 const PHONE_NUMBER = /\d{7,}/g
 
 /** The path of a request's target, without the query; of one that no route matches, without what may be personal. */
-function pathOf({ url, routeOptions }: FastifyRequest): string {
+function pathOf(url: string, route: string | undefined): string {
+  // Most of what is posted asks for the route itself.
+  if (url === route) return url
   const end = url.search(/[?#]/)
   const path = (end < 0 ? url : url.slice(0, end)).slice(0, MAX_PATH)
-  return routeOptions.url === undefined ? path.replace(PHONE_NUMBER, '…') : path
+  return route === undefined ? path.replace(PHONE_NUMBER, '…') : path
 }
 
 /** Tells its listeners the end of every exchange exactly once, whether it was answered or given up by the client. */
@@ -111,16 +113,18 @@ class Exchanges {
       ended = true
       this.#open--
       if (socket[UNDER_WAY] === underWay) socket[UNDER_WAY] = undefined
-      const tell = (): void =>
+      const tell = (): void => {
+        const route = request.routeOptions.url
         this.#end({
           requestId: request.id,
           method: request.method,
-          path: pathOf(request),
-          route: request.routeOptions.url,
+          path: pathOf(request.url, route),
+          route,
           status,
           latencyMs: performance.now() - started,
           notes: request.notes,
         })
+      }
       if (underWay.held && status === ABORTED) underWay.held.then(tell, tell)
       else tell()
     }

@@ -2,8 +2,11 @@ import { fstatSync } from 'node:fs'
 import { Socket } from 'node:net'
 import { pino } from 'pino'
 
-/** Lines are written once they fill this many bytes or have waited for the interval: a write each costs far more. */
-const WRITE_AT_BYTES = 8 * 1024
+/**
+ * Lines are written once they fill this many bytes or have waited for the interval: each write wakes a thread or the
+ * reader, and costs as much as a hundred lines.
+ */
+const WRITE_AT_BYTES = 64 * 1024
 const WRITE_EVERY_MS = 50
 
 /** What may wait for a reader that has stalled, in bytes; lines beyond it are dropped and counted. */
@@ -50,6 +53,7 @@ function fileOutput(fd: number, onDrop: () => void): LogOutput {
     fd,
     sync: false,
     minLength: WRITE_AT_BYTES,
+    maxWrite: 2 * WRITE_AT_BYTES,
     maxLength: MAX_WAITING_BYTES,
   })
   file.on('drop', onDrop)

@@ -1,3 +1,4 @@
+import { instantKey } from '../instant.ts'
 import type { AppendOutcome, NewMessage } from '../store.ts'
 
 /** A batch of messages as it crosses to the writing thread: one flat list, which is cloned far faster than objects. */
@@ -13,8 +14,8 @@ export function flatten(batch: readonly NewMessage[]): FlatBatch {
   return flat
 }
 
-/** A message as it stands in a flat batch, for each: what is null or not was settled before. */
-export type FlatMessage = Record<(typeof FIELDS)[number], string | null>
+/** A message of a flat batch, with its sort key: which fields may be null was settled before. */
+export type FlatMessage = Record<(typeof FIELDS)[number] | 'ts_key', string | null>
 
 /** The messages of a flat batch again. */
 export function unflatten(flat: FlatBatch): FlatMessage[] {
@@ -28,7 +29,8 @@ export function unflatten(flat: FlatBatch): FlatMessage[] {
       text = null,
       created_at = null,
     ] = flat.slice(at, at + FIELDS.length)
-    messages.push({ message_id, from_msisdn, to_msisdn, ts, text, created_at })
+    const ts_key = instantKey(ts ?? '') ?? ''
+    messages.push({ message_id, from_msisdn, to_msisdn, ts, text, created_at, ts_key })
   }
   return messages
 }

@@ -50,7 +50,10 @@ export function waitBriefly(database: Database.Database): void {
   database.pragma(`busy_timeout = ${WRITE_BUSY_TIMEOUT_MS}`)
 }
 
-/** The one connection that writes: WAL, and every commit synced to disk before it returns. */
+/**
+ * The one connection that writes: WAL, and every commit synced to disk before it returns. `instant_key(ts)` and
+ * `fold(text)` are those of the service.
+ */
 export function openWriter(path: string, fileMustExist: boolean): Database.Database {
   const database = new Database(path, { timeout: BUSY_TIMEOUT_MS, fileMustExist })
   // SQLite does not wait by itself where two processes make a new file at the same time.
@@ -59,6 +62,7 @@ export function openWriter(path: string, fileMustExist: boolean): Database.Datab
   database.pragma('synchronous = FULL')
   database.pragma(`wal_autocheckpoint = ${CHECKPOINT_PAGES}`)
   database.function('instant_key', { deterministic: true }, (ts) => instantKey(String(ts)) ?? '')
+  database.function('fold', { deterministic: true }, (text) => fold(String(text)))
   return database
 }
 

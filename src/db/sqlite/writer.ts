@@ -1,4 +1,3 @@
-import { instantKey } from '../instant.ts'
 import { migrate } from '../migrations/migrate.ts'
 import type { AppendOutcome, StoreCondition } from '../store.ts'
 import { byteOf, type FlatBatch, type FlatMessage, unflatten } from './batch.ts'
@@ -41,8 +40,11 @@ const APPEND_PATIENCE_MS = 4000
 /** The same for a readiness check, which is asked again soon and must not keep messages waiting. */
 const PROBE_PATIENCE_MS = 500
 
-/** Rows derived in one transaction: more are cheaper each, fewer let the next message in sooner. */
-const DERIVE_STEP = 1000
+/** Rows derived in one transaction while it is quiet: some 15 ms, after which a message is let in. */
+const QUIET_STEP = 1000
+
+/** The same while messages arrive faster than that: more at once are a quarter cheaper each. */
+const BEHIND_STEP = 4000
 
 /**
  * Rows that may wait to be derived while messages arrive; past it the writer catches up first. Every question reads
@@ -78,8 +80,7 @@ async function openOperations({ data, tell }: ThreadContext<WriterData>) {
   }
 
   const insert = (message: FlatMessage): AppendOutcome => {
-    const ts_key = instantKey(message.ts ?? '') ?? ''
-    if (write.insert.run({ ...message, ts_key }) === 1) return 'created'
+    if (write.insert.run(message) === 1) return 'created'
     return write.sameAsStored.get(message) ? 'duplicate' : 'altered'
   }
   const insertAll = database.transaction(
@@ -96,7 +97,7 @@ async function openOperations({ data, tell }: ThreadContext<WriterData>) {
 
   const condition = (): StoreCondition => ({ backlog, logBytes })
 
-  function deriveStep(step = DERIVE_STEP): void {
+  function deriveStep(step: number): void {
     backlog = derive(step) < step ? 0 : Math.max(0, backlog - step)
     tell(condition())
   }
@@ -105,7 +106,7 @@ async function openOperations({ data, tell }: ThreadContext<WriterData>) {
     /** Commits the batch, synced to disk, to the file that is still the one at the path. Tells each message's byte. */
     append(batch: FlatBatch): { outcomes: Uint8Array; condition: StoreCondition } {
       const outcomes = lock.run(APPEND_PATIENCE_MS, () => {
-        while (backlog > MAX_BACKLOG) deriveStep()
+        while (backlog > MAX_BACKLOG) deriveStep(BEHIND_STEP)
         return insertAll.immediate(batch)
       })
       assertBothInPlace()
@@ -115,7 +116,7 @@ async function openOperations({ data, tell }: ThreadContext<WriterData>) {
     },
 
     /** Derives one step of what is behind, of that many messages. @returns how many are left. */
-    catchUp(step: number | undefined): number {
+    catchUp(step = BEHIND_STEP): number {
       backlog = behind()
       if (backlog > 0) lock.run(APPEND_PATIENCE_MS, () => deriveStep(step))
       return backlog
@@ -139,7 +140,7 @@ async function openOperations({ data, tell }: ThreadContext<WriterData>) {
     const quiet = performance.now() - lastAppend
     if (quiet < QUIET_MS) return QUIET_MS - quiet
     try {
-      deriveStep()
+      deriveStep(QUIET_STEP)
       return backlog > 0
     } catch {
       lastAppend = performance.now()

@@ -2,6 +2,7 @@ import { type RawBuilder, type SelectQueryBuilder, sql } from 'kysely'
 import { DAY_LENGTH, MINUTE_LENGTH } from '../derive.ts'
 import type { SqliteSchema } from '../schema.ts'
 import { build, compile, slot } from './compile.ts'
+import { bucketOf } from './derive.ts'
 
 /** What verifying reads besides the tables: FTS5's own record of its rows, and two temporary tables. */
 type VerifySchema = {
@@ -83,13 +84,10 @@ export const verifyQueries = {
     build.selectFrom('senders').select(['msisdn as key', 'count']),
     sql`${sql.ref('messages.from_msisdn')}`,
   ),
-  days: counters(
-    build.selectFrom('days').select(['day as key', 'count']),
-    sql`substr(${sql.ref('messages.ts_key')}, 1, ${sql.lit(DAY_LENGTH)})`,
-  ),
+  days: counters(build.selectFrom('days').select(['day as key', 'count']), bucketOf(DAY_LENGTH)),
   minutes: counters(
     build.selectFrom('minutes').select(['minute as key', 'count']),
-    sql`substr(${sql.ref('messages.ts_key')}, 1, ${sql.lit(MINUTE_LENGTH)})`,
+    bucketOf(MINUTE_LENGTH),
   ),
   /** A right row names its message by all of its fields, so that there is at most one for each message. */
   senderMessages: compile(
