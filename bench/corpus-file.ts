@@ -30,7 +30,7 @@ async function write(path: string, messages: number): Promise<void> {
     const seconds = Math.round((performance.now() - started) / 1000)
     process.stdout.write(`  ${whole(done)} of ${whole(messages)} messages written, ${seconds} s\n`)
   }
-  const store = await SqliteStore.open(part)
+  const store = await SqliteStore.open(part, undefined, { bulk: true })
   let batch: NewMessage[] = []
   let done = 0
   let storing: Promise<unknown> = Promise.resolve()
