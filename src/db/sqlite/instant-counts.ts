@@ -1,7 +1,6 @@
-import type { Database } from 'better-sqlite3'
 import { DAY_LENGTH, MINUTE_LENGTH } from './derive.ts'
 import type { countQueries } from './queries/count.ts'
-import { type PreparedStatement, prepareAll, type SlotValues } from './statement.ts'
+import type { Prepared, PreparedStatement, SlotValues } from './statement.ts'
 
 /** Before every key, also before the empty one of a message without an instant. */
 export const FIRST_KEY = ''
@@ -33,10 +32,8 @@ export interface InstantCounts {
  * grows with the days there are and with the messages of one minute, not with the messages there are.
  */
 export function prepareInstantCounts(
-  database: Database,
-  queries: typeof countQueries,
+  q: Prepared<typeof countQueries>,
 ): (watermark: number) => InstantCounts {
-  const q = prepareAll(database, queries)
   const sum = (
     statement: PreparedStatement<{ count: number | null }>,
     values: SlotValues,

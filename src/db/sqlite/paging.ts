@@ -10,13 +10,12 @@ import {
 } from './instant-counts.ts'
 import type { countQueries } from './queries/count.ts'
 import type { matchCounts, pageQueries } from './queries/page.ts'
-import { placeOf, prepare, prepareAll, type SlotValues } from './statement.ts'
+import { type Prepared, placeOf, prepare, prepareAll, type SlotValues } from './statement.ts'
 
-/** The queries of the questions. */
+/** The queries of pages. */
 export interface PageQueries {
   pages: typeof pageQueries
   matches: typeof matchCounts
-  counts: typeof countQueries
 }
 
 type Driver = keyof typeof pageQueries
@@ -39,7 +38,8 @@ const COST = { instantText: 3, senderText: 4, matches: 2 }
  */
 export function preparePaging(
   database: Database,
-  { pages: pageFamilies, matches, counts }: PageQueries,
+  { pages: pageFamilies, matches }: PageQueries,
+  count: Prepared<typeof countQueries>,
 ): (query: PageQuery) => MessagePage {
   const pages = Object.fromEntries(
     Object.entries(pageFamilies).map(([driver, shapes]) => [
@@ -48,8 +48,7 @@ export function preparePaging(
     ]),
   )
   const match = prepareAll(database, matches)
-  const count = prepareAll(database, counts)
-  const instantCounts = prepareInstantCounts(database, counts)
+  const instantCounts = prepareInstantCounts(count)
 
   return function page(query) {
     const restricted = query.since !== undefined || query.until !== undefined
@@ -71,14 +70,15 @@ export function preparePaging(
       watermark,
     }
     const counted = instantCounts(watermark)
+    const start = restricted ? counted.before(values.since) : 0
     const inRange = restricted
-      ? Math.max(0, counted.before(values.until) - counted.before(values.since))
+      ? Math.max(0, counted.before(values.until) - start)
       : messages + (count.beyond.get(values)?.count ?? 0)
 
     const { driver, total } = drive(query, values, inRange, sender?.count ?? 0, restricted)
     if (query.offset >= total) return { data: [], total, next: undefined }
     if (driver === 'instant' && query.offset > SKIP_AT_MOST && !query.after) {
-      Object.assign(values, skip(query, values, inRange, counted))
+      Object.assign(values, skip(query, values, { start, inRange }, counted))
     }
     const rows = pages[driver]?.[placeOf({ order: query.order, after: !!query.after })]?.all(values)
     const found = rows ?? []
@@ -131,10 +131,10 @@ export function preparePaging(
   function skip(
     { order, offset }: PageQuery,
     { since, until }: { since: string; until: string },
-    inRange: number,
+    /** Messages before the range, and in it. */
+    { start, inRange }: { start: number; inRange: number },
     counted: InstantCounts,
   ): { since: string; until: string; offset: number } {
-    const start = counted.before(since)
     if (order === 'asc') {
       const minute = counted.minuteOfRank(start + offset)
       if (minute.before <= start) return { since, until, offset }

@@ -4,14 +4,15 @@ import type { StoredMessage } from '../../schemas/messages.ts'
 import type { PageQuery } from '../store.ts'
 import { openReader } from './connection.ts'
 import { type PageQueries, preparePaging } from './paging.ts'
-import { prepare } from './statement.ts'
+import type { countQueries } from './queries/count.ts'
+import { prepareAll } from './statement.ts'
 import { prepareStats } from './stats.ts'
 import { serveCalls, type ThreadContext } from './thread-main.ts'
 
 /** What a reading thread is given. */
 export interface ReaderData {
   path: string
-  queries: PageQueries
+  queries: PageQueries & { counts: typeof countQueries }
   /** The priority of the thread, -20 (first) to 19 (last), as `nice` has it. */
   priority: number
 }
@@ -21,9 +22,9 @@ async function openOperations({ data, assertNotCut }: ThreadContext<ReaderData>)
   // On Linux it is the thread's own.
   setPriority(0, priority)
   const database = openReader(path, assertNotCut)
-  const page = preparePaging(database, queries)
-  const stats = prepareStats(database, queries.counts)
-  const message = prepare(database, queries.counts.message)
+  const count = prepareAll(database, queries.counts)
+  const page = preparePaging(database, queries, count)
+  const stats = prepareStats(count)
 
   /** Runs the reads in one transaction, so that they all see the same snapshot. */
   const snapshot = <Result>(read: () => Result): Result => database.transaction(read).deferred()
@@ -32,7 +33,7 @@ async function openOperations({ data, assertNotCut }: ThreadContext<ReaderData>)
     page: (query: PageQuery) => snapshot(() => page(query)),
     stats: () => snapshot(stats),
     message: (id: string): Static<typeof StoredMessage> | undefined =>
-      message.get({ message_id: id }),
+      count.message.get({ message_id: id }),
     close(): void {
       database.close()
     },

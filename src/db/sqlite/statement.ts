@@ -49,14 +49,17 @@ export function prepare<Row>(
   }
 }
 
+/** A family of queries, prepared. */
+export type Prepared<Family> = { [Name in keyof Family]: PreparedStatement<RowOf<Family[Name]>> }
+
 /** Prepares every query of a family, under its name there. */
 export function prepareAll<Family extends Record<string, CompiledStatement<unknown>>>(
   database: Database,
   family: Family,
-): { [Name in keyof Family]: PreparedStatement<RowOf<Family[Name]>> } {
+): Prepared<Family> {
   return Object.fromEntries(
     Object.entries(family).map(([name, query]) => [name, prepare(database, query)]),
-  ) as { [Name in keyof Family]: PreparedStatement<RowOf<Family[Name]>> }
+  ) as Prepared<Family>
 }
 
 /** What a compiled statement yields. */

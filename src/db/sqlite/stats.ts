@@ -1,19 +1,13 @@
 import type { Static } from '@sinclair/typebox'
-import type { Database } from 'better-sqlite3'
 import type { Stats } from '../../schemas/stats.ts'
 import type { countQueries } from './queries/count.ts'
-import { prepareAll } from './statement.ts'
+import type { Prepared } from './statement.ts'
 
 /** How many senders the statistics name. */
 export const TOP_SENDERS = 10
 
-/** Prepares the statistics on a connection; they are to be asked within one transaction. */
-export function prepareStats(
-  database: Database,
-  queries: typeof countQueries,
-): () => Static<typeof Stats> {
-  const count = prepareAll(database, queries)
-
+/** Prepares the statistics; they are to be asked within one transaction. */
+export function prepareStats(count: Prepared<typeof countQueries>): () => Static<typeof Stats> {
   return function stats() {
     const { seq: watermark = 0, messages = 0, senders = 0 } = count.watermark.get() ?? {}
     const beyond = count.beyondSenders.all({ watermark })
