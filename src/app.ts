@@ -3,17 +3,21 @@ import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox'
 import Fastify from 'fastify'
 import type { Config } from './config.ts'
 import allow from './plugins/allow.ts'
+import cors from './plugins/cors.ts'
 import db from './plugins/db.ts'
 import docs from './plugins/docs.ts'
 import errors, { answerFrameworkError } from './plugins/errors.ts'
 import exchange from './plugins/exchange.ts'
+import headers from './plugins/headers.ts'
 import inbox from './plugins/inbox.ts'
+import limits from './plugins/limits.ts'
 import { type LogOutput, standardOutput } from './plugins/log-output.ts'
 import logging, { createLogger, OneLineLogController, requestIdOf } from './plugins/logging.ts'
 import metrics from './plugins/metrics.ts'
 import shutdown from './plugins/shutdown.ts'
 import signature from './plugins/signature.ts'
 import sockets, { answerClientError } from './plugins/sockets.ts'
+import tokens from './plugins/tokens.ts'
 import validation from './plugins/validation.ts'
 import health from './routes/health.ts'
 import messages from './routes/messages.ts'
@@ -27,6 +31,12 @@ const HEADERS_TIMEOUT_MS = 10_000
 
 /** An id of 512 characters of four bytes, each percent-encoded. */
 const MAX_PARAM_LENGTH = 512 * 4 * 3
+
+/** As Fastify takes it, but that it believes no number of proxies by itself: whoever comes past them can lie. */
+function trust(proxies: Config['trustProxy']) {
+  if (typeof proxies === 'number') return (_address: string, hop: number) => hop < proxies
+  return typeof proxies === 'boolean' ? proxies : [...proxies]
+}
 
 /**
  * The whole service but for its listener and its signals, ready to be asked.
@@ -43,6 +53,7 @@ export async function buildApp(config: Config, logTo?: LogOutput) {
     logController: new OneLineLogController(),
     genReqId: requestIdOf,
     requestTimeout: REQUEST_TIMEOUT_MS,
+    trustProxy: trust(config.trustProxy),
     // A database that migrates a large file may take its time.
     pluginTimeout: 0,
     // The routes refuse for themselves, in the service's own form.
@@ -59,6 +70,8 @@ export async function buildApp(config: Config, logTo?: LogOutput) {
     await app.register(exchange)
     await app.register(logging, { output })
     await app.register(metrics, { droppedLines: () => droppedLines })
+    await app.register(headers)
+    await app.register(cors, { origins: config.corsOrigins })
     await app.register(shutdown)
     await app.register(errors)
     await app.register(sockets)
@@ -66,7 +79,13 @@ export async function buildApp(config: Config, logTo?: LogOutput) {
     await app.register(validation)
 
     // What the routes work with.
-    await app.register(signature, { secret: config.secret })
+    const { maxFailuresPerMinute, maxRequestsPerMinute } = config
+    await app.register(limits, { maxFailuresPerMinute, maxRequestsPerMinute })
+    await app.register(tokens, { api: config.apiTokens, metrics: config.metricsTokens })
+    await app.register(signature, {
+      secret: config.secret,
+      previousSecret: config.previousSecret,
+    })
     await app.register(db, { sqlitePath: config.sqlitePath })
     await app.register(inbox, { maxBatch: config.maxBatch })
 

@@ -1,68 +1,9 @@
 import { readFileSync } from 'node:fs'
+import { isIP } from 'node:net'
 import { parseEnv } from 'node:util'
-import { type Static, type TString, Type } from '@sinclair/typebox'
+import { ConfigError, type Environment, isGiven, read, readList, refuse } from './settings.ts'
 
-/** What is read from the environment, or from a file, before it is understood: names and texts. */
-export type Environment = Readonly<Record<string, string | undefined>>
-
-/** A setting that the service cannot start with; the message is one line that names it and what it takes. */
-export class ConfigError extends Error {
-  override readonly name = 'ConfigError'
-}
-
-const setting = (
-  fallback: string,
-  pattern: string,
-  expected: string,
-  description: string,
-): TString => Type.String({ default: fallback, pattern, expected, description })
-
-/** Every setting: its default, what it takes, and what it does. */
-const Settings = Type.Object({
-  WEBHOOK_SECRET: setting(
-    '',
-    '',
-    'any text',
-    'The secret of the HMAC-SHA256 signatures. Without one the service is not ready and takes no message.',
-  ),
-  DATABASE_URL: setting(
-    'sqlite:////data/app.db',
-    '^sqlite:///\\S(.*\\S)?$',
-    'sqlite:///relative/path.db, sqlite:////absolute/path.db or sqlite:///:memory:',
-    'Where the messages are; missing folders are created.',
-  ),
-  LOG_LEVEL: setting(
-    'INFO',
-    '^(debug|info|warning|error)$',
-    'DEBUG, INFO, WARNING or ERROR',
-    'The least important lines to log.',
-  ),
-  HOST: setting('0.0.0.0', '^\\S+$', 'an address or a host name', 'The address to listen on.'),
-  PORT: setting(
-    '8000',
-    '^([0-9]{1,4}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5])$',
-    'a number from 0 to 65535; 0 takes any free port',
-    'The port to listen on.',
-  ),
-  MAX_BATCH: setting(
-    '1000',
-    '^[1-9][0-9]{0,4}$',
-    'a number from 1 to 99999',
-    'How many messages share a commit at most; 1 commits each by itself.',
-  ),
-  READ_TIMEOUT_MS: setting(
-    '5000',
-    '^[1-9][0-9]{0,5}$',
-    'milliseconds, 1 to 999999',
-    'How long a question may take before it is cut off with 503.',
-  ),
-  SHUTDOWN_DELAY_MS: setting(
-    '0',
-    '^[0-9]{1,6}$',
-    'milliseconds, 0 to 999999',
-    'How long to go on serving after SIGTERM while readiness says 503, for load balancers to notice.',
-  ),
-})
+export { ConfigError }
 
 /** The levels of LOG_LEVEL. */
 export type LogLevel = 'DEBUG' | 'INFO' | 'WARNING' | 'ERROR'
@@ -71,6 +12,20 @@ export type LogLevel = 'DEBUG' | 'INFO' | 'WARNING' | 'ERROR'
 export interface Config {
   /** Undefined when it is missing or blank: then every post is refused. */
   readonly secret: string | undefined
+  /** Undefined when it is missing or blank. */
+  readonly previousSecret: string | undefined
+  /** Empty where everybody may read messages and statistics. */
+  readonly apiTokens: readonly string[]
+  /** Empty where everybody may read the metrics. */
+  readonly metricsTokens: readonly string[]
+  /** Empty where no page of another origin may read. */
+  readonly corsOrigins: readonly string[]
+  /** Whether every proxy is believed, how many are, counted from here, or which, by address. */
+  readonly trustProxy: boolean | number | readonly string[]
+  /** Wrong signatures and tokens of an address in a minute, 0 for any number. */
+  readonly maxFailuresPerMinute: number
+  /** Requests of an address in a minute, 0 for any number. */
+  readonly maxRequestsPerMinute: number
   /** The SQLite file; undefined for a private temporary one. */
   readonly sqlitePath: string | undefined
   readonly logLevel: LogLevel
@@ -91,23 +46,51 @@ const DEVELOPMENT: Environment = {
   DATABASE_URL: 'sqlite:///data/app.db',
 }
 
-/** The value as a setting takes it. @throws ConfigError naming the setting and what it takes. */
-function read(name: keyof Static<typeof Settings>, environment: Environment): string {
-  const { default: fallback, pattern, expected } = Settings.properties[name]
-  const value = environment[name] ?? String(fallback)
-  if (new RegExp(pattern ?? '', 'i').test(value)) return value
-  // A URL may hold a password: of that, only what is not secret is repeated.
-  const shown = name === 'DATABASE_URL' ? value.replace(/^([^:]*:\/*).*$/s, '$1…') : value
-  throw new ConfigError(`${name}: expected ${expected}, found ${JSON.stringify(shown)}`)
+function isOrigin(text: string): boolean {
+  return /^https?:[^*]+$/.test(text) && URL.canParse(text) && new URL(text).origin === text
+}
+
+function readOrigins(environment: Environment): string[] {
+  const origins = readList('CORS_ORIGINS', environment)
+  const wrong = origins.find((origin) => !isOrigin(origin))
+  if (wrong !== undefined) throw refuse('CORS_ORIGINS', wrong)
+  return origins
+}
+
+/** An address, or a range of them in the notation of RFC 4632. */
+function isAddressRange(text: string): boolean {
+  const [, address = '', prefix] = /^([0-9a-fA-F.:]+)(?:\/([1-9][0-9]{0,2}))?$/.exec(text) ?? []
+  const bits = { 0: 0, 4: 32, 6: 128 }[isIP(address)] ?? 0
+  return bits > 0 && Number(prefix ?? bits) <= bits
+}
+
+function readTrustProxy(environment: Environment): Config['trustProxy'] {
+  const value = read('TRUST_PROXY', environment).trim()
+  if (/^(true|false)$/i.test(value)) return value.toLowerCase() === 'true'
+  if (/^[1-9][0-9]?$/.test(value)) return Number(value)
+  const ranges = readList('TRUST_PROXY', environment)
+  if (ranges.length === 0 || !ranges.every(isAddressRange)) throw refuse('TRUST_PROXY', value)
+  return ranges
 }
 
 /** Understands an environment. @throws ConfigError for the first setting that has a bad value. */
 export function parseConfig(environment: Environment): Config {
   const secret = read('WEBHOOK_SECRET', environment)
+  const previousSecret = read('WEBHOOK_SECRET_PREVIOUS', environment)
+  if (isGiven(previousSecret) && !isGiven(secret)) {
+    throw new ConfigError('WEBHOOK_SECRET_PREVIOUS: expected WEBHOOK_SECRET beside it')
+  }
   const file = read('DATABASE_URL', environment).slice('sqlite:///'.length)
   if (file.includes('\0')) throw new ConfigError('DATABASE_URL: expected a path without NUL')
   return Object.freeze({
-    secret: secret.trim() === '' ? undefined : secret,
+    secret: isGiven(secret) ? secret : undefined,
+    previousSecret: isGiven(previousSecret) ? previousSecret : undefined,
+    apiTokens: readList('API_TOKEN', environment),
+    metricsTokens: readList('METRICS_TOKEN', environment),
+    corsOrigins: readOrigins(environment),
+    trustProxy: readTrustProxy(environment),
+    maxFailuresPerMinute: Number(read('MAX_FAILURES_PER_MINUTE', environment)),
+    maxRequestsPerMinute: Number(read('MAX_REQUESTS_PER_MINUTE', environment)),
     sqlitePath: file === ':memory:' ? undefined : file,
     logLevel: read('LOG_LEVEL', environment).toUpperCase() as LogLevel,
     host: read('HOST', environment),
@@ -123,11 +106,17 @@ export function parseConfig(environment: Environment): Config {
  * development only, a secret and a file that need no set-up. @throws ConfigError
  */
 export function loadConfig(options: { development: boolean }): Config {
-  return parseConfig({
-    ...(options.development ? DEVELOPMENT : {}),
-    ...readDotEnv(),
-    ...process.env,
+  const below = options.development ? DEVELOPMENT : {}
+  return parseConfig(lay(process.env, lay(readDotEnv(), below)))
+}
+
+/** One environment over another: what it sets itself, or by a file, hides both ways of setting it below. */
+function lay(above: Environment, below: Environment): Environment {
+  const settings = Object.entries(below).filter(([name]) => {
+    const other = name.endsWith('_FILE') ? name.slice(0, -'_FILE'.length) : `${name}_FILE`
+    return !isGiven(above[other])
   })
+  return { ...Object.fromEntries(settings), ...above }
 }
 
 function readDotEnv(): Environment {

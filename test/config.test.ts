@@ -4,6 +4,13 @@ import { ConfigError, parseConfig } from '../src/config.ts'
 t.test('has the defaults of the reference', async (t) => {
   t.strictSame(parseConfig({}), {
     secret: undefined,
+    previousSecret: undefined,
+    apiTokens: [],
+    metricsTokens: [],
+    corsOrigins: [],
+    trustProxy: false,
+    maxFailuresPerMinute: 300,
+    maxRequestsPerMinute: 0,
     sqlitePath: '/data/app.db',
     logLevel: 'INFO',
     host: '0.0.0.0',
@@ -18,6 +25,13 @@ t.test('understands every setting', async (t) => {
   t.strictSame(
     parseConfig({
       WEBHOOK_SECRET: ' s3cret ',
+      WEBHOOK_SECRET_PREVIOUS: 'older',
+      API_TOKEN: 'one, t/w+o== ,three',
+      METRICS_TOKEN: ' scraper ',
+      CORS_ORIGINS: 'https://a.example, http://localhost:3000',
+      TRUST_PROXY: '127.0.0.1, 10.0.0.0/8,fd00::/8',
+      MAX_FAILURES_PER_MINUTE: '0',
+      MAX_REQUESTS_PER_MINUTE: '6000',
       DATABASE_URL: 'sqlite:///relative/path.db',
       LOG_LEVEL: 'warning',
       HOST: '::1',
@@ -29,6 +43,13 @@ t.test('understands every setting', async (t) => {
     }),
     {
       secret: ' s3cret ',
+      previousSecret: 'older',
+      apiTokens: ['one', 't/w+o==', 'three'],
+      metricsTokens: ['scraper'],
+      corsOrigins: ['https://a.example', 'http://localhost:3000'],
+      trustProxy: ['127.0.0.1', '10.0.0.0/8', 'fd00::/8'],
+      maxFailuresPerMinute: 0,
+      maxRequestsPerMinute: 6000,
       sqlitePath: 'relative/path.db',
       logLevel: 'WARNING',
       host: '::1',
@@ -44,7 +65,82 @@ t.test('understands every setting', async (t) => {
 
 t.test('a blank secret is none', async (t) => {
   for (const secret of ['', ' ', '\t\n']) {
-    t.equal(parseConfig({ WEBHOOK_SECRET: secret }).secret, undefined)
+    const config = parseConfig({ WEBHOOK_SECRET: secret, WEBHOOK_SECRET_PREVIOUS: secret })
+    t.equal(config.secret, undefined)
+    t.equal(config.previousSecret, undefined)
+  }
+  for (const name of ['API_TOKEN', 'METRICS_TOKEN', 'CORS_ORIGINS']) {
+    t.strictSame(parseConfig({ [name]: ' ' }), parseConfig({}))
+  }
+})
+
+t.test('TRUST_PROXY takes yes, no, how many or which', async (t) => {
+  for (const [value, expected] of [
+    ['true', true],
+    ['FALSE', false],
+    ['1', 1],
+    ['99', 99],
+    ['::1', ['::1']],
+    ['192.0.2.1/32, 2001:db8::/32', ['192.0.2.1/32', '2001:db8::/32']],
+  ] as const) {
+    t.strictSame(parseConfig({ TRUST_PROXY: value }).trustProxy, expected)
+  }
+})
+
+t.test('a secret may come in a file', async (t) => {
+  const folder = t.testdir({
+    unix: 'from a file\n',
+    windows: '\ufefffrom a file\r\n',
+    lines: 'two\nlines\n\n',
+    tokens: 'a,b\n',
+    url: 'sqlite:///elsewhere.db\n',
+    empty: '\n',
+    latin: Buffer.from([0xe9]),
+  })
+  for (const name of ['unix', 'windows']) {
+    t.equal(parseConfig({ WEBHOOK_SECRET_FILE: `${folder}/${name}` }).secret, 'from a file')
+  }
+  t.equal(parseConfig({ WEBHOOK_SECRET_FILE: `${folder}/lines` }).secret, 'two\nlines\n')
+  t.match(
+    parseConfig({
+      WEBHOOK_SECRET: '',
+      WEBHOOK_SECRET_FILE: `${folder}/unix`,
+      WEBHOOK_SECRET_PREVIOUS_FILE: `${folder}/lines`,
+      API_TOKEN_FILE: `${folder}/tokens`,
+      METRICS_TOKEN_FILE: `${folder}/tokens`,
+      DATABASE_URL_FILE: `${folder}/url`,
+    }),
+    {
+      secret: 'from a file',
+      previousSecret: 'two\nlines\n',
+      apiTokens: ['a', 'b'],
+      metricsTokens: ['a', 'b'],
+      sqlitePath: 'elsewhere.db',
+    },
+  )
+  t.equal(parseConfig({ WEBHOOK_SECRET: 'x', WEBHOOK_SECRET_FILE: '' }).secret, 'x')
+  t.equal(parseConfig({ HOST_FILE: `${folder}/unix` }).host, '0.0.0.0')
+
+  for (const [environment, message] of [
+    [{ WEBHOOK_SECRET_FILE: `${folder}/missing` }, /^WEBHOOK_SECRET_FILE: ENOENT[^\n]+missing'$/],
+    [{ WEBHOOK_SECRET_FILE: folder }, /^WEBHOOK_SECRET_FILE: EISDIR[^\n]+$/],
+    [{ API_TOKEN_FILE: 'a\0b' }, /^API_TOKEN_FILE: [^\n]+$/],
+    [{ API_TOKEN_FILE: `${folder}/empty` }, /^API_TOKEN_FILE: nothing is in the file [^\n]+$/],
+    [{ WEBHOOK_SECRET_FILE: `${folder}/latin` }, /^WEBHOOK_SECRET_FILE: [^\n]+utf-8$/],
+    [{ API_TOKEN_FILE: `${folder}/lines` }, /^API_TOKEN: expected tokens of[^\n]+commas$/],
+    [
+      { DATABASE_URL: 'sqlite:///a.db', DATABASE_URL_FILE: `${folder}/url` },
+      /^DATABASE_URL: expected it or DATABASE_URL_FILE, found both$/,
+    ],
+    [{ WEBHOOK_SECRET_PREVIOUS: 'x' }, /^WEBHOOK_SECRET_PREVIOUS: expected WEBHOOK_SECRET beside/],
+  ] as const) {
+    try {
+      parseConfig(environment)
+      t.fail(JSON.stringify(environment))
+    } catch (error) {
+      t.ok(error instanceof ConfigError)
+      t.match(error, { message })
+    }
   }
 })
 
@@ -65,6 +161,40 @@ t.test('a bad value is refused in one line that names the variable', async (t) =
     ],
     ['HOST', '', 'a b'],
     ['MAX_BATCH', '0', '-1', '1.5', '100000'],
+    ['API_TOKEN', ',', 'a,', 'a,,b', 'a b', 'é', 'a\n', 'a\0'],
+    ['METRICS_TOKEN', ',', 'a b'],
+    [
+      'CORS_ORIGINS',
+      '*',
+      'null',
+      'example.org',
+      'https://example.org/',
+      'https://Example.org',
+      'https://example.org:443',
+      'https://*.example.org',
+      'https://a.example,',
+      'ftp://example.org',
+      'javascript:alert(1)',
+    ],
+    [
+      'TRUST_PROXY',
+      '',
+      '0',
+      '100',
+      '-1',
+      'yes',
+      'loopback,',
+      'example.org',
+      '10.0.0.0/0',
+      '10.0.0.0/33',
+      '10.0.0/8',
+      '::/129',
+      'fe80::1%eth0',
+      '10.0.0.1, true',
+      '10.0.0.0/8/8',
+    ],
+    ['MAX_FAILURES_PER_MINUTE', '', '-1', '1e3', '1000000'],
+    ['MAX_REQUESTS_PER_MINUTE', '', '-1', '1.5'],
     ['SHUTDOWN_DELAY_MS', '-1', '1s', '10000000'],
   ] as const) {
     for (const value of values) {
@@ -80,4 +210,5 @@ t.test('a bad value is refused in one line that names the variable', async (t) =
   t.throws(() => parseConfig({ DATABASE_URL: 'mysql://user:pw@host/db' }), {
     message: /^((?!pw).)*$/,
   })
+  t.throws(() => parseConfig({ API_TOKEN: 'hid den' }), { message: /^((?!hid|den).)*$/ })
 })

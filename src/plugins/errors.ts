@@ -5,6 +5,7 @@ import fp from 'fastify-plugin'
 import { StoreUnavailableError } from '../db/store.ts'
 import { problemsOf } from '../schemas/mistakes.ts'
 import type { InputProblem } from '../schemas/problem.ts'
+import { SECURITY_HEADERS } from './headers.ts'
 
 /** Seconds after which a sender that got a 503 may try again. */
 const RETRY_AFTER_S = 1
@@ -76,7 +77,7 @@ export function answerFrameworkError(
   reply: FastifyReply,
 ): void {
   request.server.exchanges.begin(request, reply)
-  reply.header('x-request-id', request.id)
+  reply.header('x-request-id', request.id).headers(SECURITY_HEADERS)
   answerError(error, request, reply)
 }
 

@@ -22,6 +22,8 @@ export interface ExchangeNotes {
   result?: WebhookResult
   /** Where an input was refused and why, without its values. */
   problems?: { loc: string[]; type: string }[]
+  /** The address, of IPv6 its /64, that a wrong signature or token came from. */
+  client?: string
   /** What a 5xx came from. */
   cause?: Error
 }
@@ -82,6 +84,11 @@ function pathOf(url: string, route: string | undefined): string {
   return route === undefined ? path.replace(PHONE_NUMBER, '…') : path
 }
 
+/** The template of the route that matched; the one for preflights anywhere is none. */
+function routeOf({ routeOptions: { url } }: FastifyRequest): string | undefined {
+  return url === '*' ? undefined : url
+}
+
 /** Tells its listeners the end of every exchange exactly once, whether it was answered or given up by the client. */
 class Exchanges {
   readonly #listeners: ((exchange: Exchange) => void)[] = []
@@ -114,7 +121,7 @@ class Exchanges {
       this.#open--
       if (socket[UNDER_WAY] === underWay) socket[UNDER_WAY] = undefined
       const tell = (): void => {
-        const route = request.routeOptions.url
+        const route = routeOf(request)
         this.#end({
           requestId: request.id,
           method: request.method,

@@ -71,8 +71,8 @@ function lineOf({ requestId, method, path, status, latencyMs, notes }: Exchange)
   }
 }
 
-function isError({ route, status }: Exchange): boolean {
-  return status >= 500 || (status === 401 && route === '/webhook')
+function isError({ status, notes }: Exchange): boolean {
+  return status >= 500 || notes.result === 'invalid_signature'
 }
 
 async function logging(app: FastifyInstance, { output }: { output: LogOutput }): Promise<void> {

@@ -3,6 +3,7 @@ import type { FastifyInstance } from 'fastify'
 import fastifyMetrics from 'fastify-metrics'
 import fp from 'fastify-plugin'
 import type { WebhookResult } from './exchange.ts'
+import type { SigningKey } from './signature.ts'
 
 declare module 'fastify' {
   interface FastifyInstance {
@@ -18,6 +19,8 @@ export interface Measures {
   commit(messages: number, seconds: number): void
   /** Asked at each scrape; must not wait for anything. */
   inbox: () => { waiting: number; backlog: number; logBytes: number }
+  /** Signatures that were right, by the secret that made them; read at each scrape. */
+  signatures: Record<SigningKey, number>
 }
 
 /** The `path` of whatever matches no route, so that strangers cannot make time series. */
@@ -104,8 +107,21 @@ async function metrics(
       commits.observe(seconds)
     },
     inbox: () => ({ waiting: 0, backlog: 0, logBytes: 0 }),
+    signatures: { current: 0, previous: 0 },
   }
   app.decorate('measures', measures)
+  new client.Counter({
+    name: 'webhook_signatures_total',
+    help: 'Right signatures by the secret that made them: current or previous.',
+    labelNames: ['key'],
+    registers: [registry],
+    collect() {
+      this.reset()
+      const { current, previous } = measures.signatures
+      this.inc({ key: 'current' }, current)
+      this.inc({ key: 'previous' }, previous)
+    },
+  })
   for (const [name, help, field] of INBOX_GAUGES) {
     new client.Gauge({
       name,

@@ -10,6 +10,7 @@ const health: FastifyPluginAsyncTypebox = async (app) => {
   app.get(
     '/health/live',
     {
+      config: { rateLimit: false },
       schema: {
         tags: ['operation'],
         summary: 'Is the process alive?',
@@ -23,6 +24,7 @@ const health: FastifyPluginAsyncTypebox = async (app) => {
   app.get(
     '/health/ready',
     {
+      config: { rateLimit: false },
       schema: {
         tags: ['operation'],
         summary: 'Can the service take messages?',

@@ -28,6 +28,7 @@ const messages: FastifyPluginAsyncTypebox<{ readTimeoutMs: number }> = async (
     '/messages',
     {
       handlerTimeout: readTimeoutMs,
+      config: { closedTo: 'api' },
       schema: {
         tags: ['messages'],
         summary: 'List messages',
@@ -82,6 +83,7 @@ const messages: FastifyPluginAsyncTypebox<{ readTimeoutMs: number }> = async (
     '/messages/:message_id',
     {
       handlerTimeout: readTimeoutMs,
+      config: { closedTo: 'api' },
       schema: {
         tags: ['messages'],
         summary: 'Get one message',

@@ -11,6 +11,7 @@ const stats: FastifyPluginAsyncTypebox<{ readTimeoutMs: number }> = async (
     '/stats',
     {
       handlerTimeout: readTimeoutMs,
+      config: { closedTo: 'api' },
       schema: {
         tags: ['messages'],
         summary: 'Count messages and senders',

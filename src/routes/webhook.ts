@@ -2,6 +2,7 @@ import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import type { onRequestHookHandler, onSendHookHandler, preValidationHookHandler } from 'fastify'
 import { RefusedInputError } from '../plugins/errors.ts'
 import type { WebhookResult } from '../plugins/exchange.ts'
+import { tooMany } from '../plugins/limits.ts'
 import { Accepted, InboundMessage, SignatureHeaders } from '../schemas/inbound.ts'
 import { inputProblems, problem } from '../schemas/problem.ts'
 import { timestamp } from '../timestamp.ts'
@@ -34,9 +35,8 @@ function parseJson(bytes: Uint8Array): unknown {
 }
 
 function resultOf(status: number): WebhookResult | undefined {
-  if (status === 401) return 'invalid_signature'
   if (status === 413 || status === 415 || status === 422) return 'validation_error'
-  return status >= 500 ? 'error' : undefined
+  return status === 429 || status >= 500 ? 'error' : undefined
 }
 
 const noteResult: onSendHookHandler = (request, reply, _payload, done) => {
@@ -59,10 +59,11 @@ const webhook: FastifyPluginAsyncTypebox = async (app) => {
   }
 
   /** Callbacks, here and above: a promise a hook would cost every message. */
-  const openBody: preValidationHookHandler = (request, _reply, done) => {
+  const openBody: preValidationHookHandler = (request, reply, done) => {
     const bytes = request.body instanceof Uint8Array ? request.body : new Uint8Array()
     if (!app.verifySignature?.(bytes, request.headers['x-signature'])) {
-      done(app.httpErrors.unauthorized('invalid signature'))
+      request.notes.result = 'invalid_signature'
+      app.failedAttempt(request, reply, 'invalid signature').then(done, done)
     } else if (request.mediaType !== undefined && !JSON_TYPE.test(request.mediaType)) {
       const expected = 'unsupported media type, expected application/json'
       done(app.httpErrors.unsupportedMediaType(expected))
@@ -76,6 +77,7 @@ const webhook: FastifyPluginAsyncTypebox = async (app) => {
     '/webhook',
     {
       bodyLimit: BODY_LIMIT,
+      config: { noBrowser: true },
       schema: {
         tags: ['webhook'],
         summary: 'Post a signed message',
@@ -96,6 +98,7 @@ const webhook: FastifyPluginAsyncTypebox = async (app) => {
             msg: "Phone number must start with '+'",
             type: 'value_error',
           }),
+          429: tooMany,
           500: problem('Not stored, for a reason of ours.', 'internal server error'),
           503: problem(
             'Not stored: try again after `Retry-After` seconds.',

@@ -1,4 +1,5 @@
-import { Type } from '@sinclair/typebox'
+import { type TSchema, Type } from '@sinclair/typebox'
+import type { RouteOptions } from 'fastify'
 
 /** Every error but a refused input: one plain sentence. */
 const Problem = Type.Object(
@@ -40,4 +41,10 @@ export function inputProblems(example: { loc: string[]; msg: string; type: strin
     description: 'Refused: everything that is wrong, at once.',
     examples: [{ detail: [example] }],
   })
+}
+
+/** Adds an answer to a route that is being made, for what a plugin may answer in its place. */
+export function describeAnswer(route: RouteOptions, status: number, answer: TSchema): void {
+  const response = Object.assign({}, route.schema?.response, { [status]: answer })
+  route.schema = { ...route.schema, response }
 }

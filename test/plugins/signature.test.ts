@@ -1,8 +1,9 @@
 import { createHmac } from 'node:crypto'
+import { writeFileSync } from 'node:fs'
 import fc from 'fast-check'
 import t from 'tap'
 import { createVerifier } from '../../src/plugins/signature.ts'
-import { post, SECRET, sign, startApp, wire } from '../helper.ts'
+import { folderOf, post, SECRET, sign, startApp, startService, wire } from '../helper.ts'
 
 const verify = createVerifier(SECRET)
 
@@ -46,7 +47,7 @@ t.test('takes the signature of any bytes, and no other', async () => {
       const wrong = hex[at] === '0' ? '1' : '0'
       const altered = hex.slice(0, at) + wrong + hex.slice(at + 1)
       const same = Buffer.from(body).equals(Buffer.from(other))
-      return verify(body, hex) && !verify(body, altered) && verify(other, hex) === same
+      return verify(body, hex) && !verify(body, altered) && Boolean(verify(other, hex)) === same
     }),
   )
 })
@@ -79,4 +80,60 @@ t.test('is over the bytes as they were sent', async (t) => {
   t.equal((await post(app, spaced)).statusCode, 200)
   const { data } = await app.store.page({ order: 'asc', limit: 1, offset: 0 })
   t.equal(data[0]?.text, 'café é 👍')
+})
+
+t.test('tells which of two secrets signed', async (t) => {
+  const verifyBoth = createVerifier('new', 'old')
+  const body = Buffer.from('hello')
+  t.equal(verifyBoth(body, sign('hello', 'new')), 'current')
+  t.equal(verifyBoth(body, sign('hello', 'old')), 'previous')
+  t.equal(verifyBoth(body, sign('hello', 'older')), undefined)
+  t.equal(createVerifier('new')(body, sign('hello', 'old')), undefined)
+})
+
+/** Posts a message and scrapes: its status, and how often each secret was used. */
+async function postWith(url: string, id: string, secret: string) {
+  const body = wire({ message_id: id })
+  const { status } = await fetch(`${url}/webhook`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json', 'x-signature': sign(body, secret) },
+    body,
+  })
+  const scrape = await (await fetch(`${url}/metrics`)).text()
+  const used = (key: string) =>
+    Number(new RegExp(`^webhook_signatures_total\\{key="${key}"\\} (\\d+)$`, 'm').exec(scrape)?.[1])
+  return [status, used('current'), used('previous')]
+}
+
+t.test('a secret is changed by the runbook without losing a message', async (t) => {
+  const folder = folderOf(t)
+  writeFileSync(`${folder}/first`, 'first secret\n')
+  writeFileSync(`${folder}/second`, 'second secret\n')
+  const before = await startService(t, {
+    WEBHOOK_SECRET: '',
+    WEBHOOK_SECRET_FILE: `${folder}/first`,
+  })
+  t.same(await postWith(before.url, 'a', 'first secret'), [200, 1, 0])
+  t.same(await postWith(before.url, 'b', 'second secret'), [401, 1, 0])
+  before.process.kill('SIGTERM')
+  await before.ended
+
+  const both = await startService(t, {
+    WEBHOOK_SECRET: 'second secret',
+    WEBHOOK_SECRET_PREVIOUS_FILE: `${folder}/first`,
+  })
+  t.same(await postWith(both.url, 'b', 'first secret'), [200, 0, 1])
+  t.same(await postWith(both.url, 'c', 'second secret'), [200, 1, 1])
+  t.same(await postWith(both.url, 'c', 'third secret'), [401, 1, 1])
+  both.process.kill('SIGTERM')
+  await both.ended
+
+  const after = await startService(t, {
+    WEBHOOK_SECRET: '',
+    WEBHOOK_SECRET_FILE: `${folder}/second`,
+  })
+  t.same(await postWith(after.url, 'd', 'first secret'), [401, 0, 0])
+  t.same(await postWith(after.url, 'd', 'second secret'), [200, 1, 0])
+  t.match(await (await fetch(`${after.url}/stats`)).json(), { total_messages: 4 })
+  for (const { log } of [before, both, after]) t.notMatch(JSON.stringify(log), / secret"/)
 })

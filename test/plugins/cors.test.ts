@@ -1,0 +1,89 @@
+import t from 'tap'
+import { startApp } from '../helper.ts'
+
+const ORIGIN = 'https://dashboard.example'
+const CORS = { corsOrigins: ['http://localhost:3000', ORIGIN] }
+
+const preflight = (origin: string, method = 'GET') => ({
+  origin,
+  'access-control-request-method': method,
+  'access-control-request-headers': 'authorization',
+})
+
+t.test('is off unless it is asked for', async (t) => {
+  const { app } = await startApp(t)
+  const answer = await app.inject({ url: '/stats', headers: { origin: ORIGIN } })
+  t.equal(answer.statusCode, 200)
+  t.notMatch(Object.keys(answer.headers).join(), /access-control|vary/)
+  const asked = await app.inject({
+    method: 'OPTIONS',
+    url: '/stats',
+    headers: preflight(ORIGIN),
+  })
+  t.equal(asked.statusCode, 405)
+})
+
+t.test('a page of these origins may read, and its errors too', async (t) => {
+  const { app } = await startApp(t, { ...CORS, apiTokens: ['token'] })
+  for (const origin of CORS.corsOrigins) {
+    for (const url of ['/stats', '/messages?limit=x', '/messages/unknown', '/nowhere', '/docs']) {
+      for (const authorization of ['Bearer token', 'Bearer wrong']) {
+        const { headers } = await app.inject({ url, headers: { origin, authorization } })
+        t.equal(headers['access-control-allow-origin'], origin, url)
+        t.equal(headers['access-control-expose-headers'], 'Link, Retry-After, X-Request-ID')
+        t.equal(headers['access-control-allow-credentials'], undefined)
+        t.equal(headers.vary, 'Origin')
+      }
+    }
+  }
+})
+
+t.test('a page of another origin may not', async (t) => {
+  const { app } = await startApp(t, CORS)
+  for (const origin of [
+    'https://other.example',
+    'http://dashboard.example',
+    'https://dashboard.example:8443',
+    'https://dashboard.example.evil.example',
+    'https://DASHBOARD.example',
+    'null',
+    '',
+  ]) {
+    for (const method of ['GET', 'OPTIONS'] as const) {
+      const { headers } = await app.inject({ method, url: '/stats', headers: preflight(origin) })
+      t.equal(headers['access-control-allow-origin'], undefined, `${method} ${origin}`)
+      t.equal(headers.vary, 'Origin', 'nor what a cache kept for somebody else')
+    }
+  }
+})
+
+t.test('a preflight is answered before anybody must show a token', async (t) => {
+  const { app, log } = await startApp(t, { ...CORS, apiTokens: ['token'] })
+  for (const url of ['/messages', '/messages/m', '/stats', '/webhook', '/nowhere/4915112345678']) {
+    const answer = await app.inject({ method: 'OPTIONS', url, headers: preflight(ORIGIN) })
+    t.equal(answer.statusCode, 204, url)
+    t.equal(answer.body, '')
+    t.match(answer.headers, {
+      'access-control-allow-origin': ORIGIN,
+      'access-control-allow-methods': 'GET, HEAD',
+      'access-control-allow-headers': 'Authorization, X-Request-ID',
+      'access-control-max-age': '600',
+    })
+  }
+  t.match(log.at(-1), { method: 'OPTIONS', path: '/nowhere/…', status: 204 })
+  const { body } = await app.inject('/metrics')
+  t.match(body, /^http_requests_total\{method="OPTIONS",path="unmatched",status="204"\} 1$/m)
+})
+
+t.test('any other OPTIONS is answered as without', async (t) => {
+  const { app } = await startApp(t, CORS)
+  for (const headers of [{}, { origin: ORIGIN }]) {
+    const answer = await app.inject({ method: 'OPTIONS', url: '/messages', headers })
+    t.equal(answer.statusCode, 405)
+    t.equal(answer.headers.allow, 'GET, HEAD')
+    const unknown = await app.inject({ method: 'OPTIONS', url: '/nowhere', headers })
+    t.equal(unknown.statusCode, 404)
+    t.strictSame(unknown.json(), { detail: 'not found' })
+  }
+  t.equal((await app.inject({ method: 'DELETE', url: '/nowhere' })).statusCode, 404)
+})
