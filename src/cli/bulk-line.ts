@@ -2,10 +2,9 @@ import type { Static } from '@sinclair/typebox'
 import { instantKey, isMessageInstant } from '../db/instant.ts'
 import type { NewMessage } from '../db/store.ts'
 import { BulkMessage } from '../schemas/bulk.ts'
+import { readJson } from '../schemas/json.ts'
 import { problemsOf } from '../schemas/mistakes.ts'
 import { ajv } from '../schemas/validator.ts'
-
-const utf8 = new TextDecoder('utf-8', { fatal: true })
 
 const isBulkMessage = ajv.compile<Static<typeof BulkMessage>>(BulkMessage)
 
@@ -29,18 +28,9 @@ function reasonsOf(value: unknown): string {
  * @param now when it counts as stored, unless the line says so.
  */
 export function readBulkLine(bytes: Uint8Array, now: string): NewMessage | string {
-  let text: string
-  try {
-    text = utf8.decode(bytes)
-  } catch {
-    return 'line is not valid UTF-8'
-  }
-  let value: unknown
-  try {
-    value = JSON.parse(text)
-  } catch {
-    return 'line is not valid JSON'
-  }
+  const read = readJson(bytes)
+  if ('wrong' in read) return `line ${read.wrong}`
+  const { value } = read
   if (!isBulkMessage(value)) return reasonsOf(value)
   return {
     message_id: value.message_id,

@@ -4,6 +4,7 @@ import { RefusedInputError } from '../plugins/errors.ts'
 import type { WebhookResult } from '../plugins/exchange.ts'
 import { tooMany } from '../plugins/limits.ts'
 import { Accepted, InboundMessage, SignatureHeaders } from '../schemas/inbound.ts'
+import { readJson } from '../schemas/json.ts'
 import { inputProblems, problem } from '../schemas/problem.ts'
 import { timestamp } from '../timestamp.ts'
 
@@ -12,26 +13,16 @@ const BODY_LIMIT = 64 * 1024
 
 const JSON_TYPE = /^application\/json$|\+json$/
 
-const utf8 = new TextDecoder('utf-8', { fatal: true })
-
 function refuseBody(reason: string): RefusedInputError {
   return new RefusedInputError(['body'], reason, 'json_invalid')
 }
 
-/** The value of a JSON text in UTF-8. @throws RefusedInputError */
-function parseJson(bytes: Uint8Array): unknown {
+/** What the body holds. @throws RefusedInputError */
+function parseBody(bytes: Uint8Array): unknown {
   if (bytes.length === 0) throw refuseBody('Body is empty, expected a JSON object')
-  let text: string
-  try {
-    text = utf8.decode(bytes)
-  } catch {
-    throw refuseBody('Body is not valid UTF-8')
-  }
-  try {
-    return JSON.parse(text)
-  } catch {
-    throw refuseBody('Body is not valid JSON')
-  }
+  const read = readJson(bytes)
+  if ('wrong' in read) throw refuseBody(`Body ${read.wrong}`)
+  return read.value
 }
 
 function resultOf(status: number): WebhookResult | undefined {
@@ -68,7 +59,7 @@ const webhook: FastifyPluginAsyncTypebox = async (app) => {
       const expected = 'unsupported media type, expected application/json'
       done(app.httpErrors.unsupportedMediaType(expected))
     } else {
-      request.body = parseJson(bytes)
+      request.body = parseBody(bytes)
       done()
     }
   }

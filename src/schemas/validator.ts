@@ -20,3 +20,23 @@ export const ajv = new Ajv({
   },
 })
 ajv.addVocabulary(['x-expected'])
+
+/** Characters, each of which is one code unit or two, of which the second is recognised. */
+function countCharacters(text: string): number {
+  let count = text.length
+  for (let at = 0; at < text.length; at++) {
+    const unit = text.charCodeAt(at)
+    if (unit >= 0xdc00 && unit <= 0xdfff) count--
+  }
+  return count
+}
+
+// As Ajv's own, but that characters are counted only where they matter: Ajv counts to the end of whatever it is given.
+ajv.removeKeyword('maxLength')
+ajv.addKeyword({
+  keyword: 'maxLength',
+  type: 'string',
+  schemaType: 'number',
+  validate: (max: number, text: string) =>
+    text.length <= max || (text.length <= 2 * max && countCharacters(text) <= max),
+})
