@@ -88,7 +88,7 @@ async function errors(app: FastifyInstance): Promise<void> {
   })
   // Before the body is read: what it is does not matter to a path that is not there.
   app.addHook('onRequest', (request, reply, done) => {
-    if (request.is404) reply.code(404).send({ detail: 'not found' })
+    if (request.is404) reply.code(404).headers(SECURITY_HEADERS).send({ detail: 'not found' })
     else if (request.raw.httpVersion === '1.1' && request.headers.host === undefined) {
       done(app.httpErrors.badRequest('a Host header is needed'))
     } else done()

@@ -1,4 +1,4 @@
-import type { FastifyInstance } from 'fastify'
+import type { FastifyInstance, onRequestHookHandler } from 'fastify'
 import fp from 'fastify-plugin'
 
 declare module 'fastify' {
@@ -22,9 +22,13 @@ export const SECURITY_HEADERS = Object.freeze({
 })
 
 async function headers(app: FastifyInstance): Promise<void> {
-  app.addHook('onRequest', (request, reply, done) => {
-    if (!request.routeOptions.config.noBrowser) reply.headers(SECURITY_HEADERS)
+  const setHeaders: onRequestHookHandler = (_request, reply, done) => {
+    reply.headers(SECURITY_HEADERS)
     done()
+  }
+  // By route, so that those who go without pay nothing.
+  app.addHook('onRoute', (route) => {
+    if (!route.config?.noBrowser) route.onRequest = [setHeaders, ...[route.onRequest ?? []].flat()]
   })
 }
 

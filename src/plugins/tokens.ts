@@ -70,7 +70,7 @@ function closeRoutes(app: FastifyInstance, kind: keyof Tokens, tokens: readonly 
   }
   app.addHook('onRoute', (route) => {
     if (route.config?.closedTo !== kind) return
-    route.onRequest = [refuseStrangers, ...[route.onRequest ?? []].flat()]
+    route.onRequest = [...[route.onRequest ?? []].flat(), refuseStrangers]
     describeAnswer(route, 401, unauthorized)
     describeAnswer(route, 429, tooMany)
     route.schema = { ...route.schema, security: [{ [setting]: [] }] }
