@@ -50,6 +50,11 @@ t.test('a bad setting ends the start with status 1 and one line that names it', 
       { DATABASE_URL: 'sqlite:///no-database' },
       { HOST: 'no.such.host.invalid' },
       { PORT: String(port) },
+      { API_TOKEN: 'two words' },
+      { API_TOKEN_FILE: 'no/such/file' },
+      { TRUST_PROXY: '10.0.0.0/99' },
+      { WEBHOOK_SECRET_FILE: 'no/such/file', WEBHOOK_SECRET: '' },
+      { WEBHOOK_SECRET: SECRET, WEBHOOK_SECRET_FILE: 'file' },
     ].map(async (bad) => {
       const { stderr, ended, child } = spawnEntry(t, [], {
         WEBHOOK_SECRET: SECRET,
@@ -81,6 +86,24 @@ t.test('reads .env, and the environment goes before it', async (t) => {
   const service = await startService(t, { LOG_LEVEL: 'INFO' })
   t.equal((await post(service.url, 'm')).status, 200, 'the environment has the secret')
 })
+
+t.test(
+  'a file of a secret goes before a secret that stands lower, and the other way',
+  async (t) => {
+    const folder = folderOf(t)
+    writeFileSync(`${folder}/.env`, 'WEBHOOK_SECRET=lower\nAPI_TOKEN_FILE=nowhere\n')
+    writeFileSync(`${folder}/secret`, `${SECRET}\n`)
+    const { url } = await startService(t, {
+      WEBHOOK_SECRET: '',
+      WEBHOOK_SECRET_FILE: 'secret',
+      API_TOKEN: 'token',
+    })
+    t.equal((await post(url, 'm')).status, 200)
+    t.equal((await fetch(`${url}/stats`)).status, 401)
+    const headers = { authorization: 'Bearer token' }
+    t.match(await (await fetch(`${url}/stats`, { headers })).json(), { total_messages: 1 })
+  },
+)
 
 t.test('for development it needs no settings', async (t) => {
   writeFileSync(`${folderOf(t)}/.env`, `HOST=127.0.0.1\nPORT=0\n`)
