@@ -69,7 +69,10 @@ async function limits(
     })
   }
 
-  const countFailure = app.createRateLimit({ max: maxFailuresPerMinute })
+  const countFailure = app.createRateLimit({
+    max: maxFailuresPerMinute,
+    keyGenerator: ({ notes }) => notes.client ?? '',
+  })
   app.decorate('failedAttempt', async (request: FastifyRequest, reply: FastifyReply, detail) => {
     request.notes.client = addressOf(request)
     if (maxFailuresPerMinute === 0) return app.httpErrors.unauthorized(detail)
