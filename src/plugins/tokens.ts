@@ -11,7 +11,7 @@ declare module 'fastify' {
   }
   interface FastifyContextConfig {
     /** Whose tokens open this route; everybody may ask it where there are none. */
-    closedTo?: keyof Tokens
+    openedBy?: keyof Tokens
   }
 }
 
@@ -69,7 +69,7 @@ function closeRoutes(app: FastifyInstance, kind: keyof Tokens, tokens: readonly 
     description: `A token that may ${purpose}.`,
   }
   app.addHook('onRoute', (route) => {
-    if (route.config?.closedTo !== kind) return
+    if (route.config?.openedBy !== kind) return
     route.onRequest = [...[route.onRequest ?? []].flat(), refuseStrangers]
     describeAnswer(route, 401, unauthorized)
     describeAnswer(route, 429, tooMany)

@@ -28,7 +28,7 @@ const messages: FastifyPluginAsyncTypebox<{ readTimeoutMs: number }> = async (
     '/messages',
     {
       handlerTimeout: readTimeoutMs,
-      config: { closedTo: 'api' },
+      config: { openedBy: 'api' },
       schema: {
         tags: ['messages'],
         summary: 'List messages',
@@ -83,7 +83,7 @@ const messages: FastifyPluginAsyncTypebox<{ readTimeoutMs: number }> = async (
     '/messages/:message_id',
     {
       handlerTimeout: readTimeoutMs,
-      config: { closedTo: 'api' },
+      config: { openedBy: 'api' },
       schema: {
         tags: ['messages'],
         summary: 'Get one message',

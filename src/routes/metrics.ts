@@ -6,7 +6,7 @@ const metrics: FastifyPluginAsyncTypebox = async (app) => {
   app.get(
     '/metrics',
     {
-      config: { closedTo: 'metrics' },
+      config: { openedBy: 'metrics' },
       schema: {
         tags: ['operation'],
         summary: 'Metrics for Prometheus',

@@ -11,7 +11,7 @@ const stats: FastifyPluginAsyncTypebox<{ readTimeoutMs: number }> = async (
     '/stats',
     {
       handlerTimeout: readTimeoutMs,
-      config: { closedTo: 'api' },
+      config: { openedBy: 'api' },
       schema: {
         tags: ['messages'],
         summary: 'Count messages and senders',
