@@ -86,7 +86,7 @@ export async function buildApp(config: Config, logTo?: LogOutput) {
       secret: config.secret,
       previousSecret: config.previousSecret,
     })
-    await app.register(db, { sqlitePath: config.sqlitePath })
+    await app.register(db, { database: config.database, readTimeoutMs: config.readTimeoutMs })
     await app.register(inbox, { maxBatch: config.maxBatch })
 
     // What can be asked for.

@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { isIP } from 'node:net'
 import { parseEnv } from 'node:util'
+import type { DatabaseAddress } from './db/open.ts'
 import { ConfigError, type Environment, isGiven, read, readList, refuse } from './settings.ts'
 
 export { ConfigError }
@@ -26,8 +27,8 @@ export interface Config {
   readonly maxFailuresPerMinute: number
   /** Requests of an address in a minute, 0 for any number. */
   readonly maxRequestsPerMinute: number
-  /** The SQLite file; undefined for a private temporary one. */
-  readonly sqlitePath: string | undefined
+  /** Where the messages are. */
+  readonly database: DatabaseAddress
   readonly logLevel: LogLevel
   readonly host: string
   /** 0 to 65535; 0 takes any free port. */
@@ -73,6 +74,13 @@ function readTrustProxy(environment: Environment): Config['trustProxy'] {
   return ranges
 }
 
+function readDatabase(url: string): DatabaseAddress {
+  if (!url.toLowerCase().startsWith('sqlite:')) return { kind: 'postgres', url }
+  const file = url.slice('sqlite:///'.length)
+  if (file.includes('\0')) throw new ConfigError('DATABASE_URL: expected a path without NUL')
+  return { kind: 'sqlite', path: file === ':memory:' ? undefined : file }
+}
+
 /** Understands an environment. @throws ConfigError for the first setting that has a bad value. */
 export function parseConfig(environment: Environment): Config {
   const secret = read('WEBHOOK_SECRET', environment)
@@ -80,8 +88,6 @@ export function parseConfig(environment: Environment): Config {
   if (isGiven(previousSecret) && !isGiven(secret)) {
     throw new ConfigError('WEBHOOK_SECRET_PREVIOUS: expected WEBHOOK_SECRET beside it')
   }
-  const file = read('DATABASE_URL', environment).slice('sqlite:///'.length)
-  if (file.includes('\0')) throw new ConfigError('DATABASE_URL: expected a path without NUL')
   return Object.freeze({
     secret: isGiven(secret) ? secret : undefined,
     previousSecret: isGiven(previousSecret) ? previousSecret : undefined,
@@ -91,7 +97,7 @@ export function parseConfig(environment: Environment): Config {
     trustProxy: readTrustProxy(environment),
     maxFailuresPerMinute: Number(read('MAX_FAILURES_PER_MINUTE', environment)),
     maxRequestsPerMinute: Number(read('MAX_REQUESTS_PER_MINUTE', environment)),
-    sqlitePath: file === ':memory:' ? undefined : file,
+    database: readDatabase(read('DATABASE_URL', environment)),
     logLevel: read('LOG_LEVEL', environment).toUpperCase() as LogLevel,
     host: read('HOST', environment),
     port: Number(read('PORT', environment)),

@@ -67,9 +67,9 @@ const Settings = Type.Object({
   ),
   DATABASE_URL: secret(
     'sqlite:////data/app.db',
-    '^sqlite:///\\S(.*\\S)?$',
-    'sqlite:///relative/path.db, sqlite:////absolute/path.db or sqlite:///:memory:',
-    'Where the messages are; missing folders are created.',
+    '^(sqlite:///\\S(.*\\S)?|postgres(ql)?://\\S+)$',
+    'sqlite:///relative/path.db, sqlite:////absolute/path.db, sqlite:///:memory: or postgres://user:password@host/database',
+    'Where the messages are: a file, whose missing folders are created, or a PostgreSQL database.',
   ),
   LOG_LEVEL: setting(
     'INFO',

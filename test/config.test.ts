@@ -11,7 +11,7 @@ t.test('has the defaults of the reference', async (t) => {
     trustProxy: false,
     maxFailuresPerMinute: 300,
     maxRequestsPerMinute: 0,
-    sqlitePath: '/data/app.db',
+    database: { kind: 'sqlite', path: '/data/app.db' },
     logLevel: 'INFO',
     host: '0.0.0.0',
     port: 8000,
@@ -50,7 +50,7 @@ t.test('understands every setting', async (t) => {
       trustProxy: ['127.0.0.1', '10.0.0.0/8', 'fd00::/8'],
       maxFailuresPerMinute: 0,
       maxRequestsPerMinute: 6000,
-      sqlitePath: 'relative/path.db',
+      database: { kind: 'sqlite', path: 'relative/path.db' },
       logLevel: 'WARNING',
       host: '::1',
       port: 65535,
@@ -59,8 +59,12 @@ t.test('understands every setting', async (t) => {
       shutdownDelayMs: 5000,
     },
   )
-  t.equal(parseConfig({ DATABASE_URL: 'sqlite:////tmp/x.db' }).sqlitePath, '/tmp/x.db')
-  t.equal(parseConfig({ DATABASE_URL: 'sqlite:///:memory:' }).sqlitePath, undefined)
+  const databaseOf = (url: string) => parseConfig({ DATABASE_URL: url }).database
+  t.strictSame(databaseOf('sqlite:////tmp/x.db'), { kind: 'sqlite', path: '/tmp/x.db' })
+  t.strictSame(databaseOf('sqlite:///:memory:'), { kind: 'sqlite', path: undefined })
+  for (const url of ['postgres://u:p@host:5433/db?max=20', 'postgresql:///db?host=/run']) {
+    t.strictSame(databaseOf(url), { kind: 'postgres', url })
+  }
 })
 
 t.test('a blank secret is none', async (t) => {

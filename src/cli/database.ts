@@ -1,7 +1,8 @@
 import { existsSync } from 'node:fs'
 import { setTimeout as delay } from 'node:timers/promises'
 import { ConfigError, loadConfig } from '../config.ts'
-import { SqliteStore } from '../db/sqlite/store.ts'
+import { type DatabaseAddress, openStore } from '../db/open.ts'
+import type { MessageStore } from '../db/store.ts'
 import { ProgressBar } from './progress.ts'
 
 /** A service looks for the lock every 20 ms at least: between transactions that follow at once it would hardly find it. */
@@ -12,29 +13,33 @@ export function leaveLock(): Promise<void> {
   return delay(PAUSE_MS)
 }
 
-/** The file that DATABASE_URL names; a private temporary one is of no use to a command. @throws ConfigError */
-export function databasePath(): string {
-  const { sqlitePath } = loadConfig({ development: false })
-  if (sqlitePath === undefined) throw new ConfigError('DATABASE_URL: expected a file')
-  return sqlitePath
+/** What DATABASE_URL names; a private temporary file is of no use to a command. @throws ConfigError */
+export function bulkDatabase(): DatabaseAddress {
+  const { database } = loadConfig({ development: false })
+  if (database.kind === 'sqlite' && database.path === undefined) {
+    throw new ConfigError('DATABASE_URL: expected a file or a PostgreSQL database')
+  }
+  return database
 }
 
 /** The same for what only reads, and so must not make the file. @throws ConfigError when there is none. */
-export function existingDatabasePath(): string {
-  const path = databasePath()
-  if (!existsSync(path)) throw new ConfigError(`DATABASE_URL: there is no file ${path}`)
-  return path
+export function existingDatabase(): DatabaseAddress {
+  const database = bulkDatabase()
+  if (database.kind === 'sqlite' && !existsSync(database.path ?? '')) {
+    throw new ConfigError(`DATABASE_URL: there is no file ${database.path}`)
+  }
+  return database
 }
 
 /** Opens the store to do very much at once; shows how what is behind is derived. @throws StoreOpenError */
-export async function openForBulk(path: string): Promise<SqliteStore> {
+export async function openForBulk(database: DatabaseAddress): Promise<MessageStore> {
   const bar = new ProgressBar('indexing')
   try {
-    const showLeft = (left: number): Promise<void> => {
+    const onProgress = (left: number): Promise<void> => {
       bar.left(left)
       return leaveLock()
     }
-    return await SqliteStore.open(path, showLeft, { bulk: true })
+    return await openStore(database, { onProgress, bulk: true })
   } finally {
     bar.end()
   }

@@ -4,13 +4,13 @@ import { parseArgs } from 'node:util'
 import { createGzip } from 'node:zlib'
 import type { Static } from '@sinclair/typebox'
 import { instantKey } from '../db/instant.ts'
-import { SqliteScan } from '../db/sqlite/scan.ts'
+import { openScan } from '../db/open.ts'
 import type { MessageFilter } from '../db/store.ts'
 import { type BulkLine, ExportFilter } from '../schemas/bulk.ts'
 import type { StoredMessage } from '../schemas/messages.ts'
 import { problemsOf } from '../schemas/mistakes.ts'
 import { ajv } from '../schemas/validator.ts'
-import { existingDatabasePath } from './database.ts'
+import { existingDatabase } from './database.ts'
 import { ProgressBar } from './progress.ts'
 
 export const usage = '[--from MSISDN] [--since TS] [--until TS] [--q TEXT] [--gzip]'
@@ -43,7 +43,7 @@ function lineOf(message: Static<typeof StoredMessage>): string {
   return `${JSON.stringify({ message_id, from, to, ts, text, created_at } satisfies BulkLine)}\n`
 }
 
-async function* linesOf(scan: SqliteScan): AsyncGenerator<string, void> {
+async function* linesOf(scan: ReturnType<typeof openScan>): AsyncGenerator<string, void> {
   const bar = new ProgressBar('exporting')
   let count = 0
   try {
@@ -66,7 +66,7 @@ export async function run(args: string[]): Promise<number> {
     options: { from: text, since: text, until: text, q: text, gzip: { type: 'boolean' } },
   })
   const { gzip = false, ...filter } = values
-  const scan = new SqliteScan(existingDatabasePath(), readFilter(filter))
+  const scan = openScan(existingDatabase(), readFilter(filter))
   const lines = Readable.from(linesOf(scan), { objectMode: false })
   try {
     if (gzip) await pipeline(lines, createGzip(), process.stdout)

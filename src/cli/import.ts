@@ -4,7 +4,7 @@ import { parseArgs } from 'node:util'
 import { createGunzip } from 'node:zlib'
 import type { AppendOutcome, MessageStore, NewMessage } from '../db/store.ts'
 import { readBulkLine } from './bulk-line.ts'
-import { databasePath, leaveLock, openForBulk } from './database.ts'
+import { bulkDatabase, leaveLock, openForBulk } from './database.ts'
 import { type Line, readLines } from './lines.ts'
 import { ProgressBar } from './progress.ts'
 
@@ -154,9 +154,9 @@ export async function run(args: string[]): Promise<number> {
   const { positionals } = parseArgs({ args, allowPositionals: true })
   const [file, ...rest] = positionals
   if (file === undefined || rest.length > 0) throw new Error('import takes one FILE, or -')
-  const path = databasePath()
+  const database = bulkDatabase()
   const input = await openInput(file)
-  const opened = await openForBulk(path)
+  const opened = await openForBulk(database)
   const tally = new Tally()
   try {
     await store(input, opened, tally)

@@ -1,6 +1,7 @@
 import { parseArgs } from 'node:util'
+import { ConfigError } from '../config.ts'
 import { forgetDerived, type Verification, verify } from '../db/sqlite/verify.ts'
-import { existingDatabasePath, openForBulk } from './database.ts'
+import { existingDatabase, openForBulk } from './database.ts'
 import { ProgressBar } from './progress.ts'
 
 export const usage = '[--repair]'
@@ -29,12 +30,14 @@ function report({ messages, differences }: Verification): void {
 /** Verifies, and repairs where asked. @returns 1 when there are differences in the end. */
 export async function run(args: string[]): Promise<number> {
   const { values } = parseArgs({ args, options: { repair: { type: 'boolean', default: false } } })
-  const path = existingDatabasePath()
+  const database = existingDatabase()
+  if (database.kind !== 'sqlite') throw new ConfigError('DATABASE_URL: not yet')
+  const path = database.path ?? ''
   let verification = compare(path)
   report(verification)
   if (values.repair && verification.differences.length > 0) {
     forgetDerived(path)
-    const store = await openForBulk(path)
+    const store = await openForBulk(database)
     await store.close()
     verification = compare(path)
     report(verification)

@@ -90,6 +90,8 @@ export interface MessageStore {
    * Brings up to date whatever answers are derived from. Answers are exact without it, and faster after it.
    */
   catchUp(onProgress?: ProgressListener): Promise<void>
+  /** Batches that may be under way at once. */
+  readonly concurrency: number
   /** How the store was when it last told, without asking it. */
   readonly condition: StoreCondition
   /** Resolves when the store has just been read and written, rejects when it cannot be; may take long. */

@@ -23,7 +23,7 @@ t.test('without a secret it is alive, not ready, and says why', async (t) => {
 
 t.test('a database that is gone makes it not ready, and leaves it alive', async (t) => {
   const path = `${folderOf(t)}/app.db`
-  const { app, log } = await startApp(t, { sqlitePath: path })
+  const { app, log } = await startApp(t, { database: { kind: 'sqlite', path } })
   rmSync(path)
   const ready = await app.inject('/health/ready')
   t.equal(ready.statusCode, 503)
@@ -40,7 +40,7 @@ t.test('a database that is gone makes it not ready, and leaves it alive', async 
 
 t.test('a database that does not answer is told within a second', async (t) => {
   const path = `${folderOf(t)}/app.db`
-  const { app } = await startApp(t, { sqlitePath: path })
+  const { app } = await startApp(t, { database: { kind: 'sqlite', path } })
   const other = new Database(path)
   other.exec('begin immediate')
   const started = performance.now()

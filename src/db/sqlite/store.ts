@@ -58,6 +58,8 @@ export class SqliteStore implements MessageStore {
   #probe: Promise<void> | undefined
   /** Rows adopted from an older service whose `ts` is no instant, as counted at the start. */
   withoutInstant = 0
+  /** There is one writer. */
+  readonly concurrency = 1
   condition: StoreCondition = { backlog: 0, logBytes: 0 }
 
   private constructor(

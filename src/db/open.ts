@@ -1,0 +1,63 @@
+import type { Static } from '@sinclair/typebox'
+import type { StoredMessage } from '../schemas/messages.ts'
+import { scanDatabase } from './postgres/scan-database.ts'
+import { PostgresStore } from './postgres/store.ts'
+import { SqliteScan } from './sqlite/scan.ts'
+import { SqliteStore } from './sqlite/store.ts'
+import type { MessageFilter, MessageStore, ProgressListener } from './store.ts'
+
+/** Where the messages are. */
+export type DatabaseAddress =
+  | {
+      kind: 'sqlite'
+      /** Undefined for a private temporary file. */
+      path: string | undefined
+    }
+  | {
+      kind: 'postgres'
+      /** Holds the password: not to be shown. */
+      url: string
+    }
+
+/** How a store is opened. */
+export interface OpenOptions {
+  /** Hears how many messages are left to be derived, where it takes long. */
+  onProgress?: ProgressListener
+  /** Hears what an operator should know and what does not stop the service. */
+  onWarning?: (message: string, details: Record<string, unknown>) => void
+  /** For very many messages at once, from the command line: memory is spent, and nothing is cut off. */
+  bulk?: boolean
+  /** Milliseconds that a question may take; 5000 unless given. */
+  readTimeoutMs?: number
+}
+
+/** Opens the store that an address names. @throws StoreOpenError in one line for the operator. */
+export async function openStore(
+  database: DatabaseAddress,
+  { onProgress, onWarning, bulk = false, readTimeoutMs = 5000 }: OpenOptions = {},
+): Promise<MessageStore> {
+  if (database.kind === 'postgres') {
+    return await PostgresStore.open(database.url, { patient: bulk, readTimeoutMs })
+  }
+  const store = await SqliteStore.open(database.path, onProgress, { bulk })
+  if (store.withoutInstant > 0) {
+    onWarning?.(
+      'messages of an older service whose ts is no instant are kept: they sort first and match no since',
+      { count: store.withoutInstant },
+    )
+  }
+  return store
+}
+
+/**
+ * What a filter matches in the database that an address names, in order of arrival, from one snapshot, without
+ * changing anything there. @throws StoreOpenError when the first are asked for.
+ */
+export function openScan(
+  database: DatabaseAddress,
+  filter: MessageFilter,
+): AsyncIterable<Static<typeof StoredMessage>[]> {
+  return database.kind === 'postgres'
+    ? scanDatabase(database.url, filter)
+    : new SqliteScan(database.path ?? '', filter)
+}

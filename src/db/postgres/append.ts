@@ -1,0 +1,132 @@
+import { type CompiledQuery, type Kysely, sql } from 'kysely'
+import { fold } from '../fold.ts'
+import { instantKey } from '../instant.ts'
+import type { AppendOutcome, NewMessage } from '../store.ts'
+import { build } from './build.ts'
+import type { Session } from './lane.ts'
+import type { PostgresSchema } from './schema.ts'
+
+/** What the server is handed of a batch: a list for each column. */
+const COLUMNS = [
+  'message_id',
+  'from_msisdn',
+  'to_msisdn',
+  'ts',
+  'text',
+  'folded',
+  'created_at',
+  'ts_key',
+] as const
+
+type Arrays = Record<(typeof COLUMNS)[number], (string | null)[]>
+
+/**
+ * Stores a batch in one statement, and notes it as uncounted. Ids are met in order, so that batches which share some
+ * wait for each other and never in a circle.
+ */
+function appendQuery(db: Kysely<PostgresSchema>, arrays: Arrays): CompiledQuery<{ place: number }> {
+  const lists = sql.join(COLUMNS.map((column) => sql`${arrays[column]}::text[]`))
+  const names = sql.join([...COLUMNS, 'place'].map((column) => sql.ref(column)))
+  const input = sql<Record<(typeof COLUMNS)[number], string> & { place: number }>`
+    unnest(${lists}) with ordinality`.as<'input'>(sql`input(${names})`)
+  return db
+    .with(
+      (cte) => cte('arrival').materialized(),
+      (db) => db.selectNoFrom(sql<number>`nextval('batches')`.as('batch')),
+    )
+    .with('inserted', (db) =>
+      db
+        .insertInto('messages')
+        .columns(['batch', 'place', ...COLUMNS])
+        .expression((eb) =>
+          eb
+            .selectFrom(['arrival', input])
+            .select(['arrival.batch', 'input.place', ...COLUMNS.map((c) => `input.${c}` as const)])
+            .orderBy(sql`input.message_id collate "C"`),
+        )
+        .onConflict((conflict) => conflict.column('message_id').doNothing())
+        .returning(['place']),
+    )
+    .with('noted', (db) =>
+      db
+        .insertInto('uncounted')
+        .columns(['batch', 'messages'])
+        .expression((eb) =>
+          eb
+            .selectFrom('inserted')
+            .select((eb) => [
+              eb.selectFrom('arrival').select('arrival.batch').as('batch'),
+              eb.fn.countAll<number>().as('messages'),
+            ])
+            .having((eb) => eb(eb.fn.countAll(), '>', 0)),
+        ),
+    )
+    .selectFrom('inserted')
+    .select('place')
+    .compile()
+}
+
+const [{ sql: APPEND }] = [
+  appendQuery(build, Object.fromEntries(COLUMNS.map((column) => [column, []])) as never),
+]
+
+/** Statements that are prepared once on each connection: their names by their texts. */
+export const PREPARED: ReadonlyMap<string, string> = new Map([[APPEND, 'append']])
+
+function sameContent(a: NewMessage, b: NewMessage): boolean {
+  return (
+    a.from_msisdn === b.from_msisdn &&
+    a.to_msisdn === b.to_msisdn &&
+    a.ts === b.ts &&
+    a.text === b.text
+  )
+}
+
+/** The messages with these ids, as far as they are stored. */
+async function stored(session: Session, ids: string[]): Promise<Map<string, NewMessage>> {
+  const rows = await session
+    .selectFrom('messages')
+    .select(['message_id', 'from_msisdn', 'to_msisdn', 'ts', 'text', 'created_at'])
+    .where('message_id', '=', sql<string>`any(${ids}::text[])`)
+    .execute()
+  return new Map(rows.map((row) => [row.message_id, row]))
+}
+
+/** Stores a batch durably, all or nothing. @returns each message's outcome, and how many were created. */
+export async function append(
+  session: Session,
+  batch: readonly NewMessage[],
+): Promise<{ outcomes: AppendOutcome[]; created: number }> {
+  const firsts = new Map<string, NewMessage>()
+  for (const message of batch) {
+    if (!firsts.has(message.message_id)) firsts.set(message.message_id, message)
+  }
+  const unique = [...firsts.values()]
+  const arrays: Arrays = {
+    message_id: unique.map((message) => message.message_id),
+    from_msisdn: unique.map((message) => message.from_msisdn),
+    to_msisdn: unique.map((message) => message.to_msisdn),
+    ts: unique.map((message) => message.ts),
+    text: unique.map((message) => message.text),
+    folded: unique.map(({ text }) => (text === null ? null : fold(text))),
+    created_at: unique.map((message) => message.created_at),
+    ts_key: unique.map(({ ts }) => instantKey(ts) ?? ''),
+  }
+  const { rows } = await session.executeQuery(appendQuery(build, arrays))
+  if (rows.length === batch.length) {
+    return { outcomes: batch.map(() => 'created'), created: batch.length }
+  }
+
+  const created = new Set(rows.map(({ place }) => unique[Number(place) - 1]))
+  const known = unique
+    .filter((message) => !created.has(message))
+    .map((message) => message.message_id)
+  const before = known.length === 0 ? new Map() : await stored(session, known)
+  const outcomes = batch.map((message): AppendOutcome => {
+    const first = firsts.get(message.message_id)
+    if (message === first && created.has(message)) return 'created'
+    const kept = before.get(message.message_id) ?? first
+    return kept && !sameContent(message, kept) ? 'altered' : 'duplicate'
+  })
+  return { outcomes, created: rows.length }
+}

@@ -1,0 +1,101 @@
+import { sql } from 'kysely'
+import pg, { type ClientBase, type PoolConfig } from 'pg'
+import { type PostgresAddress, readAddress } from './address.ts'
+import { PREPARED } from './append.ts'
+import { type Lane, PoolLane, type Session } from './lane.ts'
+
+/** What a store talks to its database by. */
+export interface Connections {
+  /** Takes batches, each durable when it is answered. */
+  ingest: Lane
+  /** Answers quick questions. */
+  answers: Lane
+  /** Answers questions that may take long. */
+  searches: Lane
+  /** Reads all of it, from one snapshot that is held for long. */
+  scans: Lane
+  /** Counts, probes, migrates and cancels. */
+  upkeep: Lane
+  /** Batches that may be under way at once. */
+  concurrency: number
+  /** Where the database is, for messages. */
+  name: string
+}
+
+/** How connections are made. */
+export interface ConnectionOptions {
+  /** For the command line: nothing is cut off. */
+  patient: boolean
+  /** Milliseconds that a question may take, after which the server itself ends it. */
+  readTimeoutMs: number
+}
+
+/** Milliseconds to connect, to find a free connection, and for the server to store a batch. */
+const CONNECT_TIMEOUT_MS = 3000
+const STATEMENT_TIMEOUT_MS = 4000
+
+/** Milliseconds that an unfinished transaction may be left alone by an instance that has gone. */
+const IDLE_TRANSACTION_TIMEOUT_MS = 30_000
+
+/** Milliseconds after which a silent connection is asked whether it is still there. */
+const KEEPALIVE_MS = 10_000
+
+/** Milliseconds for cancelling what was cut off. */
+const CANCEL_WITHIN_MS = 2000
+
+const INT8 = pg.types.builtins.INT8
+
+/** Counts are numbers here: none comes near 2^53. */
+const types: pg.CustomTypesConfig = {
+  getTypeParser: (type, format) =>
+    Number(type) === INT8 ? Number : pg.types.getTypeParser(type, format),
+}
+
+/** Commits are on disk before they are acknowledged, whatever the server's default; `remote_apply` is more and stays. */
+const DURABLE = `select set_config('synchronous_commit',
+  case current_setting('synchronous_commit') when 'remote_apply' then 'remote_apply' else 'on' end, false)`
+
+/** Compiling a plan costs more than the questions here take. */
+const QUICK = `select set_config('jit', 'off', false)`
+
+const saying =
+  (statement: string) =>
+  async (client: ClientBase): Promise<void> => {
+    await client.query(statement)
+  }
+
+/** Makes the connections of a store, none of which is opened before it is needed. @throws StoreOpenError */
+export function connectTo(url: string, options: ConnectionOptions): Connections {
+  const { config, shares, name }: PostgresAddress = readAddress(url)
+  const { patient, readTimeoutMs } = options
+  const settings = (statementTimeoutMs: number, max: number, onConnect: string): PoolConfig => ({
+    application_name: 'lyftr-webhook',
+    connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
+    statement_timeout: patient ? 0 : statementTimeoutMs,
+    idle_in_transaction_session_timeout: patient ? 0 : IDLE_TRANSACTION_TIMEOUT_MS,
+    keepAlive: true,
+    keepAliveInitialDelayMillis: KEEPALIVE_MS,
+    ...config,
+    types,
+    max,
+    onConnect: saying(onConnect),
+  })
+  const cancel = (client: ClientBase): void => {
+    const pid = 'processID' in client ? Number(client.processID) : 0
+    const work = (session: Session) => sql`select pg_cancel_backend(${pid})`.execute(session)
+    // Where the database is away there is nothing to cancel.
+    upkeep.run(work, { withinMs: CANCEL_WITHIN_MS }).catch(() => {})
+  }
+  const lane = (config: PoolConfig): Lane => new PoolLane(config, cancel, PREPARED)
+  const upkeep = lane(settings(STATEMENT_TIMEOUT_MS, shares.upkeep, DURABLE))
+  const reading = settings(readTimeoutMs + 1000, 1, QUICK)
+  return {
+    ingest: lane(settings(STATEMENT_TIMEOUT_MS, shares.ingest, DURABLE)),
+    answers: lane({ ...reading, max: shares.answers }),
+    searches: lane({ ...reading, max: shares.searches }),
+    scans: lane({ ...reading, statement_timeout: 0, idle_in_transaction_session_timeout: 0 }),
+    upkeep,
+    concurrency: shares.ingest,
+    name,
+  }
+}

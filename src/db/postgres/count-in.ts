@@ -1,0 +1,71 @@
+import { sql } from 'kysely'
+import { DAY_LENGTH, MINUTE_LENGTH } from './counts.ts'
+import type { Session } from './lane.ts'
+
+/** Whoever counts holds this lock, in the database's own numbering of advisory locks: the name's bytes, and a purpose. */
+const LOCK = [0x6c796674, 2] as const
+
+/** What became of a step. */
+export interface CountedIn {
+  /** Whether another instance was counting, and so nothing was done. */
+  busy: boolean
+  /** Messages that are still uncounted. */
+  left: number
+}
+
+/** The oldest batches, as many as hold about so many messages; at least one. */
+function oldest(messages: number) {
+  return sql`
+    select batch, messages from (
+      select batch, messages, sum(messages) over (order by batch) - messages as before
+      from (select batch, messages from uncounted order by batch limit ${messages}) as first
+    ) as running where before < ${messages}`
+}
+
+/**
+ * Adds the messages of batches that were not counted yet to the counters, in one transaction, about so many at a
+ * time. One instance counts at a time, and whoever comes second does nothing. Answers are the same before and after.
+ */
+export async function countIn(session: Session, messages: number): Promise<CountedIn> {
+  return await session.transaction().execute(async (trx) => {
+    const { rows } = await sql<{ locked: boolean }>`
+      select pg_try_advisory_xact_lock(${sql.lit(LOCK[0])}, ${sql.lit(LOCK[1])}) as locked,
+        set_config('synchronous_commit', 'off', true), set_config('enable_seqscan', 'off', true)`.execute(
+      trx,
+    )
+    if (!rows[0]?.locked) return { busy: true, left: await countLeft(trx) }
+    await sql`
+      with taken as (
+        delete from uncounted using (${oldest(messages)}) as oldest
+        where uncounted.batch = oldest.batch returning uncounted.batch
+      ), fresh as materialized (
+        select from_msisdn, ts_key from taken join messages on messages.batch = taken.batch
+      ), per_sender as (
+        select from_msisdn as msisdn, count(*) as count from fresh group by from_msisdn
+      ), total as (
+        update totals set messages = messages + (select count(*) from fresh),
+          senders = senders + (select count(*) from per_sender
+            where not exists (select from senders where senders.msisdn = per_sender.msisdn))
+      ), senders_added as (
+        insert into senders (msisdn, count) select msisdn, count from per_sender order by msisdn
+        on conflict (msisdn) do update set count = senders.count + excluded.count
+      ), days_added as (
+        insert into days (day, count)
+        select substr(ts_key, 1, ${sql.lit(DAY_LENGTH)}) as day, count(*) from fresh group by day order by day
+        on conflict (day) do update set count = days.count + excluded.count
+      )
+      insert into minutes (minute, count)
+      select substr(ts_key, 1, ${sql.lit(MINUTE_LENGTH)}) as minute, count(*) from fresh group by minute order by minute
+      on conflict (minute) do update set count = minutes.count + excluded.count`.execute(trx)
+    return { busy: false, left: await countLeft(trx) }
+  })
+}
+
+/** Messages that were not counted yet. */
+export async function countLeft(session: Session): Promise<number> {
+  const { left } = await session
+    .selectFrom('uncounted')
+    .select(sql<number>`coalesce(sum(messages), 0)::bigint`.as('left'))
+    .executeTakeFirstOrThrow()
+  return left
+}

@@ -1,0 +1,128 @@
+import { sql } from 'kysely'
+import type { Session } from './lane.ts'
+
+/** Lengths of a sort key's beginning that name its UTC day and its UTC minute. */
+export const DAY_LENGTH = 10
+export const MINUTE_LENGTH = 16
+
+/** Messages whose batches were not counted yet. */
+export function uncounted(session: Session) {
+  return session.selectFrom('uncounted').innerJoin('messages', 'messages.batch', 'uncounted.batch')
+}
+
+const int8 = (value: unknown) => sql<number>`coalesce(${value}, 0)::bigint`
+
+/** All messages there are. */
+export async function countAll(session: Session): Promise<number> {
+  const { count } = await session
+    .selectNoFrom((eb) =>
+      sql<number>`${eb.selectFrom('totals').select('messages')} + ${int8(
+        eb.selectFrom('uncounted').select((eb) => eb.fn.sum('messages').as('sum')),
+      )}`.as('count'),
+    )
+    .executeTakeFirstOrThrow()
+  return count
+}
+
+/** All messages of a sender. */
+export async function countOfSender(session: Session, from: string): Promise<number> {
+  const { count } = await session
+    .selectNoFrom((eb) =>
+      sql<number>`${int8(
+        eb.selectFrom('senders').select('count').where('msisdn', '=', from),
+      )} + ${uncounted(session)
+        .select((eb) => eb.fn.countAll().as('count'))
+        .where('from_msisdn', '=', from)}`.as('count'),
+    )
+    .executeTakeFirstOrThrow()
+  return count
+}
+
+/** How many messages have a key before this one: from days, minutes, and the messages of one minute. */
+function before(session: Session, key: string) {
+  const day = key.slice(0, DAY_LENGTH)
+  const minute = key.slice(0, MINUTE_LENGTH)
+  const days = session
+    .selectFrom('days')
+    .select((eb) => eb.fn.sum('count').as('count'))
+    .where('day', '<', day)
+  const minutes = session
+    .selectFrom('minutes')
+    .select((eb) => eb.fn.sum('count').as('count'))
+    .where('minute', '>=', day)
+    .where('minute', '<', minute)
+  const beyond = uncounted(session)
+    .select((eb) => eb.fn.countAll().as('count'))
+    .where('ts_key', '<', minute)
+  const inMinute = session
+    .selectFrom('messages')
+    .select((eb) => eb.fn.countAll().as('count'))
+    .where('ts_key', '>=', minute)
+    .where('ts_key', '<', key)
+  return sql<number>`(${int8(days)} + ${int8(minutes)} + ${beyond} + ${inMinute})`
+}
+
+/** How many messages have a key before each of these. */
+export async function countBefore(
+  session: Session,
+  since: string,
+  until: string,
+): Promise<{ since: number; until: number }> {
+  return await session
+    .selectNoFrom([before(session, since).as('since'), before(session, until).as('until')])
+    .executeTakeFirstOrThrow()
+}
+
+/** A day or a minute, its messages, and how many lie before it. */
+interface Bucket {
+  bucket: string
+  before: number
+  count: number
+}
+
+/** The first key after all that begin with the bucket's name: what follows there is one of `:`, `T` and the end. */
+function endOf(bucket: string): string {
+  return bucket === '' ? '0' : `${bucket}~`
+}
+
+/** The bucket among the counted and the uncounted that holds the message of this rank. */
+async function bucketOfRank(
+  session: Session,
+  table: 'days' | 'minutes',
+  rank: number,
+  range: { from: string; before: string },
+): Promise<Bucket> {
+  const [name, length] =
+    table === 'days' ? (['day', DAY_LENGTH] as const) : (['minute', MINUTE_LENGTH] as const)
+  const { rows } = await sql<Bucket>`
+    select bucket, before::bigint, count::bigint from (
+      select bucket, count, sum(count) over (order by bucket) - count as before from (
+        select bucket, sum(count) as count from (
+          select ${sql.ref(name)} as bucket, count from ${sql.table(table)}
+          where ${sql.ref(name)} >= ${range.from} and ${sql.ref(name)} < ${range.before}
+          union all
+          select substr(ts_key, 1, ${sql.lit(length)}), 1 from uncounted join messages using (batch)
+          where ts_key >= ${range.from} and ts_key < ${range.before}
+        ) as buckets group by bucket
+      ) as counts
+    ) as ranks where before <= ${rank} and ${rank} < before + count`.execute(session)
+  const [found] = rows
+  if (!found) throw new RangeError(`no message has the rank ${rank}`)
+  return found
+}
+
+/** The minute that holds the message of this rank in the order of keys, and how many messages lie before it. */
+export async function minuteOfRank(
+  session: Session,
+  rank: number,
+): Promise<{ start: string; end: string; before: number; count: number }> {
+  const day = await bucketOfRank(session, 'days', rank, { from: '', before: '~' })
+  const range = { from: day.bucket, before: endOf(day.bucket) }
+  const minute = await bucketOfRank(session, 'minutes', rank - day.before, range)
+  return {
+    start: minute.bucket,
+    end: endOf(minute.bucket),
+    before: day.before + minute.before,
+    count: minute.count,
+  }
+}

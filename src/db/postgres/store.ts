@@ -1,0 +1,226 @@
+import { sql } from 'kysely'
+import { migrate } from '../migrations/postgres/migrate.ts'
+import {
+  type AppendOutcome,
+  type MessageFilter,
+  type MessageStore,
+  type NewMessage,
+  type PageQuery,
+  type ProgressListener,
+  type StoreCondition,
+  StoreOpenError,
+  StoreUnavailableError,
+} from '../store.ts'
+import { append } from './append.ts'
+import { type ConnectionOptions, type Connections, connectTo } from './connections.ts'
+import { type CountedIn, countIn } from './count-in.ts'
+import { reasonOf } from './failure.ts'
+import { emitted } from './handover.ts'
+import type { Lane, Session } from './lane.ts'
+import { page } from './paging.ts'
+import { scan } from './scan.ts'
+import { stats } from './stats.ts'
+
+/** How long a batch may take, in milliseconds: senders are told within 5 s. */
+const APPEND_WITHIN_MS = 3500
+
+/** The same while the database is known to be away: what waited for the batch before is not to wait as long again. */
+const APPEND_WITHIN_AWAY_MS = 500
+
+/** How long a readiness check may take, in milliseconds. */
+const READY_WITHIN_MS = 1000
+
+/** How often what is uncounted is counted, in milliseconds. */
+const COUNT_EVERY_MS = 500
+
+/** Messages that are counted in one transaction. */
+const COUNT_STEP = 10_000
+
+/** Messages that may be uncounted while more arrive; beyond it whoever stores them counts first. */
+const MAX_UNCOUNTED = 50_000
+
+/** How long a step of counting may take, in milliseconds. */
+const COUNT_WITHIN_MS = 10_000
+
+/** Messages in a PostgreSQL database, which any number of stores may share. */
+export class PostgresStore implements MessageStore {
+  readonly #connections: Connections
+  readonly #patient: boolean
+  #timer: NodeJS.Timeout | undefined
+  #counting: Promise<CountedIn> | undefined
+  #probe: Promise<void> | undefined
+  #away = false
+  #closed = false
+  condition: StoreCondition = { backlog: 0, logBytes: 0 }
+
+  private constructor(connections: Connections, patient: boolean) {
+    this.#connections = connections
+    this.#patient = patient
+  }
+
+  /** Opens the database at a `postgres://` URL and brings its schema up to date. @throws StoreOpenError */
+  static open(url: string, options: ConnectionOptions): Promise<PostgresStore> {
+    return PostgresStore.openOn(connectTo(url, options), options.patient)
+  }
+
+  /** The same over connections that are there already. */
+  static async openOn(connections: Connections, patient: boolean): Promise<PostgresStore> {
+    const store = new PostgresStore(connections, patient)
+    try {
+      await connections.upkeep.run(prepare)
+      store.#scheduleCounting()
+      return store
+    } catch (error) {
+      await store.close()
+      throw new StoreOpenError(`cannot open ${connections.name}: ${reasonOf(error)}`, {
+        cause: error,
+      })
+    }
+  }
+
+  /** Batches are stored side by side, by as many connections. */
+  get concurrency(): number {
+    return this.#connections.concurrency
+  }
+
+  async append(batch: readonly NewMessage[]): Promise<AppendOutcome[]> {
+    if (this.condition.backlog > MAX_UNCOUNTED) await this.#count()
+    const within = this.#away ? APPEND_WITHIN_AWAY_MS : APPEND_WITHIN_MS
+    const { outcomes, created } = await this.#write(this.#connections.ingest, within, (session) =>
+      append(session, batch),
+    )
+    this.condition = { ...this.condition, backlog: this.condition.backlog + created }
+    return outcomes
+  }
+
+  /** Runs work that shows whether the database is there. */
+  async #write<Result>(
+    lane: Lane,
+    withinMs: number,
+    work: (session: Session) => Promise<Result>,
+  ): Promise<Result> {
+    try {
+      const result = await lane.run(work, { withinMs: this.#patient ? undefined : withinMs })
+      this.#away = false
+      return result
+    } catch (error) {
+      this.#away = error instanceof StoreUnavailableError
+      throw error
+    }
+  }
+
+  page(query: PageQuery, signal?: AbortSignal) {
+    const lane = query.q ? this.#connections.searches : this.#connections.answers
+    return this.#snapshot(lane, (session) => page(session, query), signal)
+  }
+
+  stats(signal?: AbortSignal) {
+    return this.#snapshot(this.#connections.answers, stats, signal)
+  }
+
+  message(id: string, signal?: AbortSignal) {
+    const find = (session: Session) =>
+      session
+        .selectFrom('messages')
+        .select(['message_id', 'from_msisdn', 'to_msisdn', 'ts', 'text', 'created_at'])
+        .where('message_id', '=', id)
+        .executeTakeFirst()
+    return this.#connections.answers.run(find, { signal })
+  }
+
+  #snapshot<Result>(
+    lane: Lane,
+    read: (session: Session) => Promise<Result>,
+    signal: AbortSignal | undefined,
+  ): Promise<Result> {
+    const inTransaction = (session: Session) =>
+      session
+        .transaction()
+        .setIsolationLevel('repeatable read')
+        .setAccessMode('read only')
+        .execute(read)
+    return lane.run(inTransaction, { signal })
+  }
+
+  scan(filter: MessageFilter) {
+    return scanOver(this.#connections, filter)
+  }
+
+  async catchUp(onProgress?: ProgressListener): Promise<void> {
+    for (;;) {
+      const { left } = await this.#count()
+      if (left === 0) return
+      await onProgress?.(left)
+    }
+  }
+
+  /** Callers share the step under way. */
+  #count(): Promise<CountedIn> {
+    const step = (session: Session) => countIn(session, COUNT_STEP)
+    this.#counting ??= this.#write(this.#connections.upkeep, COUNT_WITHIN_MS, step)
+      .then((counted) => {
+        this.condition = { ...this.condition, backlog: counted.left }
+        return counted
+      })
+      .finally(() => {
+        this.#counting = undefined
+      })
+    return this.#counting
+  }
+
+  /** Counts now and then for as long as the store is open: also what others left behind. */
+  #scheduleCounting(): void {
+    const tick = async (): Promise<void> => {
+      try {
+        for (;;) {
+          const { busy, left } = await this.#count()
+          if (busy || left === 0) break
+        }
+      } catch {
+        // The next one may succeed; whoever writes meanwhile hears of what is wrong.
+      }
+      if (!this.#closed) this.#scheduleCounting()
+    }
+    // Not all instances at once.
+    this.#timer = setTimeout(tick, COUNT_EVERY_MS * (0.5 + Math.random()))
+    this.#timer.unref()
+  }
+
+  /** Callers share the check under way: many probes cost one write. */
+  ready(): Promise<void> {
+    this.#probe ??= this.#write(this.#connections.upkeep, READY_WITHIN_MS, probe).finally(() => {
+      this.#probe = undefined
+    })
+    return this.#probe
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true
+    clearTimeout(this.#timer)
+    const { ingest, answers, searches, scans, upkeep } = this.#connections
+    await ingest.close(APPEND_WITHIN_MS)
+    await Promise.all([answers, searches, scans, upkeep].map((lane) => lane.close(0)))
+  }
+}
+
+/** What a filter matches, by connections of a store or of its own. */
+export function scanOver({ scans }: Connections, filter: MessageFilter) {
+  return emitted<Awaited<ReturnType<PostgresStore['page']>>['data']>((emit, signal) =>
+    scans.run((session) => scan(session, filter, emit), { signal }),
+  )
+}
+
+async function prepare(session: Session): Promise<void> {
+  const { rows } = await sql<{ encoding: string }>`
+    select current_setting('server_encoding') as encoding`.execute(session)
+  const encoding = rows[0]?.encoding
+  if (encoding !== 'UTF8') throw new Error(`its encoding is ${encoding}, expected is UTF8`)
+  await migrate(session.withTables<never>() as never)
+}
+
+async function probe(session: Session): Promise<void> {
+  await sql`
+    insert into heartbeat (id, at) select 1, ${new Date().toISOString()}
+    from (select count(*) from (select from messages limit 1) as any_message) as readable
+    on conflict (id) do update set at = excluded.at`.execute(session)
+}
