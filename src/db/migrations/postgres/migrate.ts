@@ -30,7 +30,13 @@ export async function migrate(db: Kysely<unknown>): Promise<void> {
     await delay(PAUSE_MS)
   }
   try {
-    const migrator = new Migrator({ db, provider: { getMigrations: async () => MIGRATIONS } })
+    const { rows } = await sql<{ schema: string }>`select current_schema() as schema`.execute(db)
+    const migrator = new Migrator({
+      db,
+      provider: { getMigrations: async () => MIGRATIONS },
+      // Where the search path leads, and not wherever in the database there are such tables.
+      ...(rows[0] && { migrationTableSchema: rows[0].schema }),
+    })
     const { error } = await migrator.migrateToLatest()
     if (error !== undefined) throw inWords(error)
   } finally {

@@ -1,0 +1,32 @@
+import { randomBytes } from 'node:crypto'
+import pg from 'pg'
+import type { Test } from 'tap'
+
+/** The server that tests may make databases on, where there is one. */
+export const SERVER = process.env.TEST_POSTGRES_URL
+
+/** A database of the test's own, dropped after it. @param options of `create database`. @returns its URL. */
+export async function createDatabase(t: Test, options = ''): Promise<string> {
+  const name = `lyftr_test_${randomBytes(6).toString('hex')}`
+  await execute(SERVER, `create database ${name} template template0 encoding 'UTF8' ${options}`)
+  t.teardown(() => execute(SERVER, `drop database if exists ${name} with (force)`))
+  const url = new URL(SERVER ?? '')
+  url.pathname = `/${name}`
+  return url.href
+}
+
+/** Runs statements over a connection of their own. @returns the rows of the last one. */
+export async function execute(
+  url: string | undefined,
+  ...statements: string[]
+): Promise<Record<string, unknown>[]> {
+  const client = new pg.Client({ connectionString: url })
+  await client.connect()
+  try {
+    let rows: Record<string, unknown>[] = []
+    for (const statement of statements) rows = (await client.query(statement)).rows
+    return rows
+  } finally {
+    await client.end()
+  }
+}
