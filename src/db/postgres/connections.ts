@@ -51,24 +51,24 @@ const types: pg.CustomTypesConfig = {
     Number(type) === INT8 ? Number : pg.types.getTypeParser(type, format),
 }
 
-/** Commits are on disk before they are acknowledged, whatever the server's default; `remote_apply` is more and stays. */
-const DURABLE = `select set_config('synchronous_commit',
-  case current_setting('synchronous_commit') when 'remote_apply' then 'remote_apply' else 'on' end, false)`
+/**
+ * Said on each connection at first. Commits are on disk before they are acknowledged, whatever the server's default;
+ * `remote_apply` is more, and stays. Compiling a plan would cost more than what is asked here.
+ */
+const SETTINGS = `select
+  set_config('synchronous_commit',
+    case current_setting('synchronous_commit') when 'remote_apply' then 'remote_apply' else 'on' end, false),
+  set_config('jit', 'off', false)`
 
-/** Compiling a plan costs more than the questions here take. */
-const QUICK = `select set_config('jit', 'off', false)`
-
-const saying =
-  (statement: string) =>
-  async (client: ClientBase): Promise<void> => {
-    await client.query(statement)
-  }
+async function settle(client: ClientBase): Promise<void> {
+  await client.query(SETTINGS)
+}
 
 /** Makes the connections of a store, none of which is opened before it is needed. @throws StoreOpenError */
 export function connectTo(url: string, options: ConnectionOptions): Connections {
   const { config, shares, name }: PostgresAddress = readAddress(url)
   const { patient, readTimeoutMs } = options
-  const settings = (statementTimeoutMs: number, max: number, onConnect: string): PoolConfig => ({
+  const settings = (statementTimeoutMs: number, max: number): PoolConfig => ({
     application_name: 'lyftr-webhook',
     connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
     statement_timeout: patient ? 0 : statementTimeoutMs,
@@ -78,7 +78,7 @@ export function connectTo(url: string, options: ConnectionOptions): Connections 
     ...config,
     types,
     max,
-    onConnect: saying(onConnect),
+    onConnect: settle,
   })
   const cancel = (client: ClientBase): void => {
     const pid = 'processID' in client ? Number(client.processID) : 0
@@ -87,10 +87,10 @@ export function connectTo(url: string, options: ConnectionOptions): Connections 
     upkeep.run(work, { withinMs: CANCEL_WITHIN_MS }).catch(() => {})
   }
   const lane = (config: PoolConfig): Lane => new PoolLane(config, cancel, PREPARED)
-  const upkeep = lane(settings(STATEMENT_TIMEOUT_MS, shares.upkeep, DURABLE))
-  const reading = settings(readTimeoutMs + 1000, 1, QUICK)
+  const upkeep = lane(settings(STATEMENT_TIMEOUT_MS, shares.upkeep))
+  const reading = settings(readTimeoutMs + 1000, 1)
   return {
-    ingest: lane(settings(STATEMENT_TIMEOUT_MS, shares.ingest, DURABLE)),
+    ingest: lane(settings(STATEMENT_TIMEOUT_MS, shares.ingest)),
     answers: lane({ ...reading, max: shares.answers }),
     searches: lane({ ...reading, max: shares.searches }),
     scans: lane({ ...reading, statement_timeout: 0, idle_in_transaction_session_timeout: 0 }),
