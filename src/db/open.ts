@@ -4,7 +4,7 @@ import { scanDatabase } from './postgres/scan-database.ts'
 import { PostgresStore } from './postgres/store.ts'
 import { SqliteScan } from './sqlite/scan.ts'
 import { SqliteStore } from './sqlite/store.ts'
-import type { MessageFilter, MessageStore, ProgressListener } from './store.ts'
+import type { MessageFilter, MessageStore, ProgressListener, WarningListener } from './store.ts'
 
 /** Where the messages are. */
 export type DatabaseAddress =
@@ -24,7 +24,7 @@ export interface OpenOptions {
   /** Hears how many messages are left to be derived, where it takes long. */
   onProgress?: ProgressListener
   /** Hears what an operator should know and what does not stop the service. */
-  onWarning?: (message: string, details: Record<string, unknown>) => void
+  onWarning?: WarningListener
   /** For very many messages at once, from the command line: memory is spent, and nothing is cut off. */
   bulk?: boolean
   /** Milliseconds that a question may take; 5000 unless given. */
@@ -37,7 +37,7 @@ export async function openStore(
   { onProgress, onWarning, bulk = false, readTimeoutMs = 5000 }: OpenOptions = {},
 ): Promise<MessageStore> {
   if (database.kind === 'postgres') {
-    return await PostgresStore.open(database.url, { patient: bulk, readTimeoutMs })
+    return await PostgresStore.open(database.url, { patient: bulk, onWarning, readTimeoutMs })
   }
   const store = await SqliteStore.open(database.path, onProgress, { bulk })
   if (store.withoutInstant > 0) {

@@ -62,6 +62,9 @@ export interface StoreCondition {
 /** Hears how many messages are left, and may hold back what comes next. */
 export type ProgressListener = (left: number) => void | Promise<void>
 
+/** Hears what an operator should know and what stops nothing. */
+export type WarningListener = (message: string, details: Record<string, unknown>) => void
+
 /** Where messages live. Every promise here holds for every implementation. */
 export interface MessageStore {
   /**

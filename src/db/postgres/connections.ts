@@ -12,8 +12,8 @@ export interface Connections {
   answers: Lane
   /** Answers questions that may take long. */
   searches: Lane
-  /** Reads all of it, from one snapshot that is held for long. */
-  scans: Lane
+  /** Does what takes as long as it takes: scans, and building an index. */
+  patient: Lane
   /** Counts, probes, migrates and cancels. */
   upkeep: Lane
   /** Batches that may be under way at once. */
@@ -39,6 +39,9 @@ const IDLE_TRANSACTION_TIMEOUT_MS = 30_000
 
 /** Milliseconds after which a silent connection is asked whether it is still there. */
 const KEEPALIVE_MS = 10_000
+
+/** Connections for what takes long, over and above the others: none is open without such work. */
+const PATIENT = 2
 
 /** Milliseconds for cancelling what was cut off. */
 const CANCEL_WITHIN_MS = 2000
@@ -93,7 +96,12 @@ export function connectTo(url: string, options: ConnectionOptions): Connections 
     ingest: lane(settings(STATEMENT_TIMEOUT_MS, shares.ingest)),
     answers: lane({ ...reading, max: shares.answers }),
     searches: lane({ ...reading, max: shares.searches }),
-    scans: lane({ ...reading, statement_timeout: 0, idle_in_transaction_session_timeout: 0 }),
+    patient: lane({
+      ...reading,
+      statement_timeout: 0,
+      idle_in_transaction_session_timeout: 0,
+      max: PATIENT,
+    }),
     upkeep,
     concurrency: shares.ingest,
     name,

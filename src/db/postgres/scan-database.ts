@@ -18,7 +18,7 @@ export async function* scanDatabase(
       cause: error,
     })
   } finally {
-    await connections.scans.close(0)
+    await connections.patient.close(0)
     await connections.upkeep.close(0)
   }
 }

@@ -10,6 +10,7 @@ import {
   type StoreCondition,
   StoreOpenError,
   StoreUnavailableError,
+  type WarningListener,
 } from '../store.ts'
 import { append } from './append.ts'
 import { type ConnectionOptions, type Connections, connectTo } from './connections.ts'
@@ -20,6 +21,7 @@ import type { Lane, Session } from './lane.ts'
 import { page } from './paging.ts'
 import { scan } from './scan.ts'
 import { stats } from './stats.ts'
+import { ensureTextIndex } from './text-index.ts'
 
 /** How long a batch may take, in milliseconds: senders are told within 5 s. */
 const APPEND_WITHIN_MS = 3500
@@ -42,33 +44,55 @@ const MAX_UNCOUNTED = 50_000
 /** How long a step of counting may take, in milliseconds. */
 const COUNT_WITHIN_MS = 10_000
 
+/** How often it is tried again to make the index of texts, in milliseconds. */
+const INDEX_EVERY_MS = 60_000
+
+/** How a store is opened. */
+export interface PostgresStoreOptions {
+  /** For the command line: nothing is cut off. */
+  patient: boolean
+  /** Hears what an operator should know. */
+  onWarning?: WarningListener | undefined
+}
+
 /** Messages in a PostgreSQL database, which any number of stores may share. */
 export class PostgresStore implements MessageStore {
   readonly #connections: Connections
   readonly #patient: boolean
   #timer: NodeJS.Timeout | undefined
+  #indexTimer: NodeJS.Timeout | undefined
   #counting: Promise<CountedIn> | undefined
   #probe: Promise<void> | undefined
   #away = false
+  #warnedOfIndex = false
+  readonly #onWarning: PostgresStoreOptions['onWarning']
   #closed = false
   condition: StoreCondition = { backlog: 0, logBytes: 0 }
 
-  private constructor(connections: Connections, patient: boolean) {
+  private constructor(connections: Connections, options: PostgresStoreOptions) {
     this.#connections = connections
-    this.#patient = patient
+    this.#patient = options.patient
+    this.#onWarning = options.onWarning
   }
 
   /** Opens the database at a `postgres://` URL and brings its schema up to date. @throws StoreOpenError */
-  static open(url: string, options: ConnectionOptions): Promise<PostgresStore> {
-    return PostgresStore.openOn(connectTo(url, options), options.patient)
+  static open(
+    url: string,
+    options: PostgresStoreOptions & ConnectionOptions,
+  ): Promise<PostgresStore> {
+    return PostgresStore.openOn(connectTo(url, options), options)
   }
 
   /** The same over connections that are there already. */
-  static async openOn(connections: Connections, patient: boolean): Promise<PostgresStore> {
-    const store = new PostgresStore(connections, patient)
+  static async openOn(
+    connections: Connections,
+    options: PostgresStoreOptions,
+  ): Promise<PostgresStore> {
+    const store = new PostgresStore(connections, options)
     try {
       await connections.upkeep.run(prepare)
       store.#scheduleCounting()
+      void store.#indexTexts()
       return store
     } catch (error) {
       await store.close()
@@ -186,6 +210,20 @@ export class PostgresStore implements MessageStore {
     this.#timer.unref()
   }
 
+  /** Has the index of texts made, and tried again as long as it is not there; says once why it is not. */
+  async #indexTexts(): Promise<void> {
+    const index = await this.#connections.patient.run(ensureTextIndex).catch(() => undefined)
+    if (this.#closed || index === 'there') return
+    if (typeof index === 'object' && !this.#warnedOfIndex) {
+      this.#warnedOfIndex = true
+      this.#onWarning?.('searches have no index and read every text: pg_trgm is not to be had', {
+        cause: index.missing,
+      })
+    }
+    this.#indexTimer = setTimeout(() => void this.#indexTexts(), INDEX_EVERY_MS)
+    this.#indexTimer.unref()
+  }
+
   /** Callers share the check under way: many probes cost one write. */
   ready(): Promise<void> {
     this.#probe ??= this.#write(this.#connections.upkeep, READY_WITHIN_MS, probe).finally(() => {
@@ -197,16 +235,17 @@ export class PostgresStore implements MessageStore {
   async close(): Promise<void> {
     this.#closed = true
     clearTimeout(this.#timer)
-    const { ingest, answers, searches, scans, upkeep } = this.#connections
+    clearTimeout(this.#indexTimer)
+    const { ingest, answers, searches, patient, upkeep } = this.#connections
     await ingest.close(APPEND_WITHIN_MS)
-    await Promise.all([answers, searches, scans, upkeep].map((lane) => lane.close(0)))
+    await Promise.all([answers, searches, patient, upkeep].map((lane) => lane.close(0)))
   }
 }
 
 /** What a filter matches, by connections of a store or of its own. */
-export function scanOver({ scans }: Connections, filter: MessageFilter) {
+export function scanOver({ patient }: Connections, filter: MessageFilter) {
   return emitted<Awaited<ReturnType<PostgresStore['page']>>['data']>((emit, signal) =>
-    scans.run((session) => scan(session, filter, emit), { signal }),
+    patient.run((session) => scan(session, filter, emit), { signal }),
   )
 }
 

@@ -1,0 +1,15 @@
+import t from 'tap'
+import { PostgresStore } from '../../../src/db/postgres/store.ts'
+import { suite } from '../store-suite.ts'
+import { startPGlite } from './pglite.ts'
+
+t.test('keeps the promises of a store in PGlite', { timeout: 120_000 }, async (t) => {
+  const { pglite, connect } = await startPGlite()
+  t.teardown(() => pglite.close())
+  suite(t, async (t) => {
+    await pglite.exec('drop schema public cascade; create schema public')
+    const store = await PostgresStore.openOn(connect(), { patient: false })
+    t.teardown(() => store.close())
+    return store
+  })
+})

@@ -1,0 +1,68 @@
+import { PGlite } from '@electric-sql/pglite'
+import { pg_trgm } from '@electric-sql/pglite/contrib/pg_trgm'
+import { Kysely, PGliteDialect, PostgresDialect } from 'kysely'
+import type { Connections } from '../../../src/db/postgres/connections.ts'
+import type { Lane, Session } from '../../../src/db/postgres/lane.ts'
+import type { PostgresSchema } from '../../../src/db/postgres/schema.ts'
+
+/** One piece of work at a time. */
+class Turns {
+  #last: Promise<unknown> = Promise.resolve()
+
+  take<Result>(work: () => Promise<Result>): Promise<Result> {
+    const turn = this.#last.then(work)
+    this.#last = turn.catch(() => {})
+    return turn
+  }
+}
+
+/**
+ * A PostgreSQL in this process, which has one connection: every lane takes turns on it. A cursor cannot keep that
+ * connection to itself, so a scan's is made to outlive its transaction.
+ */
+export async function startPGlite(): Promise<{
+  pglite: PGlite
+  connect: () => Connections
+}> {
+  const pglite = await PGlite.create({ extensions: { pg_trgm } })
+  const turns = new Turns()
+  const session: Session = new Kysely<PostgresSchema>({ dialect: new PGliteDialect({ pglite }) })
+  const lane: Lane = {
+    run: (work) => turns.take(() => work(session)),
+    close: async () => {},
+  }
+  const patient: Lane = {
+    async run(work, { signal } = {}) {
+      let held = false
+      const cut = Promise.withResolvers<never>()
+      signal?.addEventListener('abort', () => cut.reject(new Error('cut off')))
+      const query = async (text: string, values: unknown[]) => {
+        const result = { command: 'SELECT', rowCount: 0, rows: [] }
+        if (/^(begin|start|commit|rollback)/.test(text)) return result
+        held ||= text.startsWith('declare')
+        const holding = text.replace('cursor for', 'cursor with hold for')
+        return { ...result, ...(await turns.take(() => pglite.query(holding, values))) }
+      }
+      const pool = { connect: async () => ({ query, release() {} }), end() {}, options: {} }
+      try {
+        const session: Session = new Kysely({
+          dialect: new PostgresDialect({ pool: pool as never }),
+        })
+        return await Promise.race([work(session), cut.promise])
+      } finally {
+        if (held) await turns.take(() => pglite.exec('close scan'))
+      }
+    },
+    close: async () => {},
+  }
+  const connect = (): Connections => ({
+    ingest: lane,
+    answers: lane,
+    searches: lane,
+    upkeep: lane,
+    patient,
+    concurrency: 1,
+    name: 'PGlite',
+  })
+  return { pglite, connect }
+}
