@@ -2,7 +2,7 @@ import { existsSync } from 'node:fs'
 import { setTimeout as delay } from 'node:timers/promises'
 import { ConfigError, loadConfig } from '../config.ts'
 import { type DatabaseAddress, openStore } from '../db/open.ts'
-import type { MessageStore } from '../db/store.ts'
+import type { MessageStore, ProgressListener } from '../db/store.ts'
 import { ProgressBar } from './progress.ts'
 
 /** A service looks for the lock every 20 ms at least: between transactions that follow at once it would hardly find it. */
@@ -31,16 +31,22 @@ export function existingDatabase(): DatabaseAddress {
   return database
 }
 
-/** Opens the store to do very much at once; shows how what is behind is derived. @throws StoreOpenError */
-export async function openForBulk(database: DatabaseAddress): Promise<MessageStore> {
+/** Runs what brings counters and indexes up to date, and shows how far it is. */
+export async function indexing<Result>(
+  work: (onProgress: ProgressListener) => Promise<Result>,
+): Promise<Result> {
   const bar = new ProgressBar('indexing')
   try {
-    const onProgress = (left: number): Promise<void> => {
+    return await work((left) => {
       bar.left(left)
       return leaveLock()
-    }
-    return await openStore(database, { onProgress, bulk: true })
+    })
   } finally {
     bar.end()
   }
+}
+
+/** Opens the store to do very much at once; shows how what is behind is derived. @throws StoreOpenError */
+export function openForBulk(database: DatabaseAddress): Promise<MessageStore> {
+  return indexing((onProgress) => openStore(database, { onProgress, bulk: true }))
 }

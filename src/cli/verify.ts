@@ -1,7 +1,7 @@
 import { parseArgs } from 'node:util'
-import { ConfigError } from '../config.ts'
-import { forgetDerived, type Verification, verify } from '../db/sqlite/verify.ts'
-import { existingDatabase, openForBulk } from './database.ts'
+import { type DatabaseAddress, rebuildDatabase, verifyDatabase } from '../db/open.ts'
+import type { Verification } from '../db/verification.ts'
+import { existingDatabase, indexing } from './database.ts'
 import { ProgressBar } from './progress.ts'
 
 export const usage = '[--repair]'
@@ -11,10 +11,10 @@ export const details = `  --repair   where they differ, builds them again from n
 Prints a line for each kind of difference and how many there are; the status is 1 when there are any left. The service
 may run meanwhile.`
 
-function compare(path: string): Verification {
+async function compare(database: DatabaseAddress): Promise<Verification> {
   const bar = new ProgressBar('verifying')
   try {
-    return verify(path, (messages, total) => bar.update(messages, total))
+    return await verifyDatabase(database, (messages, total) => bar.update(messages, total))
   } finally {
     bar.end()
   }
@@ -31,15 +31,11 @@ function report({ messages, differences }: Verification): void {
 export async function run(args: string[]): Promise<number> {
   const { values } = parseArgs({ args, options: { repair: { type: 'boolean', default: false } } })
   const database = existingDatabase()
-  if (database.kind !== 'sqlite') throw new ConfigError('DATABASE_URL: not yet')
-  const path = database.path ?? ''
-  let verification = compare(path)
+  let verification = await compare(database)
   report(verification)
   if (values.repair && verification.differences.length > 0) {
-    forgetDerived(path)
-    const store = await openForBulk(database)
-    await store.close()
-    verification = compare(path)
+    await indexing((onProgress) => rebuildDatabase(database, onProgress))
+    verification = await compare(database)
     report(verification)
   }
   return verification.differences.length === 0 ? 0 : 1

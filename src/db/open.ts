@@ -1,10 +1,12 @@
 import type { Static } from '@sinclair/typebox'
 import type { StoredMessage } from '../schemas/messages.ts'
-import { scanDatabase } from './postgres/scan-database.ts'
+import { forgetDirectly, scanDirectly, verifyDirectly } from './postgres/direct.ts'
 import { PostgresStore } from './postgres/store.ts'
 import { SqliteScan } from './sqlite/scan.ts'
 import { SqliteStore } from './sqlite/store.ts'
+import { forgetDerived, verify } from './sqlite/verify.ts'
 import type { MessageFilter, MessageStore, ProgressListener, WarningListener } from './store.ts'
+import type { Verification, VerifyListener } from './verification.ts'
 
 /** Where the messages are. */
 export type DatabaseAddress =
@@ -58,6 +60,31 @@ export function openScan(
   filter: MessageFilter,
 ): AsyncIterable<Static<typeof StoredMessage>[]> {
   return database.kind === 'postgres'
-    ? scanDatabase(database.url, filter)
+    ? scanDirectly(database.url, filter)
     : new SqliteScan(database.path ?? '', filter)
+}
+
+/** Compares everything that is derived with a recount, in one snapshot. @throws StoreOpenError */
+export async function verifyDatabase(
+  database: DatabaseAddress,
+  onProgress: VerifyListener,
+): Promise<Verification> {
+  return database.kind === 'postgres'
+    ? await verifyDirectly(database.url, onProgress)
+    : verify(database.path ?? '', onProgress)
+}
+
+/** Builds everything that is derived again, from the messages alone; answers are exact meanwhile. @throws StoreOpenError */
+export async function rebuildDatabase(
+  database: DatabaseAddress,
+  onProgress?: ProgressListener,
+): Promise<void> {
+  if (database.kind === 'postgres') await forgetDirectly(database.url)
+  else forgetDerived(database.path ?? '')
+  const store = await openStore(database, { bulk: true, ...(onProgress && { onProgress }) })
+  try {
+    await store.catchUp(onProgress)
+  } finally {
+    await store.close()
+  }
 }

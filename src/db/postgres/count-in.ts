@@ -3,7 +3,7 @@ import { DAY_LENGTH, MINUTE_LENGTH } from './counts.ts'
 import type { Session } from './lane.ts'
 
 /** Whoever counts holds this lock, in the database's own numbering of advisory locks: the name's bytes, and a purpose. */
-const LOCK = [0x6c796674, 2] as const
+const LOCK = sql`${sql.lit(0x6c796674)}, ${sql.lit(2)}`
 
 /** What became of a step. */
 export interface CountedIn {
@@ -29,7 +29,7 @@ function oldest(messages: number) {
 export async function countIn(session: Session, messages: number): Promise<CountedIn> {
   return await session.transaction().execute(async (trx) => {
     const { rows } = await sql<{ locked: boolean }>`
-      select pg_try_advisory_xact_lock(${sql.lit(LOCK[0])}, ${sql.lit(LOCK[1])}) as locked,
+      select pg_try_advisory_xact_lock(${LOCK}) as locked,
         set_config('synchronous_commit', 'off', true), set_config('enable_seqscan', 'off', true)`.execute(
       trx,
     )
@@ -59,6 +59,19 @@ export async function countIn(session: Session, messages: number): Promise<Count
       on conflict (minute) do update set count = minutes.count + excluded.count`.execute(trx)
     return { busy: false, left: await countLeft(trx) }
   })
+}
+
+/** Runs work while nobody counts, once whoever does has ended. */
+export async function lockCounting<Result>(
+  session: Session,
+  work: () => Promise<Result>,
+): Promise<Result> {
+  await sql`select pg_advisory_lock(${LOCK})`.execute(session)
+  try {
+    return await work()
+  } finally {
+    await sql`select pg_advisory_unlock(${LOCK})`.execute(session)
+  }
 }
 
 /** Messages that were not counted yet. */

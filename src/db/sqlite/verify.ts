@@ -1,22 +1,9 @@
 import Database from 'better-sqlite3'
+import type { Difference, Verification, VerifyListener } from '../verification.ts'
 import { openReader, openWriter } from './connection.ts'
 import { forgetQueries, VERIFY_TABLES, verifyQueries } from './queries/verify.ts'
 import { prepareAll } from './statement.ts'
 import { TrigramRecount } from './trigram-recount.ts'
-
-/** One kind of difference between what is derived and what it is derived from. */
-export interface Difference {
-  table: string
-  kind: string
-  count: number
-}
-
-/** What became of comparing everything that is derived with a recount. */
-export interface Verification {
-  /** Messages that were compared: those up to the watermark. */
-  messages: number
-  differences: Difference[]
-}
 
 /** Texts that are read at a time, and terms that are counted in memory before they go to a temporary table. */
 const TEXTS = 1000
@@ -131,10 +118,7 @@ function unlessCorrupt(compare: () => Difference[]): Difference[] {
  * whoever writes; memory is bounded, what does not fit goes to a temporary file.
  * @param onProgress hears how many messages of how many were looked at.
  */
-export function verify(
-  path: string,
-  onProgress: (messages: number, total: number) => void = () => {},
-): Verification {
+export function verify(path: string, onProgress: VerifyListener = () => {}): Verification {
   const database = openReader(path, () => {})
   try {
     database.exec(VERIFY_TABLES)
