@@ -49,7 +49,7 @@ export class PoolLane implements Lane {
   readonly #sessions = new WeakMap<pg.PoolClient, Session>()
   readonly #running = new Set<Promise<unknown>>()
   readonly #cut = new AbortController()
-  #closed = false
+  #closing: Promise<void> | undefined
 
   /**
    * @param cancel ends what the server does for this connection.
@@ -72,7 +72,7 @@ export class PoolLane implements Lane {
     work: (session: Session) => Promise<Result>,
     limits: Limits = {},
   ): Promise<Result> {
-    if (this.#closed) throw new StoreUnavailableError('the store is closed')
+    if (this.#closing) throw new StoreUnavailableError('the store is closed')
     const running = this.#run(work, limits)
     this.#running.add(running)
     try {
@@ -149,8 +149,12 @@ export class PoolLane implements Lane {
     }
   }
 
-  async close(graceMs: number): Promise<void> {
-    this.#closed = true
+  close(graceMs: number): Promise<void> {
+    this.#closing ??= this.#close(graceMs)
+    return this.#closing
+  }
+
+  async #close(graceMs: number): Promise<void> {
     const done = Promise.allSettled(this.#running)
     await settledWithin(graceMs, done)
     this.#cut.abort()

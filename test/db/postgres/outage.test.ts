@@ -1,0 +1,53 @@
+import t from 'tap'
+import { post, startApp, wire } from '../../helper.ts'
+import { startProxy } from './proxy.ts'
+import { createDatabase, SERVER } from './server.ts'
+
+/** Milliseconds within which a sender hears of it that the database is away, and a prober. */
+const SENDER_HEARS = 5000
+const PROBER_HEARS = 2000
+
+t.test('while the database is away', { skip: !SERVER }, async (t) => {
+  for (const way of ['cut', 'stall'] as const) {
+    t.test(`${way}: posts get 503 in time, nothing is lost, and service resumes`, async (t) => {
+      const proxy = await startProxy(t, await createDatabase(t))
+      const { app } = await startApp(t, { database: { kind: 'postgres', url: proxy.url } })
+      const status = async (url: string) => (await app.inject(url)).statusCode
+      const acknowledged = new Set<string>()
+      const send = async (message_id: string) => {
+        const started = performance.now()
+        const answer = await post(app, wire({ message_id }))
+        const took = performance.now() - started
+        if (answer.statusCode === 200) acknowledged.add(message_id)
+        else t.equal(answer.headers['retry-after'], '1')
+        return { status: answer.statusCode, took }
+      }
+      t.equal((await send('before')).status, 200)
+      t.equal(await status('/health/ready'), 200)
+
+      await proxy[way]()
+      // More than fit in the batches under way, and some while others wait already.
+      const sent = Array.from({ length: 20 }, (_, n) => send(`away ${n}`))
+      const probed = performance.now()
+      t.equal(await status('/health/ready'), 503)
+      t.ok(performance.now() - probed < PROBER_HEARS)
+      t.equal(await status('/health/live'), 200)
+      t.equal(await status('/messages'), 503)
+      sent.push(...Array.from({ length: 20 }, (_, n) => send(`late ${n}`)))
+      for (const { status, took } of await Promise.all(sent)) {
+        t.equal(status, 503)
+        t.ok(took < SENDER_HEARS, `heard after ${took} ms`)
+      }
+      const { status: refused, took } = await send('still away')
+      t.equal(refused, 503)
+      t.ok(took < SENDER_HEARS)
+
+      await proxy.resume()
+      while ((await send('after')).status !== 200);
+      while ((await status('/health/ready')) !== 200);
+      const { data } = (await app.inject('/messages')).json()
+      const stored = new Set(data.map(({ message_id }: { message_id: string }) => message_id))
+      for (const id of acknowledged) t.ok(stored.has(id), id)
+    })
+  }
+})
