@@ -4,6 +4,7 @@ import { type Migration, Migrator } from 'kysely/migration'
 import { isLocked } from '../sqlite/lock-patience.ts'
 import { messages } from './0001-messages.ts'
 import { derived } from './0002-derived.ts'
+import { inWords } from './newer-schema.ts'
 
 /** Every migration, in the order of its name; one that was released is never changed again. */
 const MIGRATIONS: Record<string, Migration> = {
@@ -50,7 +51,7 @@ export async function migrate(database: Database, patienceMs: number): Promise<v
     if (error === undefined) {
       if (!results?.length) return
     } else if (!isLocked(error) || performance.now() > deadline) {
-      throw error
+      throw inWords(error)
     }
   }
 }

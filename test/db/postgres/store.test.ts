@@ -1,3 +1,4 @@
+import pg from 'pg'
 import t, { type Test } from 'tap'
 import { connectTo } from '../../../src/db/postgres/connections.ts'
 import { PostgresStore, type PostgresStoreOptions } from '../../../src/db/postgres/store.ts'
@@ -33,6 +34,12 @@ async function eventually(
   holds: (row: Record<string, unknown>) => boolean,
 ): Promise<void> {
   while (!(await execute(url, query)).some(holds));
+}
+
+/** Resolves once searches have their index. */
+function indexed(url: string): Promise<void> {
+  const index = "select indisvalid from pg_index where indexrelid = to_regclass('messages_by_text')"
+  return eventually(url, index, ({ indisvalid }) => indisvalid === true)
 }
 
 /** Locales whose order and whose case differ. */
@@ -76,11 +83,7 @@ t.test('on a server', { skip: !SERVER }, async (t) => {
       stores.map((store) => store.append([message({ message_id: 'same' })])),
     )
     t.same(outcomes.flat().sort(), ['created', ...Array(9).fill('duplicate')])
-    await eventually(
-      url,
-      "select indisvalid from pg_index where indexrelid = to_regclass('messages_by_text')",
-      ({ indisvalid }) => indisvalid === true,
-    )
+    await indexed(url)
   })
 
   t.test('a schema of a later version is refused in one line', async (t) => {
@@ -219,11 +222,7 @@ t.test('on a server', { skip: !SERVER }, async (t) => {
       "update pg_index set indisvalid = false where indexrelid = 'messages_by_text'::regclass",
     )
     await open(t, url)
-    await eventually(
-      url,
-      "select indisvalid from pg_index where indexrelid = to_regclass('messages_by_text')",
-      ({ indisvalid }) => indisvalid === true,
-    )
+    await indexed(url)
   })
 
   t.test(
@@ -232,25 +231,16 @@ t.test('on a server', { skip: !SERVER }, async (t) => {
       const url = await createDatabase(t)
       const store = await open(t, url)
       await store.append([message({ message_id: 'a' })])
-      const waiting = `select count(*)::int from pg_stat_activity
-      where datname = current_database() and wait_event_type = 'Lock'`
-      const { pathname } = new URL(url)
-      const locking = connectTo(url, { patient: true, readTimeoutMs: 0 })
-      t.teardown(() => locking.patient.close(0))
-      const locked = Promise.withResolvers<void>()
-      const unlock = Promise.withResolvers<void>()
-      const lock = locking.patient.run((session) =>
-        session.transaction().execute(async (trx) => {
-          await trx.deleteFrom('heartbeat').execute()
-          await trx.schema
-            .alterTable('messages')
-            .alterColumn('text', (c) => c.dropNotNull())
-            .execute()
-          locked.resolve()
-          await unlock.promise
-        }),
-      )
-      await locked.promise
+      await store.catchUp()
+      await indexed(url)
+      // A read that waits, as one that is slow does: for a lock on the table.
+      const waiting = `select count(*)::int from pg_stat_activity where wait_event_type = 'Lock'
+        and datname = current_database() and query ~ '^select (count|"messages")'`
+      const locking = new pg.Client({ connectionString: url })
+      await locking.connect()
+      t.teardown(() => locking.end())
+      await locking.query('begin')
+      await locking.query('lock table messages in access exclusive mode')
       for (const q of ['', 'h']) {
         const controller = new AbortController()
         const read = store.page({ ...ALL, q }, controller.signal)
@@ -259,9 +249,8 @@ t.test('on a server', { skip: !SERVER }, async (t) => {
         await t.rejects(read, StoreUnavailableError)
         await eventually(url, waiting, ({ count }) => count === 0)
       }
-      unlock.resolve()
-      await lock
-      t.equal((await store.page(ALL, new AbortController().signal)).total, 1, pathname)
+      await locking.query('rollback')
+      t.equal((await store.page(ALL, new AbortController().signal)).total, 1)
     },
   )
 

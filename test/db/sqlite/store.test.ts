@@ -64,6 +64,18 @@ t.test('a table that is not ours is refused and left as it is', async (t) => {
   again.close()
 })
 
+t.test('a schema of a later version is refused in one line', async (t) => {
+  const path = `${t.testdir()}/app.db`
+  await (await SqliteStore.open(path)).close()
+  const other = new Database(path)
+  other.exec("insert into kysely_migration values ('9999-later', '2030')")
+  other.close()
+  await t.rejects(SqliteStore.open(path), {
+    name: 'StoreOpenError',
+    message: /^cannot open "[^"]+": its schema is of a later version [^\n]+9999-later/,
+  })
+})
+
 t.test(
   'when the file is gone or replaced, nothing is acknowledged and it is not ready',
   async (t) => {
