@@ -1,10 +1,9 @@
-import { type CompiledQuery, type Kysely, sql } from 'kysely'
+import { sql } from 'kysely'
 import { fold } from '../fold.ts'
 import { instantKey } from '../instant.ts'
 import type { AppendOutcome, NewMessage } from '../store.ts'
 import { build } from './build.ts'
 import type { Session } from './lane.ts'
-import type { PostgresSchema } from './schema.ts'
 
 /** What the server is handed of a batch: a list for each column. */
 const COLUMNS = [
@@ -18,60 +17,59 @@ const COLUMNS = [
   'ts_key',
 ] as const
 
-type Arrays = Record<(typeof COLUMNS)[number], (string | null)[]>
+/** A message as it is stored, but for its place. */
+type Row = Record<(typeof COLUMNS)[number], string | null>
+
+/** Whatever is there when the statement is built; each run brings its own. */
+const NO_ARRAYS = COLUMNS.map((): (string | null)[] => [])
+
+const input = sql<Record<(typeof COLUMNS)[number], string> & { place: number }>`
+  unnest(${sql.join(NO_ARRAYS.map((array) => sql`${array}::text[]`))}) with ordinality`.as<'input'>(
+  sql`input(${sql.join([...COLUMNS, 'place'].map((column) => sql.ref(column)))})`,
+)
 
 /**
  * Stores a batch in one statement, and notes it as uncounted. Ids are met in order, so that batches which share some
- * wait for each other and never in a circle.
+ * wait for each other and never in a circle. Compiled once: its parameters are the arrays.
  */
-function appendQuery(db: Kysely<PostgresSchema>, arrays: Arrays): CompiledQuery<{ place: number }> {
-  const lists = sql.join(COLUMNS.map((column) => sql`${arrays[column]}::text[]`))
-  const names = sql.join([...COLUMNS, 'place'].map((column) => sql.ref(column)))
-  const input = sql<Record<(typeof COLUMNS)[number], string> & { place: number }>`
-    unnest(${lists}) with ordinality`.as<'input'>(sql`input(${names})`)
-  return db
-    .with(
-      (cte) => cte('arrival').materialized(),
-      (db) => db.selectNoFrom(sql<number>`nextval('batches')`.as('batch')),
-    )
-    .with('inserted', (db) =>
-      db
-        .insertInto('messages')
-        .columns(['batch', 'place', ...COLUMNS])
-        .expression((eb) =>
-          eb
-            .selectFrom(['arrival', input])
-            .select(['arrival.batch', 'input.place', ...COLUMNS.map((c) => `input.${c}` as const)])
-            .orderBy(sql`input.message_id collate "C"`),
-        )
-        .onConflict((conflict) => conflict.column('message_id').doNothing())
-        .returning(['place']),
-    )
-    .with('noted', (db) =>
-      db
-        .insertInto('uncounted')
-        .columns(['batch', 'messages'])
-        .expression((eb) =>
-          eb
-            .selectFrom('inserted')
-            .select((eb) => [
-              eb.selectFrom('arrival').select('arrival.batch').as('batch'),
-              eb.fn.countAll<number>().as('messages'),
-            ])
-            .having((eb) => eb(eb.fn.countAll(), '>', 0)),
-        ),
-    )
-    .selectFrom('inserted')
-    .select('place')
-    .compile()
-}
-
-const [{ sql: APPEND }] = [
-  appendQuery(build, Object.fromEntries(COLUMNS.map((column) => [column, []])) as never),
-]
+const APPEND = build
+  .with(
+    (cte) => cte('arrival').materialized(),
+    (db) => db.selectNoFrom(sql<number>`nextval('batches')`.as('batch')),
+  )
+  .with('inserted', (db) =>
+    db
+      .insertInto('messages')
+      .columns(['batch', 'place', ...COLUMNS])
+      .expression((eb) =>
+        eb
+          .selectFrom(['arrival', input])
+          .select(['arrival.batch', 'input.place', ...COLUMNS.map((c) => `input.${c}` as const)])
+          .orderBy(sql`input.message_id collate "C"`),
+      )
+      .onConflict((conflict) => conflict.column('message_id').doNothing())
+      .returning(['place']),
+  )
+  .with('noted', (db) =>
+    db
+      .insertInto('uncounted')
+      .columns(['batch', 'messages'])
+      .expression((eb) =>
+        eb
+          .selectFrom('inserted')
+          .select((eb) => [
+            eb.selectFrom('arrival').select('arrival.batch').as('batch'),
+            eb.fn.countAll<number>().as('messages'),
+          ])
+          .having((eb) => eb(eb.fn.countAll(), '>', eb.lit(0))),
+      ),
+  )
+  .selectFrom('inserted')
+  .select('place')
+  .compile()
 
 /** Statements that are prepared once on each connection: their names by their texts. */
-export const PREPARED: ReadonlyMap<string, string> = new Map([[APPEND, 'append']])
+export const PREPARED: ReadonlyMap<string, string> = new Map([[APPEND.sql, 'append']])
 
 function sameContent(a: NewMessage, b: NewMessage): boolean {
   return (
@@ -83,7 +81,7 @@ function sameContent(a: NewMessage, b: NewMessage): boolean {
 }
 
 /** The messages with these ids, as far as they are stored. */
-async function stored(session: Session, ids: string[]): Promise<Map<string, NewMessage>> {
+async function findStored(session: Session, ids: string[]): Promise<Map<string, NewMessage>> {
   const rows = await session
     .selectFrom('messages')
     .select(['message_id', 'from_msisdn', 'to_msisdn', 'ts', 'text', 'created_at'])
@@ -102,17 +100,15 @@ export async function append(
     if (!firsts.has(message.message_id)) firsts.set(message.message_id, message)
   }
   const unique = [...firsts.values()]
-  const arrays: Arrays = {
-    message_id: unique.map((message) => message.message_id),
-    from_msisdn: unique.map((message) => message.from_msisdn),
-    to_msisdn: unique.map((message) => message.to_msisdn),
-    ts: unique.map((message) => message.ts),
-    text: unique.map((message) => message.text),
-    folded: unique.map(({ text }) => (text === null ? null : fold(text))),
-    created_at: unique.map((message) => message.created_at),
-    ts_key: unique.map(({ ts }) => instantKey(ts) ?? ''),
-  }
-  const { rows } = await session.executeQuery(appendQuery(build, arrays))
+  const stored = unique.map(
+    (message): Row => ({
+      ...message,
+      folded: message.text === null ? null : fold(message.text),
+      ts_key: instantKey(message.ts) ?? '',
+    }),
+  )
+  const parameters = COLUMNS.map((column) => stored.map((row) => row[column]))
+  const { rows } = await session.executeQuery<{ place: number }>({ ...APPEND, parameters })
   if (rows.length === batch.length) {
     return { outcomes: batch.map(() => 'created'), created: batch.length }
   }
@@ -121,7 +117,7 @@ export async function append(
   const known = unique
     .filter((message) => !created.has(message))
     .map((message) => message.message_id)
-  const before = known.length === 0 ? new Map() : await stored(session, known)
+  const before = known.length === 0 ? new Map() : await findStored(session, known)
   const outcomes = batch.map((message): AppendOutcome => {
     const first = firsts.get(message.message_id)
     if (message === first && created.has(message)) return 'created'
