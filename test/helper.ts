@@ -6,6 +6,7 @@ import { createInterface } from 'node:readline'
 import type { Test } from 'tap'
 import { type App, buildApp } from '../src/app.ts'
 import { type Config, parseConfig } from '../src/config.ts'
+import { createDatabase } from './db/postgres/server.ts'
 
 export const SECRET = 'testsecret'
 
@@ -39,11 +40,25 @@ export function folderOf(t: Test): string {
   return existsSync(t.testdirName) ? t.testdirName : t.testdir()
 }
 
-/** Options that start an app of its own: its log is kept, its database is a file in the test's folder. */
-function configFor(t: Test, overrides: Partial<Config> = {}): Config {
+/** Databases that tests have made, by test. */
+const databases = new WeakMap<Test, Promise<string>>()
+
+/** The test's own database: a file in its folder, or one in PostgreSQL where TEST_STORE says so. */
+function databaseOf(t: Test): Promise<string> {
+  const url =
+    databases.get(t) ??
+    (process.env.TEST_STORE === 'postgres'
+      ? createDatabase(t)
+      : Promise.resolve(`sqlite:///${folderOf(t)}/app.db`))
+  databases.set(t, url)
+  return url
+}
+
+/** Options that start an app of its own: its log is kept, its database goes with the test. */
+async function configFor(t: Test, overrides: Partial<Config> = {}): Promise<Config> {
   const environment = {
     WEBHOOK_SECRET: SECRET,
-    DATABASE_URL: `sqlite:///${folderOf(t)}/app.db`,
+    DATABASE_URL: await databaseOf(t),
     HOST: '127.0.0.1',
     PORT: '0',
   }
@@ -56,7 +71,7 @@ export async function startApp(
   overrides: Partial<Config> = {},
 ): Promise<{ app: App; log: LogLine[] }> {
   const log: LogLine[] = []
-  const app = await buildApp(configFor(t, overrides), {
+  const app = await buildApp(await configFor(t, overrides), {
     write: (line) => log.push(JSON.parse(line)),
     flush: (done) => done?.(),
   })
@@ -146,7 +161,7 @@ export async function startService(
 ): Promise<Service> {
   const { child, stderr, ended } = spawnEntry(t, ['serve'], {
     WEBHOOK_SECRET: SECRET,
-    DATABASE_URL: 'sqlite:///app.db',
+    DATABASE_URL: await databaseOf(t),
     HOST: '127.0.0.1',
     PORT: '0',
     ...environment,

@@ -1,0 +1,16 @@
+import t from 'tap'
+import { SERVER } from '../db/postgres/server.ts'
+
+// What is promised over HTTP does not depend on where the messages are.
+t.jobs = 2
+for (const name of ['messages', 'stats', 'webhook']) {
+  t.spawn(
+    process.execPath,
+    [new URL(`${name}.test.ts`, import.meta.url).pathname],
+    {
+      env: { ...process.env, TEST_STORE: 'postgres' },
+      skip: !SERVER,
+    },
+    `${name} in PostgreSQL`,
+  )
+}
