@@ -44,6 +44,9 @@ const MAX_UNCOUNTED = 50_000
 /** How long a step of counting may take, in milliseconds. */
 const COUNT_WITHIN_MS = 10_000
 
+/** Messages of one import after which the database is told at once what it now holds. */
+const MANY = 10_000
+
 /** How often it is tried again to make the index of texts, in milliseconds. */
 const INDEX_EVERY_MS = 60_000
 
@@ -64,6 +67,7 @@ export class PostgresStore implements MessageStore {
   #counting: Promise<CountedIn> | undefined
   #probe: Promise<void> | undefined
   #away = false
+  #created = 0
   #warnedOfIndex = false
   readonly #onWarning: PostgresStoreOptions['onWarning']
   #closed = false
@@ -113,6 +117,7 @@ export class PostgresStore implements MessageStore {
     const { outcomes, created } = await this.#write(this.#connections.ingest, within, (session) =>
       append(session, batch),
     )
+    this.#created += created
     this.condition = { ...this.condition, backlog: this.condition.backlog + created }
     return outcomes
   }
@@ -237,6 +242,8 @@ export class PostgresStore implements MessageStore {
     clearTimeout(this.#timer)
     clearTimeout(this.#indexTimer)
     const { ingest, answers, searches, patient, upkeep } = this.#connections
+    // Until statistics tell of so many new messages, questions would be planned as if there were few.
+    if (this.#patient && this.#created > MANY) await patient.run(gatherStatistics).catch(() => {})
     await ingest.close(APPEND_WITHIN_MS)
     await Promise.all([answers, searches, patient, upkeep].map((lane) => lane.close(0)))
   }
@@ -255,6 +262,10 @@ async function prepare(session: Session): Promise<void> {
   const encoding = rows[0]?.encoding
   if (encoding !== 'UTF8') throw new Error(`its encoding is ${encoding}, expected is UTF8`)
   await migrate(session.withTables<never>() as never)
+}
+
+async function gatherStatistics(session: Session): Promise<void> {
+  await sql`vacuum (analyze) messages, senders, minutes, uncounted`.execute(session)
 }
 
 async function probe(session: Session): Promise<void> {
