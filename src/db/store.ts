@@ -51,6 +51,9 @@ export interface MessagePage {
   next: PagePosition | undefined
 }
 
+/** How many senders the statistics name. */
+export const TOP_SENDERS = 10
+
 /** How a store is. */
 export interface StoreCondition {
   /** Committed messages that answers were not prepared from yet. */

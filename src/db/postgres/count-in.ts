@@ -1,5 +1,5 @@
 import { sql } from 'kysely'
-import { DAY_LENGTH, MINUTE_LENGTH } from './counts.ts'
+import { DAY_LENGTH, MINUTE_LENGTH } from '../key-range.ts'
 import type { Session } from './lane.ts'
 
 /** Whoever counts holds this lock, in the database's own numbering of advisory locks: the name's bytes, and a purpose. */
@@ -75,7 +75,7 @@ export async function lockCounting<Result>(
 }
 
 /** Messages that were not counted yet. */
-export async function countLeft(session: Session): Promise<number> {
+async function countLeft(session: Session): Promise<number> {
   const { left } = await session
     .selectFrom('uncounted')
     .select(sql<number>`coalesce(sum(messages), 0)::bigint`.as('left'))

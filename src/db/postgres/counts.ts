@@ -1,9 +1,7 @@
 import { sql } from 'kysely'
+import { ALL_KEYS, DAY_LENGTH, endOf, type KeyRange, MINUTE_LENGTH } from '../key-range.ts'
+import type { Minute } from '../page-layout.ts'
 import type { Session } from './lane.ts'
-
-/** Lengths of a sort key's beginning that name its UTC day and its UTC minute. */
-export const DAY_LENGTH = 10
-export const MINUTE_LENGTH = 16
 
 /** Messages whose batches were not counted yet. */
 export function uncounted(session: Session) {
@@ -62,11 +60,10 @@ function before(session: Session, key: string) {
   return sql<number>`(${int8(days)} + ${int8(minutes)} + ${beyond} + ${inMinute})`
 }
 
-/** How many messages have a key before each of these. */
+/** How many messages have a key before either end of the range. */
 export async function countBefore(
   session: Session,
-  since: string,
-  until: string,
+  { since, until }: KeyRange,
 ): Promise<{ since: number; until: number }> {
   return await session
     .selectNoFrom([before(session, since).as('since'), before(session, until).as('until')])
@@ -80,17 +77,12 @@ interface Bucket {
   count: number
 }
 
-/** The first key after all that begin with the bucket's name: what follows there is one of `:`, `T` and the end. */
-function endOf(bucket: string): string {
-  return bucket === '' ? '0' : `${bucket}~`
-}
-
 /** The bucket among the counted and the uncounted that holds the message of this rank. */
 async function bucketOfRank(
   session: Session,
   table: 'days' | 'minutes',
   rank: number,
-  range: { from: string; before: string },
+  { since, until }: KeyRange,
 ): Promise<Bucket> {
   const [name, length] =
     table === 'days' ? (['day', DAY_LENGTH] as const) : (['minute', MINUTE_LENGTH] as const)
@@ -99,10 +91,10 @@ async function bucketOfRank(
       select bucket, count, sum(count) over (order by bucket) - count as before from (
         select bucket, sum(count) as count from (
           select ${sql.ref(name)} as bucket, count from ${sql.table(table)}
-          where ${sql.ref(name)} >= ${range.from} and ${sql.ref(name)} < ${range.before}
+          where ${sql.ref(name)} >= ${since} and ${sql.ref(name)} < ${until}
           union all
           select substr(ts_key, 1, ${sql.lit(length)}), 1 from uncounted join messages using (batch)
-          where ts_key >= ${range.from} and ts_key < ${range.before}
+          where ts_key >= ${since} and ts_key < ${until}
         ) as buckets group by bucket
       ) as counts
     ) as ranks where before <= ${rank} and ${rank} < before + count`.execute(session)
@@ -111,17 +103,14 @@ async function bucketOfRank(
   return found
 }
 
-/** The minute that holds the message of this rank in the order of keys, and how many messages lie before it. */
-export async function minuteOfRank(
-  session: Session,
-  rank: number,
-): Promise<{ start: string; end: string; before: number; count: number }> {
-  const day = await bucketOfRank(session, 'days', rank, { from: '', before: '~' })
-  const range = { from: day.bucket, before: endOf(day.bucket) }
+/** The minute that holds the message of this rank in the order of keys. */
+export async function minuteOfRank(session: Session, rank: number): Promise<Minute> {
+  const day = await bucketOfRank(session, 'days', rank, ALL_KEYS)
+  const range = { since: day.bucket, until: endOf(day.bucket) }
   const minute = await bucketOfRank(session, 'minutes', rank - day.before, range)
   return {
-    start: minute.bucket,
-    end: endOf(minute.bucket),
+    since: minute.bucket,
+    until: endOf(minute.bucket),
     before: day.before + minute.before,
     count: minute.count,
   }

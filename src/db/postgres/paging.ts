@@ -2,14 +2,19 @@ import type { Static } from '@sinclair/typebox'
 import type { Expression, ExpressionBuilder, SqlBool } from 'kysely'
 import type { StoredMessage } from '../../schemas/messages.ts'
 import { fold } from '../fold.ts'
+import { isRestricted, type KeyRange, rangeOf } from '../key-range.ts'
+import {
+  layPage,
+  type RangeCounts,
+  rankOfFirst,
+  SKIP_AT_MOST,
+  skipToMinute,
+} from '../page-layout.ts'
 import type { MessagePage, PageQuery } from '../store.ts'
+import { conditionsOf, withinRange } from './conditions.ts'
 import { countAll, countBefore, countOfSender, minuteOfRank } from './counts.ts'
 import type { Session } from './lane.ts'
-import { conditionsOf, type KeyRange, rangeOf, withinRange } from './range.ts'
 import type { PostgresSchema } from './schema.ts'
-
-/** An offset up to which rows are skipped one by one: cheaper than counting days. */
-const SKIP_AT_MOST = 200
 
 /** What a page is laid by: where it begins and how many rows are skipped there. */
 interface Place extends KeyRange {
@@ -79,68 +84,32 @@ async function rowsOf(
     .execute()
 }
 
-/** The range and the offset that are left when whole minutes are skipped. */
-async function skip(
-  session: Session,
-  { order, offset }: PageQuery,
-  range: KeyRange,
-  start: number,
-  inRange: number,
-): Promise<Place> {
-  const asItIs = { ...range, offset }
-  if (order === 'asc') {
-    const minute = await minuteOfRank(session, start + offset)
-    if (minute.before <= start) return asItIs
-    const left = start + offset - minute.before
-    return { ...range, since: minute.start, restricted: true, offset: left }
-  }
-  const minute = await minuteOfRank(session, start + inRange - 1 - offset)
-  const end = minute.before + minute.count
-  if (end >= start + inRange) return asItIs
-  return {
-    ...range,
-    until: minute.end,
-    restricted: true,
-    offset: offset - (start + inRange - end),
-  }
-}
-
 /** A page and its total, to be asked within one snapshot. Where counters can tell the total, nothing is counted. */
 export async function page(session: Session, query: PageQuery): Promise<MessagePage> {
   const range = rangeOf(query)
+  const restricted = isRestricted(query)
   const searched = fold(query.q ?? '') !== ''
-  let start = 0
-  let inRange = 0
-  /** Messages that are met when the page is looked for in order. */
-  let met: number
+  const ranks: RangeCounts = { start: 0, inRange: 0 }
   if (query.from !== undefined) {
-    met = await countOfSender(session, query.from)
-  } else if (range.restricted) {
-    const before = await countBefore(session, range.since, range.until)
-    start = before.since
-    inRange = Math.max(0, before.until - before.since)
-    met = inRange
+    ranks.inRange = await countOfSender(session, query.from)
+  } else if (restricted) {
+    const before = await countBefore(session, range)
+    ranks.start = before.since
+    ranks.inRange = Math.max(0, before.until - before.since)
   } else {
-    inRange = await countAll(session)
-    met = inRange
+    ranks.inRange = await countAll(session)
   }
-  const counted = !searched && (query.from === undefined || !range.restricted)
-  const total = counted ? met : await countMatching(session, query, range)
+  const counted = !searched && (query.from === undefined || !restricted)
+  const total = counted ? ranks.inRange : await countMatching(session, query, range)
   if (query.offset >= total) return { data: [], total, next: undefined }
 
-  const few = searched && total < (met / total) * (query.offset + query.limit)
+  // Messages that would be met in order until the page is full, if matches are spread evenly.
+  const met = (ranks.inRange / total) * (query.offset + query.limit)
+  const few = searched && total < met
   const byInstant = !searched && query.from === undefined && !query.after
   const place =
     byInstant && query.offset > SKIP_AT_MOST
-      ? await skip(session, query, range, start, inRange)
+      ? skipToMinute(query, range, ranks, await minuteOfRank(session, rankOfFirst(query, ranks)))
       : { ...range, offset: query.offset }
-  const found = await rowsOf(session, query, place, few)
-  const more = found.length > query.limit
-  const data = more ? found.slice(0, query.limit) : found
-  const last = data.at(-1)
-  return {
-    data: data.map(({ ts_key: _key, ...message }) => message),
-    total,
-    next: more && last ? { key: last.ts_key, id: last.message_id } : undefined,
-  }
+  return layPage(await rowsOf(session, query, place, few), query, total)
 }

@@ -1,9 +1,10 @@
 import type { Static } from '@sinclair/typebox'
 import { sql } from 'kysely'
 import type { StoredMessage } from '../../schemas/messages.ts'
+import { rangeOf } from '../key-range.ts'
 import type { MessageFilter } from '../store.ts'
+import { conditionsOf, withinRange } from './conditions.ts'
 import type { Session } from './lane.ts'
-import { conditionsOf, rangeOf, withinRange } from './range.ts'
 
 /** Rows that are fetched at a time. */
 const CHUNK = 1000

@@ -1,11 +1,9 @@
 import type { Static } from '@sinclair/typebox'
 import { sql } from 'kysely'
 import type { Stats } from '../../schemas/stats.ts'
+import { TOP_SENDERS } from '../store.ts'
 import { countAll, uncounted } from './counts.ts'
 import type { Session } from './lane.ts'
-
-/** How many senders the statistics name. */
-const TOP_SENDERS = 10
 
 async function extreme(session: Session, direction: 'asc' | 'desc'): Promise<string | null> {
   const row = await session

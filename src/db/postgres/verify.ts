@@ -1,9 +1,9 @@
 import { type RawBuilder, sql } from 'kysely'
 import { fold } from '../fold.ts'
 import { instantKey } from '../instant.ts'
+import { DAY_LENGTH, MINUTE_LENGTH } from '../key-range.ts'
 import type { Difference, Verification, VerifyListener } from '../verification.ts'
 import { lockCounting } from './count-in.ts'
-import { DAY_LENGTH, MINUTE_LENGTH } from './counts.ts'
 import type { Session } from './lane.ts'
 
 /** Messages that are read at a time. */

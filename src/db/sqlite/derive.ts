@@ -2,10 +2,6 @@ import type { Database } from 'better-sqlite3'
 import type { deriveQueries } from './queries/derive.ts'
 import { prepareAll } from './statement.ts'
 
-/** Lengths of a sort key's beginning that name its UTC day and its UTC minute. */
-export const DAY_LENGTH = 10
-export const MINUTE_LENGTH = 16
-
 /**
  * Derives the counters and the indexes from messages beyond the watermark and moves it, in one transaction. Doing so
  * for many rows at once is what makes it cheap: keys are sorted, so that pages are met in order, and counted first.

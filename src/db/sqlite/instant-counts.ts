@@ -1,22 +1,11 @@
-import { DAY_LENGTH, MINUTE_LENGTH } from './derive.ts'
+import { DAY_LENGTH, endOf, MINUTE_LENGTH } from '../key-range.ts'
+import type { Minute } from '../page-layout.ts'
 import type { countQueries } from './queries/count.ts'
 import type { Prepared, PreparedStatement, SlotValues } from './statement.ts'
-
-/** Before every key, also before the empty one of a message without an instant. */
-export const FIRST_KEY = ''
-/** Before every key of an instant, and after the empty one: keys begin with a digit. */
-export const FIRST_INSTANT = '0'
-/** After every key. */
-export const AFTER_ALL = '~'
 
 interface Bucket {
   bucket: string
   count: number
-}
-
-/** The first key after all that begin with the bucket's name: what follows there is one of `:`, `T` and the end. */
-function endOf(bucket: string): string {
-  return bucket === '' ? FIRST_INSTANT : `${bucket}~`
 }
 
 /** Answers how many messages lie before an instant, and which instant a number of messages lies before. */
@@ -24,7 +13,7 @@ export interface InstantCounts {
   /** Messages whose key is before this one. */
   before(key: string): number
   /** The minute that holds the message of this rank in the order of keys, and how many messages lie before it. */
-  minuteOfRank(rank: number): { start: string; end: string; before: number; count: number }
+  minuteOfRank(rank: number): Minute
 }
 
 /**
@@ -76,8 +65,8 @@ export function prepareInstantCounts(
       const minutes = merge(q.minutesOfDay.all(range), q.beyondMinutesOfDay.all(range))
       const minute = find(minutes, rank - day.before)
       return {
-        start: minute.bucket,
-        end: endOf(minute.bucket),
+        since: minute.bucket,
+        until: endOf(minute.bucket),
         before: day.before + minute.before,
         count: minute.count,
       }

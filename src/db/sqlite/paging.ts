@@ -1,13 +1,9 @@
 import type { Database } from 'better-sqlite3'
 import { fold } from '../fold.ts'
+import { isRestricted, rangeOf } from '../key-range.ts'
+import { layPage, rankOfFirst, SKIP_AT_MOST, skipToMinute } from '../page-layout.ts'
 import type { MessagePage, PageQuery } from '../store.ts'
-import {
-  AFTER_ALL,
-  FIRST_INSTANT,
-  FIRST_KEY,
-  type InstantCounts,
-  prepareInstantCounts,
-} from './instant-counts.ts'
+import { prepareInstantCounts } from './instant-counts.ts'
 import type { countQueries } from './queries/count.ts'
 import type { matchCounts, pageQueries } from './queries/page.ts'
 import { type Prepared, placeOf, prepare, prepareAll, type SlotValues } from './statement.ts'
@@ -22,9 +18,6 @@ type Driver = keyof typeof pageQueries
 
 /** Trigrams need three code points of a needle. */
 const TRIGRAM = 3
-
-/** An offset up to which rows are skipped one by one: cheaper than counting days. */
-const SKIP_AT_MOST = 200
 
 /**
  * What reading one row costs by what drives the question, measured and rounded: a row by its text is read and folded,
@@ -51,15 +44,14 @@ export function preparePaging(
   const instantCounts = prepareInstantCounts(count)
 
   return function page(query) {
-    const restricted = query.since !== undefined || query.until !== undefined
+    const restricted = isRestricted(query)
     const needle = fold(query.q ?? '')
     const { seq: watermark = 0, messages = 0 } = count.watermark.get() ?? {}
     const sender = query.from === undefined ? undefined : count.sender.get({ from: query.from })
     const values = {
       from: query.from,
       sender: sender?.id ?? 0,
-      since: query.since ?? (restricted ? FIRST_INSTANT : FIRST_KEY),
-      until: query.until ?? AFTER_ALL,
+      ...rangeOf(query),
       q: needle,
       phrase: `"${needle.replaceAll('"', '""')}"`,
       afterKey: query.after?.key,
@@ -78,18 +70,12 @@ export function preparePaging(
     const { driver, total } = drive(query, values, inRange, sender?.count ?? 0, restricted)
     if (query.offset >= total) return { data: [], total, next: undefined }
     if (driver === 'instant' && query.offset > SKIP_AT_MOST && !query.after) {
-      Object.assign(values, skip(query, values, { start, inRange }, counted))
+      const ranks = { start, inRange }
+      const minute = counted.minuteOfRank(rankOfFirst(query, ranks))
+      Object.assign(values, skipToMinute(query, values, ranks, minute))
     }
     const rows = pages[driver]?.[placeOf({ order: query.order, after: !!query.after })]?.all(values)
-    const found = rows ?? []
-    const more = found.length > query.limit
-    const data = more ? found.slice(0, query.limit) : found
-    const last = data.at(-1)
-    return {
-      data: data.map(({ ts_key: _key, ...message }) => message),
-      total,
-      next: more && last ? { key: last.ts_key, id: last.message_id } : undefined,
-    }
+    return layPage(rows ?? [], query, total)
   }
 
   /** How many messages match, and what to find a page of them by. */
@@ -125,24 +111,5 @@ export function preparePaging(
     const met = (textRows / Math.max(total, 1)) * (query.offset + query.limit)
     const walked = Math.min(met, textRows) * COST[byText]
     return { driver: phrases * COST.matches < walked ? byMatches : byText, total }
-  }
-
-  /** The range and the offset that are left when whole minutes are skipped. */
-  function skip(
-    { order, offset }: PageQuery,
-    { since, until }: { since: string; until: string },
-    /** Messages before the range, and in it. */
-    { start, inRange }: { start: number; inRange: number },
-    counted: InstantCounts,
-  ): { since: string; until: string; offset: number } {
-    if (order === 'asc') {
-      const minute = counted.minuteOfRank(start + offset)
-      if (minute.before <= start) return { since, until, offset }
-      return { since: minute.start, until, offset: start + offset - minute.before }
-    }
-    const minute = counted.minuteOfRank(start + inRange - 1 - offset)
-    const end = minute.before + minute.count
-    if (end >= start + inRange) return { since, until, offset }
-    return { since, until: minute.end, offset: offset - (start + inRange - end) }
   }
 }

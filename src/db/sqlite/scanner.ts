@@ -1,9 +1,9 @@
 import type { Static } from '@sinclair/typebox'
 import type { StoredMessage } from '../../schemas/messages.ts'
 import { fold } from '../fold.ts'
+import { rangeOf } from '../key-range.ts'
 import type { MessageFilter } from '../store.ts'
 import { openReader } from './connection.ts'
-import { AFTER_ALL, FIRST_INSTANT, FIRST_KEY } from './instant-counts.ts'
 import { type CompiledStatement, prepare } from './statement.ts'
 import { serveCalls, type ThreadContext } from './thread-main.ts'
 
@@ -23,13 +23,10 @@ const CHUNK = 1000
 async function openOperations({ data, assertNotCut }: ThreadContext<ScannerData>) {
   const { path, filter, query } = data
   const database = openReader(path, assertNotCut)
-  const { from, since, until, q } = filter
-  const restricted = since !== undefined || until !== undefined
   const values = {
-    from,
-    since: since ?? (restricted ? FIRST_INSTANT : FIRST_KEY),
-    until: until ?? AFTER_ALL,
-    q: fold(q ?? ''),
+    from: filter.from,
+    ...rangeOf(filter),
+    q: fold(filter.q ?? ''),
     limit: CHUNK,
   }
   const rows = prepare(database, query)

@@ -1,10 +1,8 @@
 import type { Static } from '@sinclair/typebox'
 import type { Stats } from '../../schemas/stats.ts'
+import { TOP_SENDERS } from '../store.ts'
 import type { countQueries } from './queries/count.ts'
 import type { Prepared } from './statement.ts'
-
-/** How many senders the statistics name. */
-export const TOP_SENDERS = 10
 
 /** Prepares the statistics; they are to be asked within one transaction. */
 export function prepareStats(count: Prepared<typeof countQueries>): () => Static<typeof Stats> {

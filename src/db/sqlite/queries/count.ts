@@ -1,5 +1,5 @@
 import { sql } from 'kysely'
-import { TOP_SENDERS } from '../stats.ts'
+import { TOP_SENDERS } from '../../store.ts'
 import { build, compile, slot } from './compile.ts'
 
 /** Without the index of instants: what lies beyond the watermark is few rows, met by their place. */

@@ -1,5 +1,5 @@
 import { type RawBuilder, sql } from 'kysely'
-import { DAY_LENGTH, MINUTE_LENGTH } from '../derive.ts'
+import { DAY_LENGTH, MINUTE_LENGTH } from '../../key-range.ts'
 import { build, compile, slot } from './compile.ts'
 
 /** The messages of one step: those that are derived from in one transaction. */

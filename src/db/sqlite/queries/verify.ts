@@ -1,5 +1,5 @@
 import { type RawBuilder, type SelectQueryBuilder, sql } from 'kysely'
-import { DAY_LENGTH, MINUTE_LENGTH } from '../derive.ts'
+import { DAY_LENGTH, MINUTE_LENGTH } from '../../key-range.ts'
 import type { SqliteSchema } from '../schema.ts'
 import { build, compile, slot } from './compile.ts'
 import { bucketOf } from './derive.ts'
