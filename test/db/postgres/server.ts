@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import pg from 'pg'
 import type { Test } from 'tap'
+import { PostgresStore, type PostgresStoreOptions } from '../../../src/db/postgres/store.ts'
 
 /** The server that tests may make databases on, where there is one. */
 export const SERVER = process.env.TEST_POSTGRES_URL
@@ -31,4 +32,30 @@ export async function execute(
   } finally {
     await client.end()
   }
+}
+
+/** Opens a store that ends with the test. */
+export async function openStore(
+  t: Test,
+  url: string,
+  options: Partial<PostgresStoreOptions> = {},
+): Promise<PostgresStore> {
+  const store = await PostgresStore.open(url, { patient: false, readTimeoutMs: 5000, ...options })
+  t.teardown(() => store.close())
+  return store
+}
+
+/** Resolves once the query yields a row for which this holds. */
+export async function eventually(
+  url: string,
+  query: string,
+  holds: (row: Record<string, unknown>) => boolean,
+): Promise<void> {
+  while (!(await execute(url, query)).some(holds));
+}
+
+/** Resolves once searches have their index. */
+export function indexed(url: string): Promise<void> {
+  const index = "select indisvalid from pg_index where indexrelid = to_regclass('messages_by_text')"
+  return eventually(url, index, ({ indisvalid }) => indisvalid === true)
 }

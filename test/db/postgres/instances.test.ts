@@ -1,0 +1,130 @@
+import t from 'tap'
+import { message } from '../store-suite.ts'
+import { createDatabase, execute, indexed, openStore, SERVER } from './server.ts'
+
+const ALL = { order: 'asc' as const, limit: 100, offset: 0 }
+
+t.test('on a server', { skip: !SERVER }, async (t) => {
+  t.test('ten stores that open an empty database together all come up', async (t) => {
+    const url = await createDatabase(t)
+    const stores = await Promise.all(Array.from({ length: 10 }, () => openStore(t, url)))
+    const outcomes = await Promise.all(
+      stores.map((store) => store.append([message({ message_id: 'same' })])),
+    )
+    t.same(outcomes.flat().sort(), ['created', ...Array(9).fill('duplicate')])
+    await indexed(url)
+  })
+
+  t.test('a schema of a later version is refused in one line', async (t) => {
+    const url = await createDatabase(t)
+    await (await openStore(t, url)).close()
+    await execute(url, "insert into kysely_migration values ('9999-later', '2030')")
+    await t.rejects(openStore(t, url), {
+      name: 'StoreOpenError',
+      message: /^cannot open postgres:\/\/[^@]+: its schema is of a later version [^\n]+9999-later/,
+    })
+  })
+
+  t.test(
+    'stores side by side that share ids and senders neither deadlock nor miscount',
+    async (t) => {
+      const url = await createDatabase(t)
+      const stores = await Promise.all([1, 2, 3].map(() => openStore(t, url)))
+      const created = new Map<string, number>()
+      const work = stores.flatMap((store, s) =>
+        Array.from({ length: 3 }, async (_, w) => {
+          for (let round = 0; round < 15; round++) {
+            const batch = Array.from({ length: 60 }, (_, n) => {
+              const id = (n * 17 + round * 40 + w * 7 + s) % 997
+              return message({
+                message_id: `m${id}`,
+                from_msisdn: `+${id % 13}`,
+                ts: `2025-01-15T10:${String(id % 60).padStart(2, '0')}:00Z`,
+              })
+            })
+            const outcomes = await store.append(s % 2 ? batch.reverse() : batch)
+            batch.forEach(({ message_id }, n) => {
+              if (outcomes[n] !== 'created') return
+              created.set(message_id, (created.get(message_id) ?? 0) + 1)
+            })
+            if (round % 5 === w) await store.catchUp()
+            const { total_messages, messages_per_sender } = await store.stats()
+            const counted = messages_per_sender.reduce((sum, { count }) => sum + count, 0)
+            t.ok(counted <= total_messages, 'one snapshot')
+          }
+        }),
+      )
+      await Promise.all(work)
+      t.ok([...created.values()].every((times) => times === 1))
+      const [{ count } = {}] = await execute(url, 'select count(*)::int from messages')
+      for (const store of stores) {
+        t.equal((await store.stats()).total_messages, created.size)
+        await store.catchUp()
+        t.equal((await store.stats()).total_messages, created.size)
+      }
+      t.equal(count, created.size)
+      const sums = await execute(
+        url,
+        `select (select sum(count) from senders)::int as senders, (select sum(count) from days)::int as days,
+        (select sum(count) from minutes)::int as minutes, (select messages from totals)::int as totals,
+        (select count(*) from uncounted)::int as uncounted`,
+      )
+      const all = created.size
+      t.same(sums, [{ senders: all, days: all, minutes: all, totals: all, uncounted: 0 }])
+    },
+  )
+
+  t.test(
+    'without pg_trgm it says so once, and answers; once it is there, it is used',
+    async (t) => {
+      const url = await createDatabase(t)
+      const name = new URL(url).pathname.slice(1)
+      await execute(
+        url,
+        `create role ${name} login`,
+        `grant usage, create on schema public to ${name}`,
+      )
+      t.teardown(() =>
+        execute(SERVER, `drop database if exists ${name} with (force)`, `drop role ${name}`),
+      )
+      const asRole = new URL(url)
+      asRole.username = name
+      const warnings: string[] = []
+      const onWarning = (text: string, { cause }: Record<string, unknown>) =>
+        warnings.push(`${text}; ${cause}`)
+      const warned = Promise.withResolvers<void>()
+      const store = await openStore(t, asRole.href, {
+        onWarning: (...warning) => {
+          onWarning(...warning)
+          warned.resolve()
+        },
+      })
+      await store.append([message({ message_id: 'a', text: 'Größe' })])
+      await warned.promise
+      t.match(warnings, [/no index.*pg_trgm.*permission denied/])
+      t.equal((await store.page({ ...ALL, q: 'röße x' })).total, 0)
+      t.equal((await store.page({ ...ALL, q: 'RÖSS' })).total, 1)
+      await store.close()
+
+      await execute(url, 'create extension pg_trgm')
+      const again = await openStore(t, asRole.href, { onWarning })
+      await indexed(url)
+      t.equal((await again.page({ ...ALL, q: 'GRÖß' })).total, 1)
+      t.equal(warnings.length, 1)
+    },
+  )
+
+  t.test('an index whose build was cut off is built again', async (t) => {
+    const url = await createDatabase(t)
+    await (await openStore(t, url)).close()
+    await execute(
+      url,
+      'create extension if not exists pg_trgm',
+      'drop index if exists messages_by_text',
+      'create index messages_by_text on messages using gin (folded gin_trgm_ops)',
+      "update pg_index set indisvalid = false where indexrelid = 'messages_by_text'::regclass",
+    )
+    await openStore(t, url)
+    await indexed(url)
+  })
+})

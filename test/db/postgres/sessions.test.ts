@@ -1,0 +1,122 @@
+import pg from 'pg'
+import t from 'tap'
+import { connectTo } from '../../../src/db/postgres/connections.ts'
+import { StoreOpenError, StoreUnavailableError } from '../../../src/db/store.ts'
+import { message } from '../store-suite.ts'
+import { createDatabase, eventually, execute, indexed, openStore, SERVER } from './server.ts'
+
+const ALL = { order: 'asc' as const, limit: 100, offset: 0 }
+
+t.test('on a server', { skip: !SERVER }, async (t) => {
+  t.test('acknowledged is synced, whatever the default of the server', async (t) => {
+    const url = await createDatabase(t)
+    const name = new URL(url).pathname.slice(1)
+    for (const [byDefault, found] of [
+      ['off', 'on'],
+      ['local', 'on'],
+      ['remote_apply', 'remote_apply'],
+    ]) {
+      await execute(url, `alter database ${name} set synchronous_commit = ${byDefault}`)
+      const { ingest } = connectTo(url, { patient: false, readTimeoutMs: 5000 })
+      t.teardown(() => ingest.close(0))
+      const said = await ingest.run((session) =>
+        session
+          .selectNoFrom((eb) =>
+            eb.fn<string>('current_setting', [eb.val('synchronous_commit')]).as('said'),
+          )
+          .executeTakeFirstOrThrow(),
+      )
+      t.same(said, { said: found })
+    }
+  })
+
+  t.test(
+    'a read is cut off by its signal, on the server too, and the next one is not',
+    async (t) => {
+      const url = await createDatabase(t)
+      const store = await openStore(t, url)
+      await store.append([message({ message_id: 'a' })])
+      await store.catchUp()
+      await indexed(url)
+      // A read that waits, as one that is slow does: for a lock on the table.
+      const waiting = `select count(*)::int from pg_stat_activity where wait_event_type = 'Lock'
+        and datname = current_database() and query ~ '^select (count|"messages")'`
+      const locking = new pg.Client({ connectionString: url })
+      await locking.connect()
+      t.teardown(() => locking.end())
+      await locking.query('begin')
+      await locking.query('lock table messages in access exclusive mode')
+      for (const q of ['', 'h']) {
+        const controller = new AbortController()
+        const read = store.page({ ...ALL, q }, controller.signal)
+        await eventually(url, waiting, ({ count }) => count === 1)
+        controller.abort()
+        await t.rejects(read, StoreUnavailableError)
+        await eventually(url, waiting, ({ count }) => count === 0)
+      }
+      await locking.query('rollback')
+      t.equal((await store.page(ALL, new AbortController().signal)).total, 1)
+    },
+  )
+
+  t.test('connections that the server ends are replaced', async (t) => {
+    const url = await createDatabase(t)
+    const store = await openStore(t, url)
+    await store.append([message({ message_id: 'a' })])
+    await store.page(ALL)
+    await store.ready()
+    await execute(
+      url,
+      `select pg_terminate_backend(pid) from pg_stat_activity
+        where datname = current_database() and pid <> pg_backend_pid()`,
+    )
+    t.equal((await store.page(ALL).catch(() => store.page(ALL))).total, 1)
+    const again = () => store.append([message({ message_id: 'b' })])
+    t.same(await again().catch(again), ['created'])
+  })
+
+  t.test('a database that takes no writes is unavailable, and still read', async (t) => {
+    const url = await createDatabase(t)
+    await (await openStore(t, url)).append([message({ message_id: 'a' })])
+    const store = await openStore(t, url)
+    const name = new URL(url).pathname.slice(1)
+    await execute(
+      url,
+      `alter database ${name} set default_transaction_read_only = on`,
+      `select pg_terminate_backend(pid) from pg_stat_activity
+        where datname = current_database() and pid <> pg_backend_pid()`,
+    )
+    const refused = async () => {
+      await t.rejects(store.append([message({ message_id: 'b' })]), StoreUnavailableError)
+      await t.rejects(store.ready(), StoreUnavailableError)
+    }
+    await refused()
+    await refused()
+    t.equal((await store.page(ALL).catch(() => store.page(ALL))).total, 1)
+  })
+
+  t.test('what cannot be opened is refused in one line without a password', async (t) => {
+    const latin = await createDatabase(t, "lc_collate 'C' lc_ctype 'C'")
+    await execute(
+      SERVER,
+      `update pg_database set encoding = 8 where datname = '${new URL(latin).pathname.slice(1)}'`,
+    )
+    const missing = new URL(SERVER ?? '')
+    missing.pathname = '/there_is_no_such_database'
+    for (const [url, reason] of [
+      [latin, /encoding is LATIN1/],
+      [missing.href, /does not exist/],
+      ['postgres://user:s3cret@127.0.0.1:1/db', /ECONNREFUSED/],
+      ['postgres://user:s3cret@one,two/db', /./],
+      ['postgres://user:s3cret@127.0.0.1:x/db', /not a URL/],
+      ['postgres://user:s3cret@127.0.0.1/db?max=many', /expected a number for max/],
+      ['postgres://user:s3cret@127.0.0.1/db?max=2', /5 connections or more/],
+      ['postgres://user:s3cret@127.0.0.1/db?sslmode=verify-full&sslrootcert=/nowhere', /ENOENT/],
+    ] as const) {
+      await t.rejects(openStore(t, url), StoreOpenError)
+      const { message } = (await openStore(t, url).catch((error: Error) => error)) as Error
+      t.match(message, reason)
+      t.notMatch(message, /s3cret|\n/)
+    }
+  })
+})
