@@ -29,6 +29,9 @@ const DEFAULT_MAX = 10
 /** Fewer would leave a kind of work without a connection of its own. */
 const LEAST_MAX = 5
 
+/** A readiness check does not wait until somebody has counted. */
+const UPKEEP = 2
+
 /** Options of the driver that are numbers: a URL only has texts. */
 const NUMBERS = [
   'max',
@@ -48,8 +51,7 @@ const NUMBERS = [
 function share(max: number): Shares {
   const ingest = Math.max(1, Math.floor(max * 0.3))
   const searches = Math.max(1, Math.floor(max * 0.3))
-  const upkeep = max < 8 ? 1 : 2
-  return { ingest, searches, upkeep, answers: max - ingest - searches - upkeep }
+  return { ingest, searches, upkeep: UPKEEP, answers: max - ingest - searches - UPKEEP }
 }
 
 /**

@@ -37,6 +37,9 @@ const STATEMENT_TIMEOUT_MS = 4000
 /** Milliseconds that an unfinished transaction may be left alone by an instance that has gone. */
 const IDLE_TRANSACTION_TIMEOUT_MS = 30_000
 
+/** Milliseconds after which a connection that nobody needs is given back. */
+const IDLE_TIMEOUT_MS = 5 * 60_000
+
 /** Milliseconds after which a silent connection is asked whether it is still there. */
 const KEEPALIVE_MS = 10_000
 
@@ -76,6 +79,7 @@ export function connectTo(url: string, options: ConnectionOptions): Connections 
     connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
     statement_timeout: patient ? 0 : statementTimeoutMs,
     idle_in_transaction_session_timeout: patient ? 0 : IDLE_TRANSACTION_TIMEOUT_MS,
+    idleTimeoutMillis: IDLE_TIMEOUT_MS,
     keepAlive: true,
     keepAliveInitialDelayMillis: KEEPALIVE_MS,
     ...config,

@@ -27,6 +27,7 @@ function oldest(messages: number) {
  * time. One instance counts at a time, and whoever comes second does nothing. Answers are the same before and after.
  */
 export async function countIn(session: Session, messages: number): Promise<CountedIn> {
+  if ((await countLeft(session)) === 0) return { busy: false, left: 0 }
   return await session.transaction().execute(async (trx) => {
     const { rows } = await sql<{ locked: boolean }>`
       select pg_try_advisory_xact_lock(${LOCK}) as locked,

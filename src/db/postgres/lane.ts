@@ -163,12 +163,12 @@ export class PoolLane implements Lane {
   }
 }
 
-/** Resolves when the promise does, or when the time is over. */
-async function settledWithin(ms: number, promise: Promise<unknown>): Promise<void> {
+/** Resolves when the promise is settled, either way, or when the time is over. */
+export async function settledWithin(ms: number, promise: Promise<unknown>): Promise<void> {
   let timer: NodeJS.Timeout | undefined
   const late = new Promise<void>((resolve) => {
     timer = setTimeout(resolve, ms)
   })
-  await Promise.race([promise, late])
+  await Promise.race([promise.catch(() => {}), late])
   clearTimeout(timer)
 }

@@ -17,7 +17,7 @@ import { type ConnectionOptions, type Connections, connectTo } from './connectio
 import { type CountedIn, countIn } from './count-in.ts'
 import { reasonOf } from './failure.ts'
 import { emitted } from './handover.ts'
-import type { Lane, Session } from './lane.ts'
+import { type Lane, type Session, settledWithin } from './lane.ts'
 import { page } from './paging.ts'
 import { scan } from './scan.ts'
 import { stats } from './stats.ts'
@@ -41,8 +41,8 @@ const COUNT_STEP = 10_000
 /** Messages that may be uncounted while more arrive; beyond it whoever stores them counts first. */
 const MAX_UNCOUNTED = 50_000
 
-/** How long a step of counting may take, in milliseconds. */
-const COUNT_WITHIN_MS = 10_000
+/** How long it waits for that, in milliseconds. */
+const COUNT_FIRST_MS = 1000
 
 /** Messages of one import after which the database is told at once what it now holds. */
 const MANY = 10_000
@@ -94,7 +94,8 @@ export class PostgresStore implements MessageStore {
   ): Promise<PostgresStore> {
     const store = new PostgresStore(connections, options)
     try {
-      await connections.upkeep.run(prepare)
+      // Where no time limit cuts off a long migration.
+      await connections.patient.run(prepare)
       store.#scheduleCounting()
       void store.#indexTexts()
       return store
@@ -112,26 +113,20 @@ export class PostgresStore implements MessageStore {
   }
 
   async append(batch: readonly NewMessage[]): Promise<AppendOutcome[]> {
-    if (this.condition.backlog > MAX_UNCOUNTED) await this.#count()
-    const within = this.#away ? APPEND_WITHIN_AWAY_MS : APPEND_WITHIN_MS
-    const { outcomes, created } = await this.#write(this.#connections.ingest, within, (session) =>
-      append(session, batch),
-    )
+    if (this.condition.backlog > MAX_UNCOUNTED) await settledWithin(COUNT_FIRST_MS, this.#count())
+    const { outcomes, created } = await this.#store(batch)
+    this.#away = false
     this.#created += created
     this.condition = { ...this.condition, backlog: this.condition.backlog + created }
     return outcomes
   }
 
-  /** Runs work that shows whether the database is there. */
-  async #write<Result>(
-    lane: Lane,
-    withinMs: number,
-    work: (session: Session) => Promise<Result>,
-  ): Promise<Result> {
+  async #store(batch: readonly NewMessage[]) {
+    const withinMs = this.#away ? APPEND_WITHIN_AWAY_MS : APPEND_WITHIN_MS
     try {
-      const result = await lane.run(work, { withinMs: this.#patient ? undefined : withinMs })
-      this.#away = false
-      return result
+      return await this.#connections.ingest.run((session) => append(session, batch), {
+        withinMs: this.#patient ? undefined : withinMs,
+      })
     } catch (error) {
       this.#away = error instanceof StoreUnavailableError
       throw error
@@ -185,8 +180,8 @@ export class PostgresStore implements MessageStore {
 
   /** Callers share the step under way. */
   #count(): Promise<CountedIn> {
-    const step = (session: Session) => countIn(session, COUNT_STEP)
-    this.#counting ??= this.#write(this.#connections.upkeep, COUNT_WITHIN_MS, step)
+    this.#counting ??= this.#connections.upkeep
+      .run((session) => countIn(session, COUNT_STEP))
       .then((counted) => {
         this.condition = { ...this.condition, backlog: counted.left }
         return counted
@@ -203,7 +198,7 @@ export class PostgresStore implements MessageStore {
       try {
         for (;;) {
           const { busy, left } = await this.#count()
-          if (busy || left === 0) break
+          if (busy || left < COUNT_STEP) break
         }
       } catch {
         // The next one may succeed; whoever writes meanwhile hears of what is wrong.
@@ -231,9 +226,14 @@ export class PostgresStore implements MessageStore {
 
   /** Callers share the check under way: many probes cost one write. */
   ready(): Promise<void> {
-    this.#probe ??= this.#write(this.#connections.upkeep, READY_WITHIN_MS, probe).finally(() => {
-      this.#probe = undefined
-    })
+    this.#probe ??= this.#connections.upkeep
+      .run(probe, { withinMs: READY_WITHIN_MS })
+      .then(() => {
+        this.#away = false
+      })
+      .finally(() => {
+        this.#probe = undefined
+      })
     return this.#probe
   }
 
