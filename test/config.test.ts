@@ -119,7 +119,7 @@ t.test('a secret may come in a file', async (t) => {
       previousSecret: 'two\nlines\n',
       apiTokens: ['a', 'b'],
       metricsTokens: ['a', 'b'],
-      sqlitePath: 'elsewhere.db',
+      database: { kind: 'sqlite', path: 'elsewhere.db' },
     },
   )
   t.equal(parseConfig({ WEBHOOK_SECRET: 'x', WEBHOOK_SECRET_FILE: '' }).secret, 'x')
