@@ -40,10 +40,8 @@ const NUMBERS = [
   'connectionTimeoutMillis',
   'maxUses',
   'maxLifetimeSeconds',
-  'statement_timeout',
   'lock_timeout',
   'query_timeout',
-  'idle_in_transaction_session_timeout',
   'keepAliveInitialDelayMillis',
 ]
 

@@ -59,33 +59,42 @@ const types: pg.CustomTypesConfig = {
 
 /**
  * Said on each connection at first. Commits are on disk before they are acknowledged, whatever the server's default;
- * `remote_apply` is more, and stays. Compiling a plan would cost more than what is asked here.
+ * `remote_apply` is more, and stays. Compiling a plan would cost more than what is asked here. Time limits are ours,
+ * also where there are none.
  */
 const SETTINGS = `select
   set_config('synchronous_commit',
     case current_setting('synchronous_commit') when 'remote_apply' then 'remote_apply' else 'on' end, false),
-  set_config('jit', 'off', false)`
+  set_config('jit', 'off', false),
+  set_config('statement_timeout', $1, false),
+  set_config('idle_in_transaction_session_timeout', $2, false)`
 
-async function settle(client: ClientBase): Promise<void> {
-  await client.query(SETTINGS)
+/** Time limits of the server for a connection, in milliseconds; 0 for none. */
+interface TimeLimits {
+  statementMs: number
+  idleTransactionMs: number
 }
+
+const UNLIMITED: TimeLimits = { statementMs: 0, idleTransactionMs: 0 }
 
 /** Makes the connections of a store, none of which is opened before it is needed. @throws StoreOpenError */
 export function connectTo(url: string, options: ConnectionOptions): Connections {
   const { config, shares, name }: PostgresAddress = readAddress(url)
   const { patient, readTimeoutMs } = options
-  const settings = (statementTimeoutMs: number, max: number): PoolConfig => ({
+  const limits = (statementMs: number): TimeLimits =>
+    patient ? UNLIMITED : { statementMs, idleTransactionMs: IDLE_TRANSACTION_TIMEOUT_MS }
+  const settings = (max: number, { statementMs, idleTransactionMs }: TimeLimits): PoolConfig => ({
     application_name: 'lyftr-webhook',
     connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
-    statement_timeout: patient ? 0 : statementTimeoutMs,
-    idle_in_transaction_session_timeout: patient ? 0 : IDLE_TRANSACTION_TIMEOUT_MS,
     idleTimeoutMillis: IDLE_TIMEOUT_MS,
     keepAlive: true,
     keepAliveInitialDelayMillis: KEEPALIVE_MS,
     ...config,
     types,
     max,
-    onConnect: settle,
+    onConnect: async (client) => {
+      await client.query(SETTINGS, [String(statementMs), String(idleTransactionMs)])
+    },
   })
   const cancel = (client: ClientBase): void => {
     const pid = 'processID' in client ? Number(client.processID) : 0
@@ -94,18 +103,18 @@ export function connectTo(url: string, options: ConnectionOptions): Connections 
     upkeep.run(work, { withinMs: CANCEL_WITHIN_MS }).catch(() => {})
   }
   const lane = (config: PoolConfig): Lane => new PoolLane(config, cancel, PREPARED)
-  const upkeep = lane(settings(STATEMENT_TIMEOUT_MS, shares.upkeep))
-  const reading = settings(readTimeoutMs + 1000, 1)
+  // Whoever asks gives up after its time, also while it waits for a connection.
+  const reading = (max: number): Lane =>
+    lane({
+      ...settings(max, limits(readTimeoutMs + 1000)),
+      connectionTimeoutMillis: Math.max(readTimeoutMs, CONNECT_TIMEOUT_MS),
+    })
+  const upkeep = lane(settings(shares.upkeep, limits(STATEMENT_TIMEOUT_MS)))
   return {
-    ingest: lane(settings(STATEMENT_TIMEOUT_MS, shares.ingest)),
-    answers: lane({ ...reading, max: shares.answers }),
-    searches: lane({ ...reading, max: shares.searches }),
-    patient: lane({
-      ...reading,
-      statement_timeout: 0,
-      idle_in_transaction_session_timeout: 0,
-      max: PATIENT,
-    }),
+    ingest: lane(settings(shares.ingest, limits(STATEMENT_TIMEOUT_MS))),
+    answers: reading(shares.answers),
+    searches: reading(shares.searches),
+    patient: lane(settings(PATIENT, UNLIMITED)),
     upkeep,
     concurrency: shares.ingest,
     name,

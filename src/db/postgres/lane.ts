@@ -58,7 +58,7 @@ export class PoolLane implements Lane {
   constructor(
     config: pg.PoolConfig,
     cancel: (client: pg.PoolClient) => void,
-    prepared: ReadonlyMap<string, string> = new Map(),
+    prepared: ReadonlyMap<string, string>,
   ) {
     this.#pool = new pg.Pool(config)
     this.#cancel = cancel

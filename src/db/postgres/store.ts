@@ -261,7 +261,7 @@ async function prepare(session: Session): Promise<void> {
     select current_setting('server_encoding') as encoding`.execute(session)
   const encoding = rows[0]?.encoding
   if (encoding !== 'UTF8') throw new Error(`its encoding is ${encoding}, expected is UTF8`)
-  await migrate(session.withTables<never>() as never)
+  await migrate(session)
 }
 
 async function gatherStatistics(session: Session): Promise<void> {

@@ -59,6 +59,28 @@ t.test('on a server', { skip: !SERVER }, async (t) => {
     },
   )
 
+  t.test('time is limited but for what takes as long as it takes', async (t) => {
+    const url = await createDatabase(t)
+    const name = new URL(url).pathname.slice(1)
+    await execute(url, `alter database ${name} set statement_timeout = '1min'`)
+    const limitOf = async (lane: 'ingest' | 'answers' | 'patient', patient: boolean) => {
+      const connection = connectTo(url, { patient, readTimeoutMs: 7000 })[lane]
+      const found = await connection.run((session) =>
+        session
+          .selectNoFrom((eb) =>
+            eb.fn<string>('current_setting', [eb.val('statement_timeout')]).as('limit'),
+          )
+          .executeTakeFirstOrThrow(),
+      )
+      await connection.close(0)
+      return found.limit
+    }
+    t.equal(await limitOf('ingest', false), '4s')
+    t.equal(await limitOf('answers', false), '8s')
+    t.equal(await limitOf('patient', false), '0', 'migrations and indexes')
+    t.equal(await limitOf('ingest', true), '0', 'the command line')
+  })
+
   t.test('connections that the server ends are replaced', async (t) => {
     const url = await createDatabase(t)
     const store = await openStore(t, url)

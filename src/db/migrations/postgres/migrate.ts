@@ -1,6 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises'
-import { type Kysely, sql } from 'kysely'
+import { sql } from 'kysely'
 import { type Migration, Migrator } from 'kysely/migration'
+import type { Session } from '../../postgres/lane.ts'
 import { inWords } from '../newer-schema.ts'
 import { messages } from './0001-messages.ts'
 
@@ -21,7 +22,7 @@ const PAUSE_MS = 50
  * and an index that is built beside them would wait for it.
  * @param db on one connection, which nothing cuts off. @throws what stopped it.
  */
-export async function migrate(db: Kysely<unknown>): Promise<void> {
+export async function migrate(db: Session): Promise<void> {
   for (;;) {
     const { rows } = await sql<{
       locked: boolean
