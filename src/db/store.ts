@@ -100,7 +100,10 @@ export interface MessageStore {
   readonly concurrency: number
   /** How the store was when it last told, without asking it. */
   readonly condition: StoreCondition
-  /** Resolves when the store has just been read and written, rejects when it cannot be; may take long. */
+  /**
+   * Resolves when the store has just been read and written, rejects when it cannot be; may take long. Once damage was
+   * found it rejects for good.
+   */
   ready(): Promise<void>
   /** Ends what is under way and releases everything; reads that are under way may be cut off. */
   close(): Promise<void>
@@ -108,7 +111,12 @@ export interface MessageStore {
 
 /** The store cannot do this now, and may be able to later: locked, full, away, or closing. */
 export class StoreUnavailableError extends Error {
-  override readonly name = 'StoreUnavailableError'
+  override readonly name: string = 'StoreUnavailableError'
+}
+
+/** What is stored was found damaged: from then on nothing is taken, since it could not be promised to be kept. */
+export class StoreDamagedError extends StoreUnavailableError {
+  override readonly name = 'StoreDamagedError'
 }
 
 /** The store can never be opened like this; the message is one line for the operator. */

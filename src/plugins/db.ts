@@ -27,6 +27,11 @@ async function db(
   const store = await openStore(database, {
     onProgress: tellProgress,
     onWarning: (message, details) => app.log.warn(details, message),
+    onDamage: (cause) =>
+      app.log.error(
+        { cause },
+        'the database is damaged: the service takes no more messages and stays not ready; restore the file',
+      ),
     readTimeoutMs,
   }).catch((error: unknown) => {
     if (!(error instanceof StoreOpenError)) throw error

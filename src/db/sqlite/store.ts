@@ -9,6 +9,7 @@ import {
   type PageQuery,
   type ProgressListener,
   type StoreCondition,
+  StoreDamagedError,
   StoreOpenError,
 } from '../store.ts'
 import { flatten, readOutcomes } from './batch.ts'
@@ -44,6 +45,8 @@ const BULK_STEP = 15_000
 export interface SqliteStoreOptions {
   /** For very many messages at once: memory is spent on writing less often, and others wait longer for the lock. */
   bulk?: boolean
+  /** Hears once when the file is found damaged while it is open. */
+  onDamage?: (damage: StoreDamagedError) => void
 }
 
 /** Messages in one SQLite file, which only worker threads touch: one writes, a few read. */
@@ -55,7 +58,9 @@ export class SqliteStore implements MessageStore {
   readonly #path: string
   readonly #temporary: string | undefined
   readonly #step: number | undefined
+  readonly #onDamage: SqliteStoreOptions['onDamage']
   #probe: Promise<void> | undefined
+  #damage: StoreDamagedError | undefined
   /** Rows adopted from an older service whose `ts` is no instant, as counted at the start. */
   withoutInstant = 0
   /** There is one writer. */
@@ -65,8 +70,9 @@ export class SqliteStore implements MessageStore {
   private constructor(
     path: string,
     temporary: string | undefined,
-    { bulk = false }: SqliteStoreOptions,
+    { bulk = false, onDamage }: SqliteStoreOptions,
   ) {
+    this.#onDamage = onDamage
     this.#path = path
     this.#temporary = temporary
     this.#step = bulk ? BULK_STEP : undefined
@@ -123,21 +129,23 @@ export class SqliteStore implements MessageStore {
   }
 
   async append(batch: readonly NewMessage[]): Promise<AppendOutcome[]> {
-    const { outcomes, condition } = await this.#writer.call('append', flatten(batch))
+    if (this.#damage) throw this.#damage
+    const { outcomes, condition } = await this.#watch(this.#writer.call('append', flatten(batch)))
     this.condition = condition
     return readOutcomes(outcomes)
   }
 
   page(query: PageQuery, signal?: AbortSignal) {
-    return (query.q ? this.#searchers : this.#answerers).call('page', query, signal)
+    const readers = query.q ? this.#searchers : this.#answerers
+    return this.#watch(readers.call('page', query, signal))
   }
 
   stats(signal?: AbortSignal) {
-    return this.#answerers.call('stats', undefined, signal)
+    return this.#watch(this.#answerers.call('stats', undefined, signal))
   }
 
   message(id: string, signal?: AbortSignal) {
-    return this.#answerers.call('message', id, signal)
+    return this.#watch(this.#answerers.call('message', id, signal))
   }
 
   async catchUp(onProgress?: ProgressListener): Promise<void> {
@@ -158,9 +166,21 @@ export class SqliteStore implements MessageStore {
     }
   }
 
+  /** Notices damage, which nobody is to overlook because somebody else asked. */
+  #watch<Result>(work: Promise<Result>): Promise<Result> {
+    return work.catch((error: unknown) => {
+      if (error instanceof StoreDamagedError && !this.#damage) {
+        this.#damage = error
+        this.#onDamage?.(error)
+      }
+      throw error
+    })
+  }
+
   /** Callers share the check under way: many probes cost one write. */
-  ready(): Promise<void> {
-    this.#probe ??= this.#writer.call('probe', undefined).finally(() => {
+  async ready(): Promise<void> {
+    if (this.#damage) throw this.#damage
+    this.#probe ??= this.#watch(this.#writer.call('probe', undefined)).finally(() => {
       this.#probe = undefined
     })
     return this.#probe

@@ -1,9 +1,10 @@
 import { parentPort, workerData } from 'node:worker_threads'
 import { StoreUnavailableError } from '../store.ts'
+import { isDamage } from './damage.ts'
 
 /** An error as it crosses from a thread: enough to rebuild it on the other side. */
 export interface ThreadFailure {
-  unavailable: boolean
+  kind: 'damaged' | 'unavailable' | 'other'
   message: string
   stack: string | undefined
 }
@@ -39,17 +40,20 @@ export const CUT_ALL = -1
  * SQLite's primary result codes that say "not now" rather than "never": another program holds the lock, the disk
  * is full or failing, the file is away. (https://sqlite.org/rescode.html)
  */
-const NOT_NOW =
-  /^SQLITE_(BUSY|LOCKED|FULL|IOERR|READONLY|CANTOPEN|NOMEM|PROTOCOL|CORRUPT|NOTADB)(_|$)/
+const NOT_NOW = /^SQLITE_(BUSY|LOCKED|FULL|IOERR|READONLY|CANTOPEN|NOMEM|PROTOCOL)(_|$)/
+
+function kindOf(error: Error, code: string): ThreadFailure['kind'] {
+  if (isDamage(error)) return 'damaged'
+  return error instanceof StoreUnavailableError || NOT_NOW.test(code) ? 'unavailable' : 'other'
+}
 
 function failureOf(error: unknown): ThreadFailure {
   if (!(error instanceof Error)) {
-    return { unavailable: false, message: String(error), stack: undefined }
+    return { kind: 'other', message: String(error), stack: undefined }
   }
-  const code = 'code' in error && typeof error.code === 'string' ? error.code : undefined
+  const code = 'code' in error && typeof error.code === 'string' ? error.code : ''
   return {
-    unavailable:
-      error instanceof StoreUnavailableError || (code !== undefined && NOT_NOW.test(code)),
+    kind: kindOf(error, code),
     message: code ? `${error.message} (${code})` : error.message,
     stack: error.stack,
   }

@@ -1,5 +1,5 @@
 import { Worker } from 'node:worker_threads'
-import { StoreOpenError, StoreUnavailableError } from '../store.ts'
+import { StoreDamagedError, StoreOpenError, StoreUnavailableError } from '../store.ts'
 import {
   CUT_ALL,
   type Operations,
@@ -20,10 +20,10 @@ interface PendingCall {
   reject: (reason: unknown) => void
 }
 
+const ERRORS = { damaged: StoreDamagedError, unavailable: StoreUnavailableError, other: Error }
+
 function revive(failure: ThreadFailure): Error {
-  const error = failure.unavailable
-    ? new StoreUnavailableError(failure.message)
-    : new Error(failure.message)
+  const error = new ERRORS[failure.kind](failure.message)
   if (failure.stack) error.stack = failure.stack
   return error
 }

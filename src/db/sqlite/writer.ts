@@ -9,7 +9,9 @@ import {
   preferBulk,
   waitBriefly,
 } from './connection.ts'
+import { assertSound, isDamage } from './damage.ts'
 import { prepareDerive } from './derive.ts'
+import { FullDisk } from './full-disk.ts'
 import { LockPatience } from './lock-patience.ts'
 import type { deriveQueries } from './queries/derive.ts'
 import type { writeQueries } from './queries/write.ts'
@@ -58,6 +60,7 @@ const QUIET_MS = 100
 async function openOperations({ data, tell }: ThreadContext<WriterData>) {
   const { path, previous } = data
   if (previous) assertInPlace(path, previous)
+  else assertSound(path)
   const database = openWriter(path, previous !== undefined)
   if (data.bulk) preferBulk(database)
   await migrate(database, APPEND_PATIENCE_MS)
@@ -66,9 +69,10 @@ async function openOperations({ data, tell }: ThreadContext<WriterData>) {
   const derive = prepareDerive(database, data.derive)
   const lock = new LockPatience()
 
-  const beat = (): void => {
-    write.beat.run({ at: new Date().toISOString() })
+  const beat = (at = new Date().toISOString()): void => {
+    write.beat.run({ at })
   }
+  const disk = new FullDisk(beat)
   // There is a write-ahead log once something was written; a commit is in it before it is in the file.
   lock.run(APPEND_PATIENCE_MS, beat)
   const file = identify(path)
@@ -94,6 +98,7 @@ async function openOperations({ data, tell }: ThreadContext<WriterData>) {
   }
   let backlog = behind()
   let lastAppend = 0
+  let damage: unknown
 
   const condition = (): StoreCondition => ({ backlog, logBytes })
 
@@ -105,10 +110,12 @@ async function openOperations({ data, tell }: ThreadContext<WriterData>) {
   const operations = {
     /** Commits the batch, synced to disk, to the file that is still the one at the path. Tells each message's byte. */
     append(batch: FlatBatch): { outcomes: Uint8Array; condition: StoreCondition } {
-      const outcomes = lock.run(APPEND_PATIENCE_MS, () => {
-        while (backlog > MAX_BACKLOG) deriveStep(BEHIND_STEP)
-        return insertAll.immediate(batch)
-      })
+      const outcomes = disk.notice(() =>
+        lock.run(APPEND_PATIENCE_MS, () => {
+          while (backlog > MAX_BACKLOG) deriveStep(BEHIND_STEP)
+          return insertAll.immediate(batch)
+        }),
+      )
       assertBothInPlace()
       backlog += outcomes.length
       lastAppend = performance.now()
@@ -122,11 +129,15 @@ async function openOperations({ data, tell }: ThreadContext<WriterData>) {
       return backlog
     },
 
-    /** Throws unless the file is in place and can be read and written, shown by doing it. */
+    /** Throws unless the file is in place, sound as far as known, and can be read and written, shown by doing it. */
     probe(): void {
+      if (damage) throw damage
       assertBothInPlace()
       write.readAny.get()
-      lock.run(PROBE_PATIENCE_MS, beat)
+      lock.run(PROBE_PATIENCE_MS, () => {
+        disk.assertRoom()
+        beat()
+      })
     },
 
     close(): void {
@@ -140,9 +151,10 @@ async function openOperations({ data, tell }: ThreadContext<WriterData>) {
     const quiet = performance.now() - lastAppend
     if (quiet < QUIET_MS) return QUIET_MS - quiet
     try {
-      deriveStep(QUIET_STEP)
+      disk.notice(() => deriveStep(QUIET_STEP))
       return backlog > 0
-    } catch {
+    } catch (error) {
+      if (isDamage(error)) damage ??= error
       lastAppend = performance.now()
       return QUIET_MS
     }
