@@ -7,6 +7,7 @@ import type { Test } from 'tap'
 import { type App, buildApp } from '../src/app.ts'
 import { type Config, parseConfig } from '../src/config.ts'
 import { createDatabase } from './db/postgres/server.ts'
+import { ResponseContract } from './contract.ts'
 
 export const SECRET = 'testsecret'
 
@@ -65,6 +66,22 @@ async function configFor(t: Test, overrides: Partial<Config> = {}): Promise<Conf
   return { ...parseConfig(environment), ...overrides }
 }
 
+/** Holds every answer that is asked of the app to its own description. */
+function holdToContract(t: Test, app: App): void {
+  const contract = new ResponseContract(app.swagger())
+  app.inject = new Proxy(app.inject, {
+    apply: async (inject, self, args) => {
+      const [asked] = args
+      const { method = 'GET', url } = typeof asked === 'string' ? { url: asked } : asked
+      const answer = await Reflect.apply(inject, self, args)
+      const { statusCode: status, headers, body } = answer
+      const violation = contract.violation({ method, url: String(url), status, headers, body })
+      if (violation) t.fail(violation)
+      return answer
+    },
+  })
+}
+
 /** An app that ends with the test, and its log so far. */
 export async function startApp(
   t: Test,
@@ -76,6 +93,7 @@ export async function startApp(
     flush: (done) => done?.(),
   })
   t.teardown(() => app.close())
+  holdToContract(t, app)
   return { app, log }
 }
 
@@ -154,6 +172,24 @@ export async function runEntry(
   return { status: await ended, stdout, stderr: stderr() }
 }
 
+/** The contracts of the services that were started, by their origin. */
+const contracts = new Map<string, ResponseContract>()
+
+/** Holds every answer that is fetched from a service to that service's own description. */
+globalThis.fetch = new Proxy(globalThis.fetch, {
+  apply: async (fetch, self, args: Parameters<typeof globalThis.fetch>) => {
+    const answer: Response = await Reflect.apply(fetch, self, args)
+    const [url, { method = 'GET' } = {}] = args
+    const contract = contracts.get(new URL(String(url)).origin)
+    const body = await answer.clone().text()
+    const headers = Object.fromEntries(answer.headers)
+    const { status } = answer
+    const violation = contract?.violation({ method, url: String(url), status, headers, body })
+    if (violation) throw new Error(violation)
+    return answer
+  },
+})
+
 /** Starts a service and waits until it listens. */
 export async function startService(
   t: Test,
@@ -177,5 +213,7 @@ export async function startService(
     })
     ended.then((status) => reject(new Error(`the service ended with ${status}: ${stderr()}`)))
   })
+  const description = await fetch(`${url}/openapi.json`)
+  contracts.set(url, new ResponseContract(await description.json()))
   return { process: child, url, log, stderr, ended }
 }

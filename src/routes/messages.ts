@@ -91,6 +91,7 @@ const messages: FastifyPluginAsyncTypebox<{ readTimeoutMs: number }> = async (
         response: {
           200: StoredMessage,
           404: problem('There is no message with this id.', 'no message has this id'),
+          414: problem('No id is that long.', 'a part of the path is too long'),
           422: inputProblems({
             loc: ['path', 'message_id'],
             msg: 'message_id must not contain NUL',

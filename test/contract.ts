@@ -1,0 +1,118 @@
+import { Ajv2020, type ValidateFunction } from 'ajv/dist/2020.js'
+
+/** An answer as its client sees it. */
+export interface Answer {
+  method: string
+  /** What was asked for: a path, with or without a query. */
+  url: string
+  status: number
+  /** By their names in lower case. */
+  headers: Readonly<Record<string, unknown>>
+  body: string
+}
+
+interface Described {
+  headers?: Record<string, { schema: { type?: string; minLength?: number; maxLength?: number } }>
+  content?: Record<string, { schema: object }>
+}
+
+interface Document {
+  paths: Record<string, Record<string, { responses: Record<string, Described> }>>
+}
+
+interface Operation {
+  path: RegExp
+  methods: Record<string, { responses: Record<string, Described> }>
+}
+
+/** What every path may answer, also one that is not described: there is no operation that could say so. */
+const EVERYWHERE = new Set([400, 404, 405, 408, 414, 431, 503])
+
+/** What is served besides the API: pages of the documentation and the description itself. */
+const UNDESCRIBED = /^\/(docs|openapi\.json)(\/|$)/
+
+const PROBLEM = {
+  type: 'object',
+  required: ['detail'],
+  additionalProperties: false,
+  properties: { detail: { type: 'string', minLength: 1 } },
+}
+
+/** What no answer may tell of the inside: stacks, files, SQL, libraries. */
+const INSIDE =
+  /node_modules|\bat [\w.<>]+ \(|\.[cm]?[jt]s:\d+|SQLITE_|sqlite3|better-sqlite|\bFST_ERR|\bERR_[A-Z]+_|\b(select|insert into|update|delete from) \w+ .*\b(from|values|set|where)\b/i
+
+/** The schema, with nothing allowed that it does not name. */
+function closed(schema: unknown): unknown {
+  if (Array.isArray(schema)) return schema.map(closed)
+  if (typeof schema !== 'object' || schema === null) return schema
+  const inside = Object.fromEntries(Object.entries(schema).map(([key, one]) => [key, closed(one)]))
+  return 'properties' in inside ? { additionalProperties: false, ...inside } : inside
+}
+
+/** What `/openapi.json` promises of answers. */
+export class ResponseContract {
+  readonly #operations: Operation[]
+  readonly #validators = new Map<object, ValidateFunction>()
+  readonly #ajv = new Ajv2020({ strict: false, validateFormats: false })
+
+  /** @param document the OpenAPI document. */
+  constructor(document: unknown) {
+    this.#operations = Object.entries((document as Document).paths).map(([path, methods]) => ({
+      path: new RegExp(`^${path.replaceAll(/\{\w+\}/g, '[^/]+')}/?$`),
+      methods,
+    }))
+  }
+
+  /** @returns what the answer breaks of what is described, undefined when it is as it must be. */
+  violation(answer: Answer): string | undefined {
+    const { method, url, status, headers, body } = answer
+    const what = `${method} ${url.slice(0, 200)} was answered ${status}`
+    const path = url.replace(/^https?:\/\/[^/]*/i, '').replace(/[?#].*$/s, '')
+    if (UNDESCRIBED.test(path) && status < 400) return undefined
+    if (typeof headers['x-request-id'] !== 'string') return `${what} without X-Request-ID`
+    if (status >= 400 && INSIDE.test(body)) return `${what} and tells of the inside: ${body}`
+
+    const operation = this.#operations.find((one) => one.path.test(path))
+    const asked = method === 'HEAD' ? 'get' : method.toLowerCase()
+    const responses = operation?.methods[asked]?.responses
+    const described = responses?.[status]
+    if (!described) {
+      if (responses || !EVERYWHERE.has(status)) return `${what}, which is not described`
+      return this.#bodyViolation(what, answer, { 'application/json': { schema: PROBLEM } })
+    }
+    for (const [name, { schema }] of Object.entries(described.headers ?? {})) {
+      const value = headers[name.toLowerCase()]
+      // A description says which headers may come; those that are always there are described so that they must.
+      if (value === undefined) return `${what} without ${name}`
+      if (schema.type === 'integer' && !/^\d+$/.test(String(value))) return `${what}: bad ${name}`
+    }
+    return this.#bodyViolation(what, answer, described.content ?? {})
+  }
+
+  #bodyViolation(
+    what: string,
+    { method, headers, body }: Answer,
+    content: Record<string, { schema: object }>,
+  ): string | undefined {
+    if (method === 'HEAD') return undefined
+    const type = String(headers['content-type']).split(';')[0] ?? ''
+    const schema = content[type]?.schema
+    if (!schema) return `${what} as ${type}, which is not described`
+    let value: unknown = body
+    if (type === 'application/json') {
+      try {
+        value = JSON.parse(body)
+      } catch {
+        return `${what} with what is no JSON: ${body.slice(0, 200)}`
+      }
+    }
+    let validate = this.#validators.get(schema)
+    if (!validate) {
+      validate = this.#ajv.compile(closed(schema) as object)
+      this.#validators.set(schema, validate)
+    }
+    if (validate(value)) return undefined
+    return `${what} with ${body.slice(0, 300)}: ${this.#ajv.errorsText(validate.errors)}`
+  }
+}
