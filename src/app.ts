@@ -14,6 +14,7 @@ import limits from './plugins/limits.ts'
 import { type LogOutput, standardOutput } from './plugins/log-output.ts'
 import logging, { createLogger, OneLineLogController, requestIdOf } from './plugins/logging.ts'
 import metrics from './plugins/metrics.ts'
+import room from './plugins/room.ts'
 import shutdown from './plugins/shutdown.ts'
 import signature from './plugins/signature.ts'
 import sockets, { answerClientError } from './plugins/sockets.ts'
@@ -25,9 +26,13 @@ import metricsRoute from './routes/metrics.ts'
 import stats from './routes/stats.ts'
 import webhook from './routes/webhook.ts'
 
-/** Milliseconds for a client to send a whole request, and for its headers alone. */
-const REQUEST_TIMEOUT_MS = 30_000
+/**
+ * Milliseconds for a client to send a whole request, after which senders have given up, and for its headers alone; and
+ * how often it is looked who is late.
+ */
+const REQUEST_TIMEOUT_MS = 15_000
 const HEADERS_TIMEOUT_MS = 10_000
+const LOOK_EVERY_MS = 1000
 
 /** An id of 512 characters of four bytes, each percent-encoded. */
 const MAX_PARAM_LENGTH = 512 * 4 * 3
@@ -61,7 +66,11 @@ export async function buildApp(config: Config, logTo?: LogOutput) {
     frameworkErrors: answerFrameworkError,
     clientErrorHandler: answerClientError,
     routerOptions: { ignoreTrailingSlash: true, maxParamLength: MAX_PARAM_LENGTH },
-    http: { headersTimeout: HEADERS_TIMEOUT_MS, requireHostHeader: false },
+    http: {
+      headersTimeout: HEADERS_TIMEOUT_MS,
+      connectionsCheckingInterval: LOOK_EVERY_MS,
+      requireHostHeader: false,
+    },
   }).withTypeProvider<TypeBoxTypeProvider>()
 
   try {
@@ -74,6 +83,7 @@ export async function buildApp(config: Config, logTo?: LogOutput) {
     await app.register(cors, { origins: config.corsOrigins })
     await app.register(shutdown)
     await app.register(errors)
+    await app.register(room, { maxWaiting: config.maxWaiting })
     await app.register(sockets)
     await app.register(allow)
     await app.register(validation)

@@ -35,6 +35,8 @@ export interface Config {
   readonly port: number
   /** Messages that share a commit at most, 1 to 99999. */
   readonly maxBatch: number
+  /** Posts that may be open at once, 1 to 99999. */
+  readonly maxWaiting: number
   /** Milliseconds that a read may take, 1 or more. */
   readonly readTimeoutMs: number
   /** Milliseconds between SIGTERM and the listener's end. */
@@ -102,6 +104,7 @@ export function parseConfig(environment: Environment): Config {
     host: read('HOST', environment),
     port: Number(read('PORT', environment)),
     maxBatch: Number(read('MAX_BATCH', environment)),
+    maxWaiting: Number(read('MAX_WAITING', environment)),
     readTimeoutMs: Number(read('READ_TIMEOUT_MS', environment)),
     shutdownDelayMs: Number(read('SHUTDOWN_DELAY_MS', environment)),
   })

@@ -90,6 +90,12 @@ const Settings = Type.Object({
     'a number from 1 to 99999',
     'How many messages share a commit at most; 1 commits each by itself.',
   ),
+  MAX_WAITING: setting(
+    '1000',
+    '^[1-9][0-9]{0,4}$',
+    'a number from 1 to 99999',
+    'How many messages may wait for their answer at once, and a tenth as many questions; beyond that 503, at once.',
+  ),
   READ_TIMEOUT_MS: setting(
     '5000',
     '^[1-9][0-9]{0,5}$',

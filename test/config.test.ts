@@ -16,6 +16,7 @@ t.test('has the defaults of the reference', async (t) => {
     host: '0.0.0.0',
     port: 8000,
     maxBatch: 1000,
+    maxWaiting: 1000,
     readTimeoutMs: 5000,
     shutdownDelayMs: 0,
   })
@@ -37,6 +38,7 @@ t.test('understands every setting', async (t) => {
       HOST: '::1',
       PORT: '65535',
       MAX_BATCH: '1',
+      MAX_WAITING: '64',
       READ_TIMEOUT_MS: '250',
       SHUTDOWN_DELAY_MS: '5000',
       UNKNOWN: 'ignored',
@@ -55,6 +57,7 @@ t.test('understands every setting', async (t) => {
       host: '::1',
       port: 65535,
       maxBatch: 1,
+      maxWaiting: 64,
       readTimeoutMs: 250,
       shutdownDelayMs: 5000,
     },

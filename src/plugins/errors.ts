@@ -5,6 +5,7 @@ import fp from 'fastify-plugin'
 import { StoreUnavailableError } from '../db/store.ts'
 import { problemsOf } from '../schemas/mistakes.ts'
 import type { InputProblem } from '../schemas/problem.ts'
+import type { RefusalReason } from './exchange.ts'
 import { SECURITY_HEADERS } from './headers.ts'
 
 /** Seconds after which a sender that got a 503 may try again. */
@@ -17,7 +18,6 @@ const FASTIFY_REFUSALS: Record<string, string> = {
   FST_ERR_CTP_BODY_TOO_LARGE: 'the body is too large',
   FST_ERR_CTP_INVALID_MEDIA_TYPE: 'unsupported media type, expected application/json',
   FST_ERR_CTP_INVALID_CONTENT_LENGTH: 'the body is not as long as its Content-Length',
-  FST_ERR_HANDLER_TIMEOUT: 'the answer took too long; narrow the question down',
 }
 
 /** An input that is refused for what no schema tells. */
@@ -28,6 +28,17 @@ export class RefusedInputError extends Error {
     super(msg)
     this.problem = { loc, msg, type }
   }
+}
+
+/** Refuses a request that may be right, with 503 and when to try again; the body that may follow is not kept. */
+export function refuseForNow(
+  request: FastifyRequest,
+  reply: FastifyReply,
+  reason: RefusalReason,
+  detail: string,
+): void {
+  request.notes.refused = reason
+  reply.code(503).header('retry-after', RETRY_AFTER_S).send({ detail })
 }
 
 const LOCATIONS: Record<string, string> = { querystring: 'query', params: 'path' }
@@ -63,11 +74,13 @@ function answerError(error: FastifyError, request: FastifyRequest, reply: Fastif
     reply.code(500).send({ detail: 'internal server error' })
     return
   }
-  const detail =
-    error instanceof StoreUnavailableError
-      ? 'the database is not available'
-      : (FASTIFY_REFUSALS[error.code] ?? error.message)
-  reply.code(503).header('retry-after', RETRY_AFTER_S).send({ detail })
+  if (error instanceof StoreUnavailableError) {
+    refuseForNow(request, reply, 'database', 'the database is not available')
+  } else if (error.code === 'FST_ERR_HANDLER_TIMEOUT') {
+    refuseForNow(request, reply, 'time_limit', 'the answer took too long; narrow the question down')
+  } else {
+    reply.code(503).header('retry-after', RETRY_AFTER_S).send({ detail: error.message })
+  }
 }
 
 /** What Fastify refuses before it has found a route, and so before any hook ran. */

@@ -11,7 +11,17 @@ declare module 'fastify' {
     /** What the log and the metrics are to know of this request beyond its line and its status. */
     notes: ExchangeNotes
   }
+  interface FastifyContextConfig {
+    /** What the route's requests are counted among while they are open; `questions` unless said otherwise. */
+    room?: Room
+  }
 }
+
+/** What open requests are counted among. Probes and the scrape that tells of an overload are never refused for one. */
+export type Room = 'messages' | 'questions' | 'probes'
+
+/** Why a request that was right was not served. */
+export type RefusalReason = 'overload' | 'database' | 'time_limit' | 'stopping' | 'no_secret'
 
 /** What handlers note about a request for those who report it. */
 export interface ExchangeNotes {
@@ -24,6 +34,8 @@ export interface ExchangeNotes {
   problems?: { loc: string[]; type: string }[]
   /** The address, of IPv6 its /64, that a wrong signature or token came from. */
   client?: string
+  /** Why it was not served, though it may have been right. */
+  refused?: RefusalReason
   /** What a 5xx came from. */
   cause?: Error
 }
@@ -84,20 +96,11 @@ function pathOf(url: string, route: string | undefined): string {
   return route === undefined ? path.replace(PHONE_NUMBER, '…') : path
 }
 
-/** The template of the route that matched; the one for preflights anywhere is none. */
-function routeOf({ routeOptions: { url } }: FastifyRequest): string | undefined {
-  return url === '*' ? undefined : url
-}
-
 /** Tells its listeners the end of every exchange exactly once, whether it was answered or given up by the client. */
 class Exchanges {
   readonly #listeners: ((exchange: Exchange) => void)[] = []
-  #open = 0
-
-  /** Requests that were received and not answered yet. */
-  get open(): number {
-    return this.#open
-  }
+  /** Requests that were received and not answered yet, or whose client has left them to be worked on. */
+  readonly open: Record<Room, number> = { messages: 0, questions: 0, probes: 0 }
 
   /** Calls the listener at the end of every exchange. */
   onEnd(listener: (exchange: Exchange) => void): void {
@@ -113,15 +116,18 @@ class Exchanges {
     const carrier: Carrier<FastifyRequest> = request
     carrier[UNDER_WAY] = underWay
     request.notes = {}
-    this.#open++
+    const { url, config } = request.routeOptions
+    // The one for preflights anywhere is none.
+    const route = url === '*' ? undefined : url
+    const room = config?.room ?? 'questions'
+    this.open[room]++
     let ended = false
     const end = (status: number): void => {
       if (ended) return
       ended = true
-      this.#open--
       if (socket[UNDER_WAY] === underWay) socket[UNDER_WAY] = undefined
       const tell = (): void => {
-        const route = routeOf(request)
+        this.open[room]--
         this.#end({
           requestId: request.id,
           method: request.method,

@@ -2,7 +2,7 @@ import client from '@prometheus-io/client'
 import type { FastifyInstance } from 'fastify'
 import fastifyMetrics from 'fastify-metrics'
 import fp from 'fastify-plugin'
-import type { WebhookResult } from './exchange.ts'
+import type { RefusalReason, WebhookResult } from './exchange.ts'
 import type { SigningKey } from './signature.ts'
 
 declare module 'fastify' {
@@ -48,6 +48,14 @@ const WEBHOOK_RESULTS: WebhookResult[] = [
   'invalid_signature',
   'validation_error',
   'error',
+]
+
+const REFUSAL_REASONS: RefusalReason[] = [
+  'overload',
+  'database',
+  'time_limit',
+  'stopping',
+  'no_secret',
 ]
 
 async function metrics(
@@ -141,7 +149,23 @@ async function metrics(
       this.inc(droppedLines())
     },
   })
+  const refusals = new client.Counter({
+    name: 'http_requests_refused_total',
+    help: 'Requests that were not served for now (503), by reason.',
+    labelNames: ['reason'],
+    registers: [registry],
+  })
+  new client.Gauge({
+    name: 'http_requests_open',
+    help: 'Requests that were received and not answered yet; MAX_WAITING bounds messages, and questions at a tenth.',
+    labelNames: ['room'],
+    registers: [registry],
+    collect() {
+      for (const [room, count] of Object.entries(app.exchanges.open)) this.set({ room }, count)
+    },
+  })
   for (const result of WEBHOOK_RESULTS) webhooks.inc({ result }, 0)
+  for (const reason of REFUSAL_REASONS) refusals.inc({ reason }, 0)
 
   const results = new Map(WEBHOOK_RESULTS.map((result) => [result, webhooks.labels(result)]))
   // The two series of what ended alike, looked up once: there are as many as methods, routes and statuses.
@@ -161,6 +185,7 @@ async function metrics(
     series.durations.observe(latencyMs / 1000)
     if (notes.result) results.get(notes.result)?.inc()
     if (notes.altered) altered.inc()
+    if (notes.refused) refusals.inc({ reason: notes.refused })
   })
 }
 

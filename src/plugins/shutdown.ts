@@ -32,7 +32,8 @@ async function shutdown(app: FastifyInstance): Promise<void> {
 
   const cut = () => app.server.closeAllConnections()
   const cutIfQuiet = () => {
-    if (state.closing && app.exchanges.open === 0) cut()
+    const { messages, questions, probes } = app.exchanges.open
+    if (state.closing && messages + questions + probes === 0) cut()
   }
   app.exchanges.onEnd(cutIfQuiet)
   let grace: NodeJS.Timeout | undefined

@@ -1,4 +1,5 @@
 import { STATUS_CODES } from 'node:http'
+import type { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import type { FastifyInstance } from 'fastify'
 import fp from 'fastify-plugin'
@@ -56,8 +57,30 @@ export function answerClientError(
   else answer()
 }
 
+/** How long a client may take to read what was written for it, in milliseconds, and how often that is looked at. */
+const ANSWER_TIMEOUT_MS = 15_000
+const LOOK_EVERY_MS = 1000
+
+/** Cuts the connections of clients that do not read their answers, which would hold them in memory for ever. */
+function cutUnread(app: FastifyInstance): void {
+  const nothingUnread = new Map<Socket, number>()
+  app.server.on('connection', (socket) => {
+    nothingUnread.set(socket, performance.now())
+    socket.once('close', () => nothingUnread.delete(socket))
+  })
+  const look = setInterval(() => {
+    const now = performance.now()
+    for (const [socket, since] of nothingUnread) {
+      if (socket.writableLength === 0) nothingUnread.set(socket, now)
+      else if (now - since > ANSWER_TIMEOUT_MS) socket.destroy()
+    }
+  }, LOOK_EVERY_MS).unref()
+  app.addHook('onClose', async () => clearInterval(look))
+}
+
 /** Answers, logs and counts what Node's HTTP server never makes a request of, like everything else. */
 async function sockets(app: FastifyInstance): Promise<void> {
+  cutUnread(app)
   app.server.on('connect', (_request, socket) => {
     // Node gives this socket away as it is: without a listener a reset would end the process.
     socket.on('error', () => socket.destroy())

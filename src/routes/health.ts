@@ -10,7 +10,7 @@ const health: FastifyPluginAsyncTypebox = async (app) => {
   app.get(
     '/health/live',
     {
-      config: { rateLimit: false },
+      config: { room: 'probes', rateLimit: false },
       schema: {
         tags: ['operation'],
         summary: 'Is the process alive?',
@@ -24,7 +24,7 @@ const health: FastifyPluginAsyncTypebox = async (app) => {
   app.get(
     '/health/ready',
     {
-      config: { rateLimit: false },
+      config: { room: 'probes', rateLimit: false },
       schema: {
         tags: ['operation'],
         summary: 'Can the service take messages?',

@@ -1,6 +1,6 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import type { onRequestHookHandler, onSendHookHandler, preValidationHookHandler } from 'fastify'
-import { RefusedInputError } from '../plugins/errors.ts'
+import { RefusedInputError, refuseForNow } from '../plugins/errors.ts'
 import type { WebhookResult } from '../plugins/exchange.ts'
 import { tooMany } from '../plugins/limits.ts'
 import { Accepted, InboundMessage, SignatureHeaders } from '../schemas/inbound.ts'
@@ -42,10 +42,10 @@ const webhook: FastifyPluginAsyncTypebox = async (app) => {
   app.removeAllContentTypeParsers()
   app.addContentTypeParser('*', { parseAs: 'buffer' }, (_request, body, done) => done(null, body))
 
-  const assertServing: onRequestHookHandler = (_request, _reply, done) => {
-    if (app.shutdown.closing) done(app.httpErrors.serviceUnavailable('shutting down'))
+  const assertServing: onRequestHookHandler = (request, reply, done) => {
+    if (app.shutdown.closing) refuseForNow(request, reply, 'stopping', 'shutting down')
     else if (!app.verifySignature) {
-      done(app.httpErrors.serviceUnavailable('WEBHOOK_SECRET is not set'))
+      refuseForNow(request, reply, 'no_secret', 'WEBHOOK_SECRET is not set')
     } else done()
   }
 
@@ -68,12 +68,13 @@ const webhook: FastifyPluginAsyncTypebox = async (app) => {
     '/webhook',
     {
       bodyLimit: BODY_LIMIT,
-      config: { noBrowser: true },
+      config: { room: 'messages', noBrowser: true },
       schema: {
         tags: ['webhook'],
         summary: 'Post a signed message',
         description:
           'The signature is the HMAC-SHA256 of the raw body under the shared secret, in hex, with or without `sha256=`. Post again whatever was not answered 200: a known `message_id` is answered 200 and stored once.',
+        consumes: ['application/json', 'application/*+json'],
         headers: SignatureHeaders,
         body: InboundMessage,
         response: {

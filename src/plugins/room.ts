@@ -1,0 +1,27 @@
+import type { FastifyInstance } from 'fastify'
+import fp from 'fastify-plugin'
+import { refuseForNow } from './errors.ts'
+
+/** Answers to questions are larger than messages, and the threads that answer them fewer than a batch is long. */
+const MESSAGES_A_QUESTION = 10
+
+/**
+ * Bounds what waits: a request that finds no room is refused from its headers alone, before its body is kept, hashed
+ * or parsed. Open are those whose body is still arriving, those whose message is being committed, and those whose
+ * answer is still being read.
+ */
+async function room(app: FastifyInstance, { maxWaiting }: { maxWaiting: number }): Promise<void> {
+  const bounds = {
+    messages: maxWaiting,
+    questions: Math.ceil(maxWaiting / MESSAGES_A_QUESTION),
+    probes: Number.POSITIVE_INFINITY,
+  }
+  app.addHook('onRequest', (request, reply, done) => {
+    const { room = 'questions' } = request.routeOptions.config
+    // This one is counted already.
+    if (app.exchanges.open[room] <= bounds[room]) done()
+    else refuseForNow(request, reply, 'overload', `too many ${room} wait; try again`)
+  })
+}
+
+export default fp(room, { name: 'room', dependencies: ['exchange', 'errors'] })
