@@ -39,6 +39,8 @@ export async function serve(config: Config): Promise<void> {
       await Promise.race([app.flushLog(), delay(FLUSH_WITHIN_MS)])
     },
   )
+  // A limit on the size of files makes a write fail, which is answered like a full disk, rather than end the process.
+  process.on('SIGXFSZ', () => undefined)
   app = await buildApp(config)
   await listen(app, config)
 }

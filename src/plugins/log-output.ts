@@ -57,6 +57,8 @@ function fileOutput(fd: number, onDrop: () => void): LogOutput {
     maxLength: MAX_WAITING_BYTES,
   })
   file.on('drop', onDrop)
+  // A disk that is full: what could not be written waits, within its bound, for the next try.
+  file.on('error', () => undefined)
   return file
 }
 

@@ -1,0 +1,124 @@
+import { once } from 'node:events'
+import { connect, type Socket } from 'node:net'
+
+/** An answer as it came over the wire. */
+export interface RawAnswer {
+  status: number
+  /** By their names in lower case; of a name that comes twice, the last. */
+  headers: Record<string, string>
+  body: string
+}
+
+/** The connection ended before the answer did. */
+export class ConnectionLostError extends Error {
+  override readonly name = 'ConnectionLostError'
+}
+
+/** The answer, and where it ends; undefined while not all of it is there. */
+function parse(
+  received: Buffer,
+  ended: boolean,
+  method: string,
+  from = 0,
+): [RawAnswer, number] | undefined {
+  const headEnd = received.indexOf('\r\n\r\n', from)
+  if (headEnd < 0) return undefined
+  const [first = '', ...lines] = received.toString('latin1', from, headEnd).split('\r\n')
+  const status = Number(first.slice(9, 12))
+  const headers: Record<string, string> = {}
+  for (const line of lines) {
+    const colon = line.indexOf(':')
+    headers[line.slice(0, colon).toLowerCase()] = line.slice(colon + 1).trim()
+  }
+  const start = headEnd + 4
+  // An interim answer, such as 100 Continue.
+  if (status < 200) return parse(received, ended, method, start)
+  const answer = (body: string, end: number): [RawAnswer, number] => [
+    { status, headers, body },
+    end,
+  ]
+  if (method === 'HEAD' || status === 204 || status === 304) return answer('', start)
+  if (headers['transfer-encoding'] === 'chunked') return parseChunks(received, start, answer)
+  const length = headers['content-length']
+  if (length === undefined) {
+    return ended ? answer(received.toString('utf8', start), received.length) : undefined
+  }
+  const end = start + Number(length)
+  return received.length < end ? undefined : answer(received.toString('utf8', start, end), end)
+}
+
+function parseChunks(
+  received: Buffer,
+  start: number,
+  answer: (body: string, end: number) => [RawAnswer, number],
+): [RawAnswer, number] | undefined {
+  const chunks: Buffer[] = []
+  for (let at = start; ; ) {
+    const lineEnd = received.indexOf('\r\n', at)
+    if (lineEnd < 0) return undefined
+    const size = Number.parseInt(received.toString('latin1', at, lineEnd), 16)
+    const next = lineEnd + 2 + size + 2
+    if (received.length < next) return undefined
+    if (size === 0) return answer(Buffer.concat(chunks).toString('utf8'), next)
+    chunks.push(received.subarray(lineEnd + 2, lineEnd + 2 + size))
+    at = next
+  }
+}
+
+/** One connection, on which bytes are sent as they are, valid or not, and answers are read one by one. */
+export class Connection {
+  readonly socket: Socket
+  #received: Buffer = Buffer.alloc(0)
+  #wake: (() => void) | undefined
+
+  private constructor(socket: Socket) {
+    this.socket = socket
+    socket.setNoDelay(true)
+    socket.on('data', (chunk: Buffer) => {
+      this.#received = this.#received.length === 0 ? chunk : Buffer.concat([this.#received, chunk])
+      this.#wake?.()
+    })
+    socket.on('end', () => this.#wake?.())
+    socket.on('close', () => this.#wake?.())
+    socket.on('error', () => undefined)
+  }
+
+  /** Connects. @throws when nobody listens there. */
+  static async to(url: string): Promise<Connection> {
+    const { hostname, port } = new URL(url)
+    const socket = connect(Number(port), hostname)
+    await once(socket, 'connect')
+    return new Connection(socket)
+  }
+
+  /** Whether an answer can still come, and another request be sent. */
+  get open(): boolean {
+    return !this.socket.destroyed && !this.socket.readableEnded && this.socket.writable
+  }
+
+  /** Sends bytes. */
+  send(bytes: string | Uint8Array): void {
+    this.socket.write(bytes)
+  }
+
+  /** The next answer; the method is the request's, as an answer to HEAD has no body. @throws ConnectionLostError */
+  async answer(method = 'GET'): Promise<RawAnswer> {
+    for (;;) {
+      const ended = this.socket.readableEnded || this.socket.destroyed
+      const parsed = parse(this.#received, ended, method)
+      if (parsed) {
+        const [answer, end] = parsed
+        this.#received = this.#received.subarray(end)
+        return answer
+      }
+      if (ended) throw new ConnectionLostError('the connection ended before the answer did')
+      await new Promise<void>((resolve) => {
+        this.#wake = resolve
+      })
+    }
+  }
+
+  close(): void {
+    this.socket.destroy()
+  }
+}

@@ -1,0 +1,124 @@
+import { spawnSync } from 'node:child_process'
+import { closeSync, mkdirSync, openSync, rmSync, writeSync } from 'node:fs'
+import { setTimeout as delay } from 'node:timers/promises'
+import Database from 'better-sqlite3'
+import t, { type Test } from 'tap'
+import { folderOf, type Service, startService } from '../helper.ts'
+import { Load } from '../load.ts'
+
+const MiB = 1024 * 1024
+
+/** Long enough that a few hundred messages fill what is left. */
+const TEXT = 'full '.repeat(800)
+
+t.setTimeout(120_000)
+
+function run(command: string, ...args: string[]): boolean {
+  return spawnSync(command, args, { stdio: 'ignore' }).status === 0
+}
+
+async function statusOf(service: Service, path: string): Promise<number> {
+  return (await fetch(service.url + path)).status
+}
+
+/** What fills up, how it is made full and how room is made again. */
+interface Disk {
+  fill(): void
+  free(): void
+  /** Makes less room than an append may need. */
+  freeLittle?(): void
+}
+
+/** Fills the disk under load, and looks at everything that is promised of it. */
+async function check(t: Test, service: Service, path: string, disk: Disk): Promise<void> {
+  const load = (prefix: string) =>
+    new Load({ url: () => service.url, connections: 16, prefix, text: TEXT })
+  const before = load('before-')
+  await before.acknowledge(100)
+  disk.fill()
+  while ((before.seen.statuses.get(503) ?? 0) < 100) await delay(10)
+  t.equal(await statusOf(service, '/health/ready'), 503, 'not ready while it is full')
+  t.equal(await statusOf(service, '/health/live'), 200)
+  const { acknowledged, statuses, refused, lost } = await before.stop()
+  t.strictSame([...statuses.keys()].sort(), [200, 503], 'nothing but 200 and 503')
+  t.equal(lost, 0)
+  for (const { headers, body } of refused) {
+    if (headers['retry-after'] !== '1' || body !== '{"detail":"the database is not available"}') {
+      t.fail(`refused with ${JSON.stringify(headers)} ${body}`)
+    }
+  }
+
+  // No traffic from here on: readiness keeps it away.
+  const stats = (await (await fetch(`${service.url}/stats`)).json()) as { total_messages: number }
+  t.equal(stats.total_messages, acknowledged.length, 'reads go on, and only a 200 was stored')
+  for (let probe = 0; probe < 10; probe++) {
+    t.equal(await statusOf(service, '/health/ready'), 503)
+  }
+  if (disk.freeLittle) {
+    disk.freeLittle()
+    t.equal(await statusOf(service, '/health/ready'), 503, 'a little room is not enough')
+  }
+  disk.free()
+  t.equal(await statusOf(service, '/health/ready'), 200, 'ready as soon as there is room')
+  t.equal(await statusOf(service, '/health/ready'), 200)
+  const after = load('after-')
+  await after.acknowledge(200)
+  const seenAfter = await after.stop()
+  t.strictSame([...seenAfter.statuses.keys()], [200], 'and it takes messages again')
+
+  service.process.kill('SIGTERM')
+  t.equal(await service.ended, 0)
+  const database = new Database(path, { readonly: true })
+  t.equal(database.pragma('integrity_check', { simple: true }), 'ok')
+  const stored = database.prepare('select message_id from messages order by 1').pluck().all()
+  database.close()
+  t.strictSame(stored, [...acknowledged, ...seenAfter.acknowledged].sort())
+}
+
+t.test('a full disk', async (t) => {
+  const disk = `${folderOf(t)}/disk`
+  mkdirSync(disk)
+  if (!run('mount', '-t', 'tmpfs', '-o', 'size=24m', 'tmpfs', disk)) {
+    t.comment('nothing can be mounted here: the limit on the size of files stands for a full disk')
+    return
+  }
+  const service = await startService(t, { DATABASE_URL: 'sqlite:///disk/app.db' })
+  const filler = `${disk}/filler`
+  let written = 0
+  const unmount = async () => {
+    service.process.kill('SIGKILL')
+    await service.ended
+    run('umount', disk)
+  }
+  await check(t, service, `${disk}/app.db`, {
+    fill() {
+      const file = openSync(filler, 'a')
+      try {
+        for (;;) written += writeSync(file, Buffer.alloc(4096))
+      } catch {
+        // No space left on device.
+      }
+      closeSync(file)
+    },
+    freeLittle() {
+      run('truncate', '-s', String(written - MiB), filler)
+    },
+    free() {
+      rmSync(filler)
+    },
+  }).finally(unmount)
+})
+
+t.test('a limit on the size of files, which is an error of writing', async (t) => {
+  const service = await startService(t)
+  const limit = (bytes: string) =>
+    run('prlimit', '--pid', `${service.process.pid}`, `--fsize=${bytes}`)
+  await check(t, service, `${folderOf(t)}/app.db`, {
+    fill() {
+      t.ok(limit(`${4 * MiB}:unlimited`), 'the limit is set')
+    },
+    free() {
+      limit('unlimited:unlimited')
+    },
+  })
+})

@@ -1,0 +1,114 @@
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { readdirSync, readFileSync } from 'node:fs'
+import { setTimeout as delay } from 'node:timers/promises'
+import t, { type Test } from 'tap'
+import { extent } from '../extent.ts'
+import { folderOf, type Service, startService } from '../helper.ts'
+import { Load } from '../load.ts'
+
+/** Reads, writes and syncs, with the paths behind their descriptors and whole pages. */
+const CALLS =
+  'read,readv,recvfrom,recvmsg,write,writev,sendto,sendmsg,pwrite64,pwritev,fdatasync,fsync'
+const STRACE = ['-f', '-y', '-s', '5000', '-e', `trace=${CALLS}`]
+
+t.setTimeout(120_000)
+
+/** Resolves once every thread of a process is traced. */
+async function traced(pid: number | undefined): Promise<void> {
+  const tasks = `/proc/${pid}/task`
+  const isTraced = (task: string) =>
+    /^TracerPid:\s+[1-9]/m.test(readFileSync(`${tasks}/${task}/status`, 'utf8'))
+  while (!readdirSync(tasks).every(isTraced)) await delay(20)
+}
+
+/** The system calls of a service, line by line, from now until `stop`. */
+async function trace(t: Test, service: Service): Promise<{ stop: () => Promise<string[]> }> {
+  const file = `${folderOf(t)}/trace`
+  const strace = spawn('strace', [...STRACE, '-o', file, '-p', String(service.process.pid)], {
+    stdio: 'ignore',
+  })
+  t.teardown(() => strace.kill())
+  const exited = once(strace, 'exit')
+  const failed = exited.then(([code]) => Promise.reject(new Error(`strace ended with ${code}`)))
+  await Promise.race([traced(service.process.pid), failed])
+  return {
+    async stop() {
+      strace.kill('SIGINT')
+      await exited
+      return readFileSync(file, 'utf8').split('\n')
+    },
+  }
+}
+
+/** What happened to one message: the numbers of the lines of the trace. */
+interface Life {
+  arrived: number
+  written: number
+  synced: number
+  answered: number
+}
+
+/** Finds a call on a file: whole, or, where another thread was traced in between, where it was resumed. */
+function completions(lines: string[], call: RegExp): { begun: number; done: number }[] {
+  const begun = new Map<string, number>()
+  return lines.flatMap((line, number) => {
+    const thread = line.slice(0, line.indexOf(' '))
+    const rest = line.slice(thread.length).trimStart()
+    if (call.test(rest)) {
+      if (/ = 0$/.test(line)) return [{ begun: number, done: number }]
+      if (rest.includes('<unfinished ...>')) begun.set(thread, number)
+      return []
+    }
+    const started = begun.get(thread)
+    if (started === undefined || !/^<\.\.\. (fsync|fdatasync) resumed>.* = 0$/.test(rest)) return []
+    begun.delete(thread)
+    return [{ begun: started, done: number }]
+  })
+}
+
+/** The lives of messages in a trace. */
+function livesOf(lines: string[], ids: string[]): Map<string, Life> {
+  const syncs = completions(lines, /^(fsync|fdatasync)\(\d+<[^>]*app\.db-wal>/)
+  return new Map(
+    ids.map((id) => {
+      const whole = new RegExp(`X-Request-ID: ${id}\\\\r`)
+      const answer = new RegExp(`HTTP/1\\.1 200 OK\\\\r\\\\nx-request-id: ${id}\\\\r`)
+      const arrived = lines.findIndex((line) => whole.test(line))
+      const written = lines.findIndex(
+        (line, number) =>
+          number > arrived && /pwrite(64|v)\(\d+<[^>]*-wal>/.test(line) && line.includes(`${id}+`),
+      )
+      const synced = syncs.find(({ begun }) => begun > written)?.done ?? -1
+      return [
+        id,
+        { arrived, written, synced, answered: lines.findIndex((line) => answer.test(line)) },
+      ]
+    }),
+  )
+}
+
+for (const [name, connections, messages] of [
+  ['one at a time', 1, extent({ short: 20, full: 200 })],
+  ['under load', 32, extent({ short: 200, full: 2000 })],
+] as const) {
+  t.test(`every message is synced between its arrival and its 200, ${name}`, async (t) => {
+    const service = await startService(t)
+    const tracing = await trace(t, service)
+    const load = new Load({ url: () => service.url, connections, prefix: 'traced-' })
+    await load.acknowledge(messages)
+    const { acknowledged } = await load.stop()
+    const lines = await tracing.stop()
+    const late: unknown[] = []
+    for (const [id, life] of livesOf(lines, acknowledged)) {
+      const { arrived, written, synced, answered } = life
+      const right = 0 <= arrived && arrived < written && written < synced && synced < answered
+      if (!right) late.push({ id, ...life })
+    }
+    t.strictSame(late, [], `${acknowledged.length} messages in ${lines.length} system calls`)
+    if (connections > 1) {
+      const syncs = completions(lines, /^(fsync|fdatasync)\(\d+<[^>]*app\.db-wal>/).length
+      t.ok(syncs < acknowledged.length / 2, `${syncs} syncs for ${acknowledged.length} messages`)
+    }
+  })
+}
