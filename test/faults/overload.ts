@@ -1,0 +1,114 @@
+import { setTimeout as delay } from 'node:timers/promises'
+import t from 'tap'
+import { Connection } from '../connection.ts'
+import { extent } from '../extent.ts'
+import { startService } from '../helper.ts'
+import { Load } from '../load.ts'
+import { holdings, Scrape } from '../scrape.ts'
+
+const CONNECTIONS = extent({ short: 1500, full: 2000 })
+const SECONDS = extent({ short: 10, full: 60 })
+
+/** As npm start and the image have it. */
+const AS_SHIPPED = { NODE_OPTIONS: '--max-semi-space-size=4' }
+
+const LIVE = 'GET /health/live HTTP/1.1\r\nHost: x\r\n\r\n'
+
+t.setTimeout(240_000)
+
+/** Asks a probe again and again. @returns how long the slowest answer took, in milliseconds. */
+async function probe(url: string, until: () => boolean): Promise<number> {
+  const connection = await Connection.to(url)
+  let slowest = 0
+  while (!until()) {
+    const started = performance.now()
+    connection.send(LIVE)
+    const { status } = await connection.answer()
+    if (status !== 200) throw new Error(`/health/live was answered ${status}`)
+    slowest = Math.max(slowest, performance.now() - started)
+    await delay(100)
+  }
+  connection.close()
+  return slowest
+}
+
+t.test(`${CONNECTIONS} connections send for ${SECONDS} s, with room for half`, async (t) => {
+  const maxWaiting = CONNECTIONS / 2
+  const service = await startService(t, { ...AS_SHIPPED, MAX_WAITING: String(maxWaiting) })
+  const warmUp = new Load({ url: () => service.url, connections: 16, prefix: 'warm-' })
+  await warmUp.acknowledge(2000)
+  await warmUp.stop()
+  const before = holdings(service)
+
+  let over = false
+  const slowestProbe = probe(service.url, () => over)
+  const load = new Load({ url: () => service.url, connections: CONNECTIONS, prefix: 'm' })
+  let peak = 0
+  let mostOpen = 0
+  for (let second = 0; second < SECONDS; second++) {
+    await delay(1000)
+    peak = Math.max(peak, holdings(service).memoryMiB)
+    const now = await Scrape.of(service)
+    mostOpen = Math.max(mostOpen, now.sum('http_requests_open', 'messages'))
+  }
+  const { acknowledged, statuses, lost, refused } = await load.stop()
+  over = true
+  const probedMs = await slowestProbe
+  const scrape = await Scrape.of(service)
+
+  t.strictSame([...statuses.keys()].sort(), [200, 503], 'nothing but 200 and 503')
+  t.equal(lost, 0, 'no connection was cut')
+  t.ok(
+    refused.every(
+      ({ headers, body }) =>
+        headers['retry-after'] === '1' && body === '{"detail":"too many messages wait; try again"}',
+    ),
+    'refused politely',
+  )
+  t.ok(mostOpen <= maxWaiting + 10, `at most ${mostOpen} were open`)
+
+  const post = ['method="POST"', 'path="/webhook"']
+  const within = (seconds: string, status: number) =>
+    scrape.sum(
+      'http_request_duration_seconds_bucket',
+      ...post,
+      `status="${status}"`,
+      `le="${seconds}"`,
+    )
+  const refusals = statuses.get(503) ?? 0
+  t.equal(
+    scrape.sum('http_requests_refused_total', 'overload'),
+    refusals,
+    'every refusal is counted',
+  )
+  t.equal(within('+Inf', 503), refusals)
+  t.ok(
+    within('0.05', 503) >= refusals * 0.9999,
+    `${within('0.05', 503)} of ${refusals} refusals left within 50 ms of their headers`,
+  )
+  const taken = within('+Inf', 200)
+  t.ok(
+    within('1', 200) >= taken * 0.99,
+    `${within('1', 200)} of ${taken} taken were answered within a second, ${within('0.25', 200)} within 250 ms`,
+  )
+  t.ok(scrape.sum('inbox_batch_messages_count') > 0, 'batches are measured')
+  t.ok(scrape.sum('inbox_commit_seconds_count') > 0, 'commits are measured')
+  t.ok(
+    peak < 256,
+    `memory was ${Math.round(before.memoryMiB)} MiB before, ${Math.round(peak)} at its peak`,
+  )
+  t.ok(probedMs < 1000, `the slowest /health/live took ${Math.round(probedMs)} ms`)
+
+  // Afterwards all is as before.
+  t.equal(scrape.sum('http_requests_open', 'messages'), 0)
+  t.equal(scrape.sum('inbox_waiting_messages'), 0)
+  t.equal((await fetch(`${service.url}/health/ready`)).status, 200)
+  const stats = (await (await fetch(`${service.url}/stats`)).json()) as { total_messages: number }
+  t.equal(stats.total_messages, acknowledged.length + warmUp.seen.acknowledged.length)
+  const again = new Load({ url: () => service.url, connections: 16, prefix: 'again-' })
+  await again.acknowledge(1000)
+  const seen = await again.stop()
+  t.strictSame([...seen.statuses.keys()], [200])
+  while (holdings(service).descriptors > before.descriptors + 4) await delay(50)
+  t.pass('every descriptor is given back')
+})
