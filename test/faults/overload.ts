@@ -9,6 +9,12 @@ import { holdings, Scrape } from '../scrape.ts'
 const CONNECTIONS = extent({ short: 1500, full: 2000 })
 const SECONDS = extent({ short: 10, full: 60 })
 
+/**
+ * What the service may hold under it: thousands of requests at once outlive the young generation, and V8 lets the old
+ * one grow before it looks what of it is left.
+ */
+const MEMORY_MIB = 512
+
 /** As npm start and the image have it. */
 const AS_SHIPPED = { NODE_OPTIONS: '--max-semi-space-size=4' }
 
@@ -43,11 +49,11 @@ t.test(`${CONNECTIONS} connections send for ${SECONDS} s, with room for half`, a
   let over = false
   const slowestProbe = probe(service.url, () => over)
   const load = new Load({ url: () => service.url, connections: CONNECTIONS, prefix: 'm' })
-  let peak = 0
+  const memory: number[] = []
   let mostOpen = 0
   for (let second = 0; second < SECONDS; second++) {
     await delay(1000)
-    peak = Math.max(peak, holdings(service).memoryMiB)
+    memory.push(holdings(service).memoryMiB)
     const now = await Scrape.of(service)
     mostOpen = Math.max(mostOpen, now.sum('http_requests_open', 'messages'))
   }
@@ -93,9 +99,12 @@ t.test(`${CONNECTIONS} connections send for ${SECONDS} s, with room for half`, a
   )
   t.ok(scrape.sum('inbox_batch_messages_count') > 0, 'batches are measured')
   t.ok(scrape.sum('inbox_commit_seconds_count') > 0, 'commits are measured')
+  const [early = 0, late = 0] = [memory.slice(0, SECONDS / 2), memory.slice(SECONDS / 2)].map(
+    (half) => Math.round(Math.max(...half)),
+  )
   t.ok(
-    peak < 256,
-    `memory was ${Math.round(before.memoryMiB)} MiB before, ${Math.round(peak)} at its peak`,
+    late < MEMORY_MIB && (SECONDS < 60 || late < early * 1.2),
+    `memory: ${Math.round(before.memoryMiB)} MiB before, at most ${early} and then ${late} MiB`,
   )
   t.ok(probedMs < 1000, `the slowest /health/live took ${Math.round(probedMs)} ms`)
 
