@@ -1,0 +1,77 @@
+import { setTimeout as delay } from 'node:timers/promises'
+import t from 'tap'
+import { extent } from '../extent.ts'
+import { type Service, startService } from '../helper.ts'
+import { Load } from '../load.ts'
+
+const RESTARTS = extent({ short: 2, full: 10 })
+
+/** How often the balancer asks who is ready, and how long a service goes on serving after SIGTERM. */
+const CHECK_EVERY_MS = 100
+const SHUTDOWN_DELAY_MS = 1000
+
+t.setTimeout(240_000)
+
+/** Sends to whoever is ready, as a load balancer does, which learns of it only from probe to probe. */
+class Balancer {
+  readonly #services: Service[] = []
+  readonly #ready = new Set<Service>()
+  #checking = true
+  readonly #checked: Promise<void>
+
+  constructor(first: Service) {
+    this.#services.push(first)
+    this.#ready.add(first)
+    this.#checked = this.#check()
+  }
+
+  /** Adds a service, and resolves once it is sent to. */
+  async add(service: Service): Promise<void> {
+    this.#services.push(service)
+    while (!this.#ready.has(service)) await delay(CHECK_EVERY_MS / 2)
+  }
+
+  readonly url = (): string => {
+    const [service] = [...this.#ready].slice(-1)
+    if (!service) throw new Error('no service is ready')
+    return service.url
+  }
+
+  async stop(): Promise<void> {
+    this.#checking = false
+    await this.#checked
+  }
+
+  async #check(): Promise<void> {
+    while (this.#checking) {
+      for (const service of this.#services) {
+        const ready = await fetch(`${service.url}/health/ready`).catch(() => undefined)
+        if (ready?.ok) this.#ready.add(service)
+        else this.#ready.delete(service)
+      }
+      await delay(CHECK_EVERY_MS)
+    }
+  }
+}
+
+t.test(`${RESTARTS} rolling restarts under load fail no request`, async (t) => {
+  const start = () => startService(t, { SHUTDOWN_DELAY_MS: String(SHUTDOWN_DELAY_MS) })
+  let service = await start()
+  const balancer = new Balancer(service)
+  const load = new Load({ url: balancer.url, connections: 32, prefix: 'm' })
+  for (let restart = 0; restart < RESTARTS; restart++) {
+    await load.acknowledge(200)
+    const next = await start()
+    await balancer.add(next)
+    service.process.kill('SIGTERM')
+    t.equal(await service.ended, 0)
+    service = next
+  }
+  await load.acknowledge(200)
+  const { acknowledged, statuses, lost } = await load.stop()
+  await balancer.stop()
+  t.strictSame([...statuses.keys()], [200], 'every request was answered 200')
+  t.equal(lost, 0, 'and no connection was lost')
+  const stats = (await (await fetch(`${service.url}/stats`)).json()) as { total_messages: number }
+  t.equal(stats.total_messages, acknowledged.length, 'everything that was acknowledged is there')
+})

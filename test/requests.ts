@@ -1,0 +1,218 @@
+import fc from 'fast-check'
+import { InboundMessage } from '../src/schemas/inbound.ts'
+import { MessagesQuery } from '../src/schemas/messages.ts'
+import { allowedBy, brokenOf } from './arbitraries.ts'
+import { sign } from './helper.ts'
+
+/** A generated request: the bytes that are sent, and what they ask, where they are certain to ask one thing. */
+export interface GeneratedRequest {
+  bytes: Buffer
+  /** Undefined for bytes that may be no request, or several. */
+  asked: { method: string; url: string } | undefined
+}
+
+const METHODS = [
+  'GET',
+  'POST',
+  'HEAD',
+  'PUT',
+  'DELETE',
+  'OPTIONS',
+  'PATCH',
+  'PROPFIND',
+  'TRACE',
+  'LOCK',
+]
+
+const PATHS = [
+  '/webhook',
+  '/messages',
+  '/messages/m1',
+  '/stats',
+  '/health/live',
+  '/health/ready',
+  '/metrics',
+  '/openapi.json',
+  '/docs',
+  '/docs/static/index.html',
+]
+
+const TYPES = [
+  'application/json',
+  'application/json; charset=utf-8',
+  'application/cloudevents+json',
+  'APPLICATION/JSON',
+  'text/plain',
+  'multipart/form-data; boundary=x',
+  'nonsense',
+  ';',
+]
+
+/** What a header's value may hold: visible ASCII, and bytes beyond. */
+const headerValue = fc.stringMatching(/^[\x21-\x7e\x80-\xff]{0,60}$/)
+
+/** Headers that do not change where a request ends. */
+const header = fc.oneof(
+  fc.tuple(fc.stringMatching(/^[A-Za-z!#$%&'*+.^_`|~-]{1,20}$/), headerValue),
+  fc.tuple(
+    fc.constantFrom(
+      ...['X-Request-ID', 'Accept', 'Accept-Version', 'Accept-Encoding', 'Authorization', 'Cookie'],
+      ...[
+        'Origin',
+        'If-None-Match',
+        'Range',
+        'X-Forwarded-For',
+        'X-Signature',
+        'Forwarded',
+        'Upgrade',
+      ],
+      ...['Access-Control-Request-Method', 'Content-Encoding', 'X-HTTP-Method-Override', 'Expect'],
+    ),
+    fc.oneof(
+      headerValue,
+      fc.constantFrom('*', 'bytes=0-1', 'gzip', '100-continue', 'websocket', '1.0.0'),
+    ),
+  ),
+)
+
+const headers = fc.array(header, { maxLength: 4 })
+
+function request(
+  method: string,
+  url: string,
+  lines: [string, string][],
+  body: Uint8Array = new Uint8Array(),
+): GeneratedRequest {
+  const head = [
+    `${method} ${url} HTTP/1.1`,
+    'Host: x',
+    ...lines.map(([name, value]) => `${name}: ${value}`),
+    `Content-Length: ${body.length}`,
+  ]
+  return {
+    bytes: Buffer.concat([Buffer.from(`${head.join('\r\n')}\r\n\r\n`, 'latin1'), body]),
+    asked: { method, url },
+  }
+}
+
+const json = (value: unknown) => Buffer.from(JSON.stringify(value))
+
+const body = fc.oneof(
+  { weight: 6, arbitrary: allowedBy(InboundMessage).map(json) },
+  { weight: 6, arbitrary: brokenOf(InboundMessage).map(json) },
+  { weight: 2, arbitrary: fc.json().map((text) => Buffer.from(text)) },
+  { weight: 2, arbitrary: fc.uint8Array({ maxLength: 300 }).map((bytes) => Buffer.from(bytes)) },
+  // Deep, long, and over the limit.
+  {
+    weight: 1,
+    arbitrary: fc
+      .tuple(fc.constantFrom('[', '{"a":', '"', '1', ' '), fc.integer({ min: 1, max: 70_000 }))
+      .map(([part, times]) => Buffer.from(part.repeat(Math.ceil(times / part.length)))),
+  },
+)
+
+const signature = fc.oneof(
+  {
+    weight: 6,
+    arbitrary: fc.constant((bytes: Buffer): [string, string][] => [['X-Signature', sign(bytes)]]),
+  },
+  {
+    weight: 1,
+    arbitrary: fc.constant((bytes: Buffer): [string, string][] => [
+      ['X-Signature', `sha256=${sign(bytes).toUpperCase()}`],
+    ]),
+  },
+  {
+    weight: 1,
+    arbitrary: headerValue.map((value) => (): [string, string][] => [['X-Signature', value]]),
+  },
+  { weight: 1, arbitrary: fc.constant((): [string, string][] => []) },
+)
+
+const type = fc.oneof(
+  { weight: 4, arbitrary: fc.constantFrom('application/json', null) },
+  { weight: 1, arbitrary: fc.constantFrom(...TYPES) },
+)
+
+const post = fc
+  .tuple(body, signature, type, headers)
+  .map(([bytes, signed, type, others]) =>
+    request(
+      'POST',
+      '/webhook',
+      [
+        ...others,
+        ...signed(bytes),
+        ...(type === null ? [] : [['Content-Type', type] as [string, string]]),
+      ],
+      bytes,
+    ),
+  )
+
+/** A query's text for a value of any type. */
+function parameter([name, value]: [string, unknown]): string {
+  const shown = typeof value === 'string' ? value : JSON.stringify(value)
+  return `${encodeURIComponent(name.toWellFormed())}=${encodeURIComponent(shown.toWellFormed())}`
+}
+
+const query = fc.oneof(allowedBy(MessagesQuery), brokenOf(MessagesQuery)).map((values) =>
+  Object.entries(values as object)
+    .map(parameter)
+    .join('&'),
+)
+
+/** What may stand in a request's target, also what no URL has. */
+const target = fc.stringMatching(/^[\x21-\x7e\x80-\xff]{0,40}$/)
+
+const get = fc
+  .tuple(
+    fc.constantFrom('/messages', '/messages', '/messages', '/stats', '/health/live', '/metrics'),
+    fc.oneof({ weight: 3, arbitrary: query }, { weight: 1, arbitrary: target }),
+    headers,
+  )
+  .map(([path, search, others]) => request('GET', `${path}?${search}`, others))
+
+const anywhere = fc
+  .tuple(
+    fc.constantFrom(...METHODS),
+    fc.oneof(
+      fc.constantFrom(...PATHS),
+      target.map((path) => `/${path}`),
+      target.map((id) => `/messages/${id}`),
+      fc.webUrl({ withQueryParameters: true }),
+    ),
+    headers,
+    fc.uint8Array({ maxLength: 50 }),
+  )
+  .map(([method, url, others, bytes]) => request(method, url, others, bytes))
+
+/** A request in which bytes are cut out, put in and changed. */
+const damaged = fc
+  .tuple(
+    fc.oneof(post, get, anywhere),
+    fc.array(fc.tuple(fc.nat(400), fc.nat(8), fc.uint8Array({ maxLength: 8 })), {
+      minLength: 1,
+      maxLength: 4,
+    }),
+  )
+  .map(([{ bytes }, changes]) => {
+    let changed = bytes
+    for (const [at, cut, put] of changes) {
+      const from = at % (changed.length + 1)
+      changed = Buffer.concat([changed.subarray(0, from), put, changed.subarray(from + cut)])
+    }
+    return { bytes: changed, asked: undefined }
+  })
+
+const noise = fc
+  .uint8Array({ maxLength: 400 })
+  .map((bytes) => ({ bytes: Buffer.from(bytes), asked: undefined }))
+
+/** Requests of every kind, valid and not. */
+export const requests: fc.Arbitrary<GeneratedRequest> = fc.oneof(
+  { weight: 8, arbitrary: post },
+  { weight: 6, arbitrary: get },
+  { weight: 5, arbitrary: anywhere },
+  { weight: 2, arbitrary: damaged },
+  { weight: 1, arbitrary: noise },
+)
