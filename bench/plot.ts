@@ -3,7 +3,8 @@ import { type Bar, whole } from './figures.ts'
 import type { IngestResults } from './ingest.ts'
 import { type Machine, machineLine } from './machine.ts'
 import type { ReadsResults } from './reads.ts'
-import { barPicture, dotPicture } from './svg.ts'
+import type { SoakResults } from './soak.ts'
+import { barPicture, dotPicture, timePicture } from './svg.ts'
 
 /** Makes the pictures and the tables of docs/benchmarks.md from the results; what is written around them stays. */
 const results = new URL('./results/', import.meta.url)
@@ -146,6 +147,28 @@ function readsSection(found: ReadsResults): string {
   ].join('\n\n')
 }
 
+function soakSection({ date, machine, settings, samples, bars }: SoakResults): string {
+  const of = (value: (sample: SoakResults['samples'][number]) => number) => samples.map(value)
+  const picture = timePicture(
+    `${settings.minutes} minutes of load`,
+    of(({ second }) => second),
+    [
+      { label: 'Memory', unit: 'MiB', values: of(({ memoryMiB }) => memoryMiB) },
+      { label: 'Descriptors', unit: '', values: of(({ descriptors }) => descriptors) },
+      { label: 'Messages, p99', unit: 'ms', values: of(({ messages }) => messages.p99Ms) },
+      { label: 'Questions, p99', unit: 'ms', values: of(({ questions }) => questions.p99Ms) },
+    ],
+  )
+  writeFileSync(new URL('soak.svg', docs), picture)
+  return [
+    '## Soak',
+    measuredOn(date, machine),
+    `${settings.minutes} minutes at ${whole(settings.rate)} messages a second over ${settings.connections} connections, and pages, searches and statistics meanwhile, looked at every ${settings.every} s: medians of the first third after a minute, and of the last.`,
+    '![Memory, descriptors and latencies over time](soak.svg)',
+    barsIn(bars),
+  ].join('\n\n')
+}
+
 /** The results of a bench, if it was run. */
 function read(name: string): string | undefined {
   const file = new URL(name, results)
@@ -154,9 +177,11 @@ function read(name: string): string | undefined {
 
 const ingest = read('ingest.json')
 const reads = read('reads.json')
+const soak = read('soak.json')
 const sections = [
   ...(ingest === undefined ? [] : [ingestSection(JSON.parse(ingest))]),
   ...(reads === undefined ? [] : [readsSection(JSON.parse(reads))]),
+  ...(soak === undefined ? [] : [soakSection(JSON.parse(soak))]),
 ]
 const before = readFileSync(page, 'utf8')
 const begin = before.indexOf(BEGIN)

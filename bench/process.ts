@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { closeSync, openSync, readFileSync } from 'node:fs'
+import { closeSync, openSync, readdirSync, readFileSync } from 'node:fs'
 import { setTimeout as delay } from 'node:timers/promises'
 
 /** The secret of every signature in the benches. */
@@ -19,6 +19,8 @@ export interface ServerProcess {
   url: string
   /** The most memory it has held so far, in MiB; undefined where the system does not tell. */
   peakMemoryMiB(): number | undefined
+  /** The memory it holds now, in MiB, and its open descriptors; undefined where the system does not tell. */
+  holdings(): { memoryMiB: number; descriptors: number } | undefined
   /** Seconds of processor time it has used so far, all threads; undefined where the system does not tell. */
   cpuSeconds(): number | undefined
   /** Ends it the way an orchestrator does. @throws when it did not end well. */
@@ -52,6 +54,12 @@ export async function startServer(
     peakMemoryMiB() {
       const found = /VmHWM:\s+(\d+) kB/.exec(procfs('status'))?.[1]
       return found === undefined ? undefined : Number(found) / 1024
+    },
+    holdings() {
+      const found = /VmRSS:\s+(\d+) kB/.exec(procfs('status'))?.[1]
+      if (found === undefined) return undefined
+      const descriptors = readdirSync(`/proc/${child.pid}/fd`).length
+      return { memoryMiB: Number(found) / 1024, descriptors }
     },
     cpuSeconds() {
       // After the name, which may hold anything, in parentheses; in ticks of 10 ms.

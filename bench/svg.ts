@@ -7,6 +7,8 @@ const STYLE = `
     .dot { fill: #0550ae }
     .limit { stroke: #cf222e; stroke-dasharray: 5 4 }
     .size0 { fill: #1a7f37 } .size1 { fill: #0969da } .size2 { fill: #8250df } .size3 { fill: #bf3989 }
+    polyline { fill: none; stroke-width: 1.5 }
+    .line0 { stroke: #1a7f37 } .line1 { stroke: #0969da } .line2 { stroke: #8250df } .line3 { stroke: #bf3989 }
     @media (prefers-color-scheme: dark) {
       text { fill: #f0f6fc }
       .quiet { fill: #9198a1 }
@@ -110,6 +112,51 @@ export function barPicture(
     text(scale.place(value), TOP - 6, label, 'class="quiet" text-anchor="middle"'),
   ])
   return picture(title, rows.length, [...grid(scale, rows.length, whole), ...bars, ...lines])
+}
+
+/** How something went over time: a line for each series, each on a scale of its own that begins at nothing. */
+export function timePicture(
+  title: string,
+  seconds: readonly number[],
+  series: readonly { label: string; unit: string; values: readonly number[] }[],
+): string {
+  const end = Math.max(...seconds)
+  const place = (second: number) => LABELS + (second / end) * (WIDTH - LABELS - RIGHT)
+  const height = 2 * ROW
+  const lines = series.flatMap(({ label, unit, values }, number) => {
+    const bottom = TOP + (number + 1) * height - 10
+    const most = Math.max(...values)
+    const points = values.map((value, at) => {
+      const y = bottom - (value / most) * (height - 20)
+      return `${place(seconds[at] ?? 0).toFixed(1)},${y.toFixed(1)}`
+    })
+    const shown = most < 10 ? most.toFixed(1) : Math.round(most).toLocaleString('en-US')
+    return [
+      `  <line class="grid" x1="${LABELS}" x2="${WIDTH - RIGHT}" y1="${bottom}" y2="${bottom}"/>`,
+      text(LABELS - 10, bottom - height / 2 + 8, label, 'text-anchor="end"'),
+      text(
+        LABELS - 10,
+        bottom - height / 2 + 24,
+        `at most ${shown} ${unit}`,
+        'class="quiet" text-anchor="end"',
+      ),
+      `  <polyline class="line${number}" points="${points.join(' ')}"/>`,
+    ]
+  })
+  const rows = 2 * series.length
+  const bottom = TOP + rows * ROW
+  const minutes = Array.from({ length: 5 }, (_, at) => (end / 4) * at)
+  return picture(title, rows, [
+    ...lines,
+    ...minutes.map((second) =>
+      text(
+        place(second),
+        bottom + 20,
+        `${(second / 60).toFixed(1)} min`,
+        'class="quiet" text-anchor="middle"',
+      ),
+    ),
+  ])
 }
 
 /** A dot for each series on a logarithmic scale of milliseconds. */

@@ -1,0 +1,225 @@
+import { createHmac } from 'node:crypto'
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { Agent, request } from 'node:http'
+import { join } from 'node:path'
+import { setTimeout as delay } from 'node:timers/promises'
+import { parseArgs } from 'node:util'
+import { Client } from './client.ts'
+import { writeMessages } from './corpus.ts'
+import { type Bar, barTable, median, percentile, whole } from './figures.ts'
+import { describeMachine, type Machine, machineLine } from './machine.ts'
+import { SECRET, startService } from './process.ts'
+import { RARE_WORD } from './words.ts'
+
+interface Latencies {
+  count: number
+  p50Ms: number
+  p99Ms: number
+}
+
+/** What was seen of the service at one moment, and of its answers since the moment before. */
+interface Sample {
+  second: number
+  memoryMiB: number
+  descriptors: number
+  messages: Latencies
+  questions: Latencies
+}
+
+/** What `npm run soak` writes. */
+export interface SoakResults {
+  date: string
+  machine: Machine
+  settings: { minutes: number; rate: number; connections: number; every: number }
+  samples: Sample[]
+  bars: Bar[]
+}
+
+const HELP = `node bench/soak.ts [--minutes 10] [--rate 1000] [--connections 32] [--every 5]
+                    [--folder bench/data] [--out bench/results/soak.json]
+
+Posts that many new messages a second and asks questions meanwhile, and looks every few seconds what the service holds
+and how long its answers take: nothing of it may grow.
+`
+
+const { values } = parseArgs({
+  options: {
+    minutes: { type: 'string', default: '10' },
+    rate: { type: 'string', default: '1000' },
+    connections: { type: 'string', default: '32' },
+    every: { type: 'string', default: '5' },
+    folder: { type: 'string', default: new URL('./data', import.meta.url).pathname },
+    out: { type: 'string', default: new URL('./results/soak.json', import.meta.url).pathname },
+    help: { type: 'boolean', default: false },
+  },
+})
+if (values.help) {
+  process.stdout.write(HELP)
+  process.exit(0)
+}
+const settings = {
+  minutes: Number(values.minutes),
+  rate: Number(values.rate),
+  connections: Number(values.connections),
+  every: Number(values.every),
+}
+
+/** Everything is warm after this, in seconds, or after a quarter of a short run. */
+const WARM_S = Math.min(60, settings.minutes * 15)
+
+/** Asked in turns, ten times a second. */
+const QUESTIONS = [
+  '/messages',
+  '/messages?order=desc&limit=100',
+  '/stats',
+  `/messages?q=${RARE_WORD}`,
+  '/messages?since=2026-01-01T00:00:00Z&limit=10',
+]
+const ASK_EVERY_MS = 100
+
+mkdirSync(values.folder, { recursive: true })
+const folder = mkdtempSync(join(values.folder, 'soak-'))
+process.on('exit', () => rmSync(folder, { recursive: true, force: true }))
+const machine = describeMachine(folder)
+process.stdout.write(`${machineLine(machine)}\n`)
+const service = await startService('soak', join(folder, 'soak.db'), join(folder, 'soak.log'))
+
+const corpus = [...writeMessages(10_000)]
+const agent = new Agent({ keepAlive: true, maxSockets: settings.connections })
+const wrong: string[] = []
+let running = true
+let number = 0
+let posted: number[] = []
+let asked: number[] = []
+
+function post(): Promise<void> {
+  const message = corpus[number % corpus.length]
+  const body = JSON.stringify({
+    message_id: `soak-${number++}`,
+    from: message?.from_msisdn,
+    to: message?.to_msisdn,
+    ts: new Date().toISOString(),
+    text: message?.text,
+  })
+  const headers = {
+    'content-type': 'application/json',
+    'x-signature': createHmac('sha256', SECRET).update(body).digest('hex'),
+  }
+  const started = performance.now()
+  return new Promise((resolve) => {
+    const posting = request(
+      `${service.url}/webhook`,
+      { method: 'POST', agent, headers },
+      (answer) => {
+        if (answer.statusCode !== 200) wrong.push(`a message was answered ${answer.statusCode}`)
+        answer.resume().on('end', () => {
+          posted.push(performance.now() - started)
+          resolve()
+        })
+      },
+    )
+    posting.on('error', (error) => {
+      wrong.push(String(error))
+      resolve()
+    })
+    posting.end(body)
+  })
+}
+
+/** Posts one message after the other at its share of the rate; one that is late does not catch up. */
+async function keepPosting(): Promise<void> {
+  const pause = (1000 / settings.rate) * settings.connections
+  while (running) {
+    const next = delay(pause)
+    await post()
+    await next
+  }
+}
+
+async function keepAsking(): Promise<void> {
+  const client = new Client(service.url)
+  for (let turn = 0; running; turn++) {
+    const next = delay(ASK_EVERY_MS)
+    const path = QUESTIONS[turn % QUESTIONS.length] ?? '/stats'
+    const { status, ms } = await client.ask(path)
+    if (status !== 200) wrong.push(`${path} was answered ${status}`)
+    asked.push(ms)
+    await next
+  }
+  client.close()
+}
+
+function latenciesOf(times: readonly number[]): Latencies {
+  return { count: times.length, p50Ms: percentile(times, 0.5), p99Ms: percentile(times, 0.99) }
+}
+
+const senders = Array.from({ length: settings.connections }, keepPosting)
+const asker = keepAsking()
+const samples: Sample[] = []
+const started = performance.now()
+while (performance.now() - started < settings.minutes * 60_000) {
+  await delay(settings.every * 1000)
+  const holdings = service.holdings()
+  if (!holdings) throw new Error('this system does not tell what a process holds')
+  const sample = {
+    second: Math.round((performance.now() - started) / 1000),
+    ...holdings,
+    messages: latenciesOf(posted),
+    questions: latenciesOf(asked),
+  }
+  posted = []
+  asked = []
+  samples.push(sample)
+  process.stdout.write(
+    `${String(sample.second).padStart(4)} s  ${whole(sample.memoryMiB)} MiB  ${sample.descriptors} descriptors  ` +
+      `${whole(sample.messages.count / settings.every)}/s p99 ${sample.messages.p99Ms.toFixed(1)} ms  ` +
+      `questions p99 ${sample.questions.p99Ms.toFixed(1)} ms\n`,
+  )
+}
+running = false
+await Promise.all([...senders, asker])
+agent.destroy()
+await service.stop()
+
+/** What is measured in the first third once all is warm, and in the last, which may be this much more. */
+function flat(
+  what: string,
+  unit: string,
+  valueOfSample: (sample: Sample) => number,
+  most: number,
+): Bar {
+  const warm = samples.filter(({ second }) => second > WARM_S)
+  const third = Math.ceil(warm.length / 3)
+  const first = median(warm.slice(0, third).map(valueOfSample))
+  const last = median(warm.slice(-third).map(valueOfSample))
+  return {
+    what: `${what}, the last third against the first`,
+    expected: `at most ${most}×`,
+    found: `${(last / first).toFixed(2)}× (${first.toFixed(1)} and ${last.toFixed(1)} ${unit})`,
+    pass: last / first <= most,
+  }
+}
+
+const bars: Bar[] = [
+  flat('memory', 'MiB', ({ memoryMiB }) => memoryMiB, 1.15),
+  flat('descriptors', 'open', ({ descriptors }) => descriptors, 1.05),
+  flat('median time of a message', 'ms', ({ messages }) => messages.p50Ms, 1.25),
+  flat('p99 of messages', 'ms', ({ messages }) => messages.p99Ms, 1.5),
+  flat('p99 of questions', 'ms', ({ questions }) => questions.p99Ms, 1.5),
+  {
+    what: 'everything is answered 200',
+    expected: 'all of it',
+    found: wrong.length === 0 ? `${whole(number)} messages` : (wrong[0] ?? ''),
+    pass: wrong.length === 0,
+  },
+]
+const results: SoakResults = {
+  date: new Date().toISOString().slice(0, 10),
+  machine,
+  settings,
+  samples,
+  bars,
+}
+writeFileSync(values.out, `${JSON.stringify(results, undefined, 2)}\n`)
+process.stdout.write(`\n${barTable(bars)}\n`)
+if (bars.some(({ pass }) => !pass)) process.exitCode = 1
