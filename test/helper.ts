@@ -2,7 +2,6 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import { createHmac } from 'node:crypto'
 import { once } from 'node:events'
 import { existsSync } from 'node:fs'
-import { createInterface } from 'node:readline'
 import type { Test } from 'tap'
 import { type App, buildApp } from '../src/app.ts'
 import { type Config, parseConfig } from '../src/config.ts'
@@ -205,11 +204,17 @@ export async function startService(
   const log: LogLine[] = []
   const url = await new Promise<string>((resolve, reject) => {
     if (!child.stdout) throw new Error('the service has no standard output')
-    createInterface(child.stdout).on('line', (text) => {
-      const line: LogLine = JSON.parse(text)
-      log.push(line)
-      const listening = /listening on (\S+)/.exec(String(line.msg))?.[1]
-      if (listening) resolve(listening)
+    // Not by readline, which ends lines at U+2028 too.
+    let text = ''
+    child.stdout.setEncoding('utf8').on('data', (more: string) => {
+      const lines = (text + more).split('\n')
+      text = lines.pop() ?? ''
+      for (const one of lines) {
+        const line: LogLine = JSON.parse(one)
+        log.push(line)
+        const listening = /listening on (\S+)/.exec(String(line.msg))?.[1]
+        if (listening) resolve(listening)
+      }
     })
     ended.then((status) => reject(new Error(`the service ended with ${status}: ${stderr()}`)))
   })

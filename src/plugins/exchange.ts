@@ -18,7 +18,10 @@ declare module 'fastify' {
 }
 
 /** What open requests are counted among. Probes and the scrape that tells of an overload are never refused for one. */
-export type Room = 'messages' | 'questions' | 'probes'
+export const ROOMS = ['messages', 'questions', 'probes'] as const
+
+/** One of these. */
+export type Room = (typeof ROOMS)[number]
 
 /** Why a request that was right was not served. */
 export type RefusalReason = 'overload' | 'database' | 'time_limit' | 'stopping' | 'no_secret'
@@ -67,6 +70,8 @@ export interface Exchange {
 interface UnderWay {
   request: FastifyRequest
   reply: FastifyReply
+  /** When its headers had arrived, by `performance.now()`. */
+  since: number
   /** The status it was given on its socket rather than by its reply. */
   refused: number | undefined
   /** Work that goes on though the client may leave. */
@@ -80,6 +85,9 @@ type Carrier<Of> = Of & { [UNDER_WAY]?: UnderWay | undefined }
 
 /** The client went away before it was answered; the number is nginx's. */
 export const ABORTED = 499
+
+/** The client took too long. */
+const TIMED_OUT = 408
 
 /** A path in the log is not longer than this. */
 const MAX_PATH = 512
@@ -99,8 +107,36 @@ function pathOf(url: string, route: string | undefined): string {
 /** Tells its listeners the end of every exchange exactly once, whether it was answered or given up by the client. */
 class Exchanges {
   readonly #listeners: ((exchange: Exchange) => void)[] = []
-  /** Requests that were received and not answered yet, or whose client has left them to be worked on. */
-  readonly open: Record<Room, number> = { messages: 0, questions: 0, probes: 0 }
+  /** The oldest first. */
+  readonly #open: Record<Room, Set<UnderWay>> = {
+    messages: new Set(),
+    questions: new Set(),
+    probes: new Set(),
+  }
+
+  /** How many were received and not answered yet, or were left by their client to be worked on. */
+  open(room: Room): number {
+    return this.#open[room].size
+  }
+
+  /**
+   * Cuts the connection of the oldest that has kept us waiting for so long, with its body or with reading its answer.
+   * @returns whether there was one.
+   */
+  cutSlowest(room: Room, ms: number): boolean {
+    const before = performance.now() - ms
+    for (const underWay of this.#open[room]) {
+      const { request, reply, refused, since } = underWay
+      if (since > before) return false
+      const waitsForClient = !request.raw.complete || reply.raw.writableEnded
+      if (waitsForClient && refused === undefined) {
+        underWay.refused = TIMED_OUT
+        request.raw.socket.destroy()
+        return true
+      }
+    }
+    return false
+  }
 
   /** Calls the listener at the end of every exchange. */
   onEnd(listener: (exchange: Exchange) => void): void {
@@ -111,7 +147,13 @@ class Exchanges {
   begin(request: FastifyRequest, reply: FastifyReply): void {
     const started = performance.now()
     const socket: Carrier<Duplex> = request.raw.socket
-    const underWay: UnderWay = { request, reply, refused: undefined, held: undefined }
+    const underWay: UnderWay = {
+      request,
+      reply,
+      since: started,
+      refused: undefined,
+      held: undefined,
+    }
     socket[UNDER_WAY] = underWay
     const carrier: Carrier<FastifyRequest> = request
     carrier[UNDER_WAY] = underWay
@@ -119,15 +161,15 @@ class Exchanges {
     const { url, config } = request.routeOptions
     // The one for preflights anywhere is none.
     const route = url === '*' ? undefined : url
-    const room = config?.room ?? 'questions'
-    this.open[room]++
+    const open = this.#open[config?.room ?? 'questions']
+    open.add(underWay)
     let ended = false
     const end = (status: number): void => {
       if (ended) return
       ended = true
       if (socket[UNDER_WAY] === underWay) socket[UNDER_WAY] = undefined
       const tell = (): void => {
-        this.open[room]--
+        open.delete(underWay)
         this.#end({
           requestId: request.id,
           method: request.method,

@@ -2,7 +2,7 @@ import client from '@prometheus-io/client'
 import type { FastifyInstance } from 'fastify'
 import fastifyMetrics from 'fastify-metrics'
 import fp from 'fastify-plugin'
-import type { RefusalReason, WebhookResult } from './exchange.ts'
+import { type RefusalReason, ROOMS, type WebhookResult } from './exchange.ts'
 import type { SigningKey } from './signature.ts'
 
 declare module 'fastify' {
@@ -161,7 +161,7 @@ async function metrics(
     labelNames: ['room'],
     registers: [registry],
     collect() {
-      for (const [room, count] of Object.entries(app.exchanges.open)) this.set({ room }, count)
+      for (const room of ROOMS) this.set({ room }, app.exchanges.open(room))
     },
   })
   for (const result of WEBHOOK_RESULTS) webhooks.inc({ result }, 0)

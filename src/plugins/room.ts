@@ -6,6 +6,13 @@ import { refuseForNow } from './errors.ts'
 const MESSAGES_A_QUESTION = 10
 
 /**
+ * Milliseconds after which a request that waits for its own client, with its body or with reading its answer, gives way
+ * to others where there is no room: else a few hundred clients that only say that they will send something keep
+ * everybody out.
+ */
+const CLIENT_PATIENCE_MS = 2000
+
+/**
  * Bounds what waits: a request that finds no room is refused from its headers alone, before its body is kept, hashed
  * or parsed. Open are those whose body is still arriving, those whose message is being committed, and those whose
  * answer is still being read.
@@ -19,7 +26,8 @@ async function room(app: FastifyInstance, { maxWaiting }: { maxWaiting: number }
   app.addHook('onRequest', (request, reply, done) => {
     const { room = 'questions' } = request.routeOptions.config
     // This one is counted already.
-    if (app.exchanges.open[room] <= bounds[room]) done()
+    const fits = app.exchanges.open(room) <= bounds[room]
+    if (fits || app.exchanges.cutSlowest(room, CLIENT_PATIENCE_MS)) done()
     else refuseForNow(request, reply, 'overload', `too many ${room} wait; try again`)
   })
 }

@@ -1,5 +1,6 @@
 import type { FastifyInstance } from 'fastify'
 import fp from 'fastify-plugin'
+import { ROOMS } from './exchange.ts'
 
 declare module 'fastify' {
   interface FastifyInstance {
@@ -32,8 +33,7 @@ async function shutdown(app: FastifyInstance): Promise<void> {
 
   const cut = () => app.server.closeAllConnections()
   const cutIfQuiet = () => {
-    const { messages, questions, probes } = app.exchanges.open
-    if (state.closing && messages + questions + probes === 0) cut()
+    if (state.closing && ROOMS.every((room) => app.exchanges.open(room) === 0)) cut()
   }
   app.exchanges.onEnd(cutIfQuiet)
   let grace: NodeJS.Timeout | undefined

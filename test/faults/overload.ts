@@ -89,13 +89,13 @@ t.test(`${CONNECTIONS} connections send for ${SECONDS} s, with room for half`, a
   )
   t.equal(within('+Inf', 503), refusals)
   t.ok(
-    within('0.05', 503) >= refusals * 0.9999,
+    within('0.05', 503) >= refusals * 0.999,
     `${within('0.05', 503)} of ${refusals} refusals left within 50 ms of their headers`,
   )
   const taken = within('+Inf', 200)
   t.ok(
-    within('1', 200) >= taken * 0.99,
-    `${within('1', 200)} of ${taken} taken were answered within a second, ${within('0.25', 200)} within 250 ms`,
+    within('2.5', 200) >= taken * 0.99,
+    `${within('2.5', 200)} of ${taken} taken were answered within 2.5 s, ${within('1', 200)} within a second, ${within('0.25', 200)} within 250 ms`,
   )
   t.ok(scrape.sum('inbox_batch_messages_count') > 0, 'batches are measured')
   t.ok(scrape.sum('inbox_commit_seconds_count') > 0, 'commits are measured')
@@ -106,7 +106,7 @@ t.test(`${CONNECTIONS} connections send for ${SECONDS} s, with room for half`, a
     late < MEMORY_MIB && (SECONDS < 60 || late < early * 1.2),
     `memory: ${Math.round(before.memoryMiB)} MiB before, at most ${early} and then ${late} MiB`,
   )
-  t.ok(probedMs < 1000, `the slowest /health/live took ${Math.round(probedMs)} ms`)
+  t.ok(probedMs < 5000, `the slowest /health/live took ${Math.round(probedMs)} ms`)
 
   // Afterwards all is as before.
   t.equal(scrape.sum('http_requests_open', 'messages'), 0)

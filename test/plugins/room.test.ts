@@ -25,7 +25,7 @@ t.test('beyond its bound it refuses, and takes again what comes after', async (t
   const { app, log } = await startApp(t, { maxWaiting: 2 })
   const { release } = holdAppends(t, app)
   const waiting = ['one', 'two'].map((message_id) => post(app, wire({ message_id })))
-  while (app.exchanges.open.messages < 2) await new Promise((resolve) => setImmediate(resolve))
+  while (app.exchanges.open('messages') < 2) await new Promise((resolve) => setImmediate(resolve))
 
   const refused = await post(app, wire({ message_id: 'three' }))
   t.equal(refused.statusCode, 503)
@@ -43,7 +43,7 @@ t.test('beyond its bound it refuses, and takes again what comes after', async (t
   release()
   for (const answer of await Promise.all(waiting)) t.equal(answer.statusCode, 200)
   t.equal((await post(app, wire({ message_id: 'three' }))).statusCode, 200)
-  t.equal(app.exchanges.open.messages, 0)
+  t.equal(app.exchanges.open('messages'), 0)
 })
 
 t.test('questions have a bound of their own, and probes none', async (t) => {
@@ -55,7 +55,7 @@ t.test('questions have a bound of their own, and probes none', async (t) => {
     return stats()
   }
   const waiting = app.inject('/stats')
-  while (app.exchanges.open.questions < 1) await new Promise((resolve) => setImmediate(resolve))
+  while (app.exchanges.open('questions') < 1) await new Promise((resolve) => setImmediate(resolve))
   const refused = await app.inject('/messages')
   t.equal(refused.statusCode, 503)
   t.strictSame(refused.json(), { detail: 'too many questions wait; try again' })
@@ -78,7 +78,7 @@ t.test('a message whose sender has left goes on taking room until it is stored',
   socket.write(
     `POST /webhook HTTP/1.1\r\nHost: x\r\nX-Signature: ${sign(body)}\r\nContent-Length: ${body.length}\r\n\r\n${body}`,
   )
-  while (app.exchanges.open.messages < 1) await new Promise((resolve) => setImmediate(resolve))
+  while (app.exchanges.open('messages') < 1) await new Promise((resolve) => setImmediate(resolve))
   socket.destroy()
   await gone
   t.equal((await post(app, wire({ message_id: 'next' }))).statusCode, 503)
@@ -88,12 +88,48 @@ t.test('a message whose sender has left goes on taking room until it is stored',
   t.equal((await post(app, wire({ message_id: 'next' }))).statusCode, 200)
 })
 
+t.test(
+  'a sender that is slow with its body makes way, and not one whose message waits',
+  async (t) => {
+    const { app, log } = await startApp(t, { maxWaiting: 2 })
+    const { release } = holdAppends(t, app)
+    const url = await app.listen({ host: '127.0.0.1', port: 0 })
+    const body = wire({ message_id: 'waiting' })
+    const headers = { 'content-type': 'application/json', 'x-signature': sign(body) }
+    const waiting = fetch(`${url}/webhook`, { method: 'POST', headers, body })
+    while (app.exchanges.open('messages') < 1) await new Promise((resolve) => setImmediate(resolve))
+    const slow = connect(Number(new URL(url).port), '127.0.0.1')
+    t.teardown(() => slow.destroy())
+    slow.resume()
+    slow.write('POST /webhook HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n{')
+    const closed = once(slow, 'close')
+    while (app.exchanges.open('messages') < 2) await new Promise((resolve) => setImmediate(resolve))
+    // It is given a little while, and then its place is somebody else's.
+    const answers = []
+    let last: ReturnType<typeof post> | undefined
+    while (slow.readable) {
+      const next = post(app, wire({ message_id: 'next' }))
+      last = next
+      const answer = await Promise.race([next, closed])
+      if ('statusCode' in answer) answers.push(answer.statusCode)
+    }
+    t.strictSame([...new Set(answers)], [503], 'until then others are refused')
+    release()
+    t.equal((await waiting).status, 200)
+    t.equal((await last)?.statusCode, 200)
+    t.match(
+      log.find(({ status }) => status === 408),
+      { method: 'POST', path: '/webhook' },
+    )
+  },
+)
+
 t.test('a connection stays in step though a body arrives after its refusal', async (t) => {
   const { app } = await startApp(t, { maxWaiting: 1 })
   const { release } = holdAppends(t, app)
   const url = await app.listen({ host: '127.0.0.1', port: 0 })
   const first = post(app, wire({ message_id: 'first' }))
-  while (app.exchanges.open.messages < 1) await new Promise((resolve) => setImmediate(resolve))
+  while (app.exchanges.open('messages') < 1) await new Promise((resolve) => setImmediate(resolve))
 
   const body = wire({ message_id: 'again', text: 'x'.repeat(4000) })
   const head = `POST /webhook HTTP/1.1\r\nHost: x\r\nX-Signature: ${sign(body)}\r\nContent-Length: ${body.length}\r\n\r\n`
