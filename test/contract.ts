@@ -70,6 +70,8 @@ export class ResponseContract {
     const what = `${method} ${url.slice(0, 200)} was answered ${status}`
     const path = url.replace(/^https?:\/\/[^/]*/i, '').replace(/[?#].*$/s, '')
     if (UNDESCRIBED.test(path) && status < 400) return undefined
+    // The answer to a browser that asks what it may ask, which no operation is.
+    if (method === 'OPTIONS' && status === 204) return undefined
     if (typeof headers['x-request-id'] !== 'string') return `${what} without X-Request-ID`
     if (status >= 400 && INSIDE.test(body)) return `${what} and tells of the inside: ${body}`
 

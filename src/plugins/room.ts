@@ -1,6 +1,7 @@
 import type { FastifyInstance } from 'fastify'
 import fp from 'fastify-plugin'
 import { refuseForNow } from './errors.ts'
+import { SECURITY_HEADERS } from './headers.ts'
 
 /** Answers to questions are larger than messages, and the threads that answer them fewer than a batch is long. */
 const MESSAGES_A_QUESTION = 10
@@ -24,12 +25,16 @@ async function room(app: FastifyInstance, { maxWaiting }: { maxWaiting: number }
     probes: Number.POSITIVE_INFINITY,
   }
   app.addHook('onRequest', (request, reply, done) => {
-    const { room = 'questions' } = request.routeOptions.config
+    const { room = 'questions', noBrowser } = request.routeOptions.config
     // This one is counted already.
     const fits = app.exchanges.open(room) <= bounds[room]
     if (fits || app.exchanges.cutSlowest(room, CLIENT_PATIENCE_MS)) done()
-    else refuseForNow(request, reply, 'overload', `too many ${room} wait; try again`)
+    else {
+      // What the route itself would have set.
+      if (!noBrowser) reply.headers(SECURITY_HEADERS)
+      refuseForNow(request, reply, 'overload', `too many ${room} wait; try again`)
+    }
   })
 }
 
-export default fp(room, { name: 'room', dependencies: ['exchange', 'errors'] })
+export default fp(room, { name: 'room', dependencies: ['exchange', 'errors', 'headers'] })

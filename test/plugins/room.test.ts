@@ -59,6 +59,7 @@ t.test('questions have a bound of their own, and probes none', async (t) => {
   const refused = await app.inject('/messages')
   t.equal(refused.statusCode, 503)
   t.strictSame(refused.json(), { detail: 'too many questions wait; try again' })
+  t.equal(refused.headers['cache-control'], 'no-store', 'with the headers of every answer there')
   t.equal((await post(app, wire({ message_id: 'm' }))).statusCode, 200)
   t.equal((await app.inject('/health/ready')).statusCode, 200)
   gate.resolve()
