@@ -70,6 +70,7 @@ export interface Exchange {
 interface UnderWay {
   request: FastifyRequest
   reply: FastifyReply
+  room: Room
   /** When its headers had arrived, by `performance.now()`. */
   since: number
   /** The status it was given on its socket rather than by its reply. */
@@ -114,6 +115,11 @@ class Exchanges {
     probes: new Set(),
   }
 
+  /** What a request that has begun is counted among. */
+  roomOf(request: FastifyRequest): Room {
+    return (request as Carrier<FastifyRequest>)[UNDER_WAY]?.room ?? 'questions'
+  }
+
   /** How many were received and not answered yet, or were left by their client to be worked on. */
   open(room: Room): number {
     return this.#open[room].size
@@ -147,9 +153,14 @@ class Exchanges {
   begin(request: FastifyRequest, reply: FastifyReply): void {
     const started = performance.now()
     const socket: Carrier<Duplex> = request.raw.socket
+    const { url, config } = request.routeOptions
+    // The one for preflights anywhere is none.
+    const route = url === '*' ? undefined : url
+    const room = config?.room ?? 'questions'
     const underWay: UnderWay = {
       request,
       reply,
+      room,
       since: started,
       refused: undefined,
       held: undefined,
@@ -158,10 +169,7 @@ class Exchanges {
     const carrier: Carrier<FastifyRequest> = request
     carrier[UNDER_WAY] = underWay
     request.notes = {}
-    const { url, config } = request.routeOptions
-    // The one for preflights anywhere is none.
-    const route = url === '*' ? undefined : url
-    const open = this.#open[config?.room ?? 'questions']
+    const open = this.#open[room]
     open.add(underWay)
     let ended = false
     const end = (status: number): void => {

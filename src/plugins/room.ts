@@ -25,13 +25,13 @@ async function room(app: FastifyInstance, { maxWaiting }: { maxWaiting: number }
     probes: Number.POSITIVE_INFINITY,
   }
   app.addHook('onRequest', (request, reply, done) => {
-    const { room = 'questions', noBrowser } = request.routeOptions.config
+    const room = app.exchanges.roomOf(request)
     // This one is counted already.
     const fits = app.exchanges.open(room) <= bounds[room]
     if (fits || app.exchanges.cutSlowest(room, CLIENT_PATIENCE_MS)) done()
     else {
       // What the route itself would have set.
-      if (!noBrowser) reply.headers(SECURITY_HEADERS)
+      if (!request.routeOptions.config.noBrowser) reply.headers(SECURITY_HEADERS)
       refuseForNow(request, reply, 'overload', `too many ${room} wait; try again`)
     }
   })
