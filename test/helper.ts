@@ -5,8 +5,8 @@ import { existsSync } from 'node:fs'
 import type { Test } from 'tap'
 import { type App, buildApp } from '../src/app.ts'
 import { type Config, parseConfig } from '../src/config.ts'
-import { createDatabase } from './db/postgres/server.ts'
 import { ResponseContract } from './contract.ts'
+import { createDatabase } from './db/postgres/server.ts'
 
 export const SECRET = 'testsecret'
 
