@@ -8,6 +8,8 @@ interface Waiting<Item, Outcome> {
 export interface GroupCommitOptions {
   /** Batches under way at once: 1 where the store has a single writer. */
   concurrency: number
+  /** Items that make a batch worth sending beside another; fewer wait for the end of one. 1 unless given. */
+  beside?: number
   /** Items in one batch at most; bounds the memory and the duration of a transaction. */
   maxBatch: number
 }
@@ -43,8 +45,10 @@ export class GroupCommit<Item, Outcome> {
   }
 
   #next(): void {
-    if (this.#waiting.length === 0 || this.#underWay >= this.#options.concurrency) return
-    const batch = this.#waiting.splice(0, this.#options.maxBatch)
+    const { concurrency, maxBatch, beside = 1 } = this.#options
+    if (this.#waiting.length === 0 || this.#underWay >= concurrency) return
+    if (this.#underWay > 0 && this.#waiting.length < Math.min(beside, maxBatch)) return
+    const batch = this.#waiting.splice(0, maxBatch)
     this.#underWay++
     void this.#run(batch)
   }

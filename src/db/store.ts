@@ -1,6 +1,7 @@
 import type { Static } from '@sinclair/typebox'
 import type { StoredMessage } from '../schemas/messages.ts'
 import type { Stats } from '../schemas/stats.ts'
+import type { GroupCommitOptions } from './group-commit.ts'
 
 /** A validated message on its way to the store. */
 export type NewMessage = Static<typeof StoredMessage>
@@ -96,8 +97,8 @@ export interface MessageStore {
    * Brings up to date whatever answers are derived from. Answers are exact without it, and faster after it.
    */
   catchUp(onProgress?: ProgressListener): Promise<void>
-  /** Batches that may be under way at once. */
-  readonly concurrency: number
+  /** How it wants its batches. */
+  readonly batching: Pick<GroupCommitOptions, 'concurrency' | 'beside'>
   /** How the store was when it last told, without asking it. */
   readonly condition: StoreCondition
   /**

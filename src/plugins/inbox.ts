@@ -17,7 +17,7 @@ async function inbox(app: FastifyInstance, { maxBatch }: { maxBatch: number }): 
     app.measures.commit(batch.length, (performance.now() - started) / 1000)
     return outcomes
   }
-  const inbox = new GroupCommit(commit, { concurrency: app.store.concurrency, maxBatch })
+  const inbox = new GroupCommit(commit, { ...app.store.batching, maxBatch })
   app.decorate('inbox', inbox)
   app.measures.inbox = () => ({ waiting: inbox.waiting, ...app.store.condition })
 }

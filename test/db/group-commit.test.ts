@@ -52,6 +52,22 @@ t.test('as many commits as allowed are under way', async (t) => {
   )
 })
 
+t.test('beside another goes only what is worth it', async (t) => {
+  const { batches, commit, done } = controlled()
+  const group = new GroupCommit(commit, { concurrency: 2, maxBatch: 10, beside: 3 })
+  const outcomes = [1, 2, 3].map((item) => group.append(item))
+  t.equal(batches.length, 1, 'two wait')
+  outcomes.push(group.append(4))
+  t.same(batches[1]?.items, [2, 3, 4])
+  outcomes.push(group.append(5))
+  done(1)
+  t.equal(await outcomes[3], 'stored 4')
+  t.equal(batches.length, 2, 'one waits, as another is under way')
+  done(0)
+  t.equal(await outcomes[0], 'stored 1')
+  t.same(batches[2]?.items, [5])
+})
+
 t.test('a failed commit fails its own items and no other', async (t) => {
   const { batches, commit, done } = controlled()
   const group = new GroupCommit(commit, { concurrency: 1, maxBatch: 10 })

@@ -29,6 +29,12 @@ const APPEND_WITHIN_MS = 3500
 /** The same while the database is known to be away: what waited for the batch before is not to wait as long again. */
 const APPEND_WITHIN_AWAY_MS = 500
 
+/**
+ * Messages that make a batch worth sending beside another. A statement costs about 0.25 ms of processor time however few
+ * messages it brings: with 64 senders, batches of 30 cost a fifth less a message than batches of 10.
+ */
+const BESIDE = 32
+
 /** How long a readiness check may take, in milliseconds. */
 const READY_WITHIN_MS = 1000
 
@@ -108,8 +114,8 @@ export class PostgresStore implements MessageStore {
   }
 
   /** Batches are stored side by side, by as many connections. */
-  get concurrency(): number {
-    return this.#connections.concurrency
+  get batching() {
+    return { concurrency: this.#connections.concurrency, beside: BESIDE }
   }
 
   async append(batch: readonly NewMessage[]): Promise<AppendOutcome[]> {

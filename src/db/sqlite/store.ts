@@ -64,7 +64,7 @@ export class SqliteStore implements MessageStore {
   /** Rows adopted from an older service whose `ts` is no instant, as counted at the start. */
   withoutInstant = 0
   /** There is one writer. */
-  readonly concurrency = 1
+  readonly batching = { concurrency: 1 }
   condition: StoreCondition = { backlog: 0, logBytes: 0 }
 
   private constructor(
