@@ -2,6 +2,7 @@ import fc from 'fast-check'
 import t from 'tap'
 import { Connection, ConnectionLostError, type RawAnswer } from '../connection.ts'
 import { ResponseContract } from '../contract.ts'
+import { databases } from '../databases.ts'
 import { extent } from '../extent.ts'
 import { startService } from '../helper.ts'
 import { type GeneratedRequest, requests } from '../requests.ts'
@@ -72,69 +73,71 @@ function wrongAnyway({ status, headers, body }: RawAnswer): string | undefined {
   return /^\{"detail":("[^"]+"|\[.+\])\}$/.test(body) ? undefined : `${status} with ${body}`
 }
 
-t.test(`${REQUESTS} generated requests, FUZZ_SEED=${SEED}`, async (t) => {
-  const service = await startService(t)
-  const document = await (await fetch(`${service.url}/openapi.json`)).json()
-  const contract = new ResponseContract(document)
-  const statuses = new Map<number, number>()
-  const wrong: string[] = []
+for (const { name, make } of databases)
+  t.test(`${name}: ${REQUESTS} generated requests, FUZZ_SEED=${SEED}`, async (t) => {
+    const { url } = await make(t)
+    const service = await startService(t, { DATABASE_URL: url })
+    const document = await (await fetch(`${service.url}/openapi.json`)).json()
+    const contract = new ResponseContract(document)
+    const statuses = new Map<number, number>()
+    const wrong: string[] = []
 
-  const judge = (number: number, { bytes, asked }: GeneratedRequest, answer: RawAnswer): void => {
-    statuses.set(answer.status, (statuses.get(answer.status) ?? 0) + 1)
-    const violation =
-      answer.status >= 500
-        ? `was answered ${answer.status}`
-        : asked
-          ? contract.violation({ ...asked, ...answer })
-          : wrongAnyway(answer)
-    if (violation) {
-      wrong.push(
-        `request ${number}: ${violation}\n${JSON.stringify(bytes.toString('latin1').slice(0, 2000))}`,
-      )
+    const judge = (number: number, { bytes, asked }: GeneratedRequest, answer: RawAnswer): void => {
+      statuses.set(answer.status, (statuses.get(answer.status) ?? 0) + 1)
+      const violation =
+        answer.status >= 500
+          ? `was answered ${answer.status}`
+          : asked
+            ? contract.violation({ ...asked, ...answer })
+            : wrongAnyway(answer)
+      if (violation) {
+        wrong.push(
+          `request ${number}: ${violation}\n${JSON.stringify(bytes.toString('latin1').slice(0, 2000))}`,
+        )
+      }
     }
-  }
 
-  const askers = Array.from({ length: AT_ONCE }, () => new Asker(service.url))
-  let number = 0
-  let warmMiB = Number.NaN
-  for (let chunk = 0; number < REQUESTS && wrong.length < 20; chunk++) {
-    const generated = fc.sample(requests, { seed: SEED + chunk, numRuns: CHUNK }).entries()
-    await Promise.all(
-      askers.map(async (asker) => {
-        // They share the iterator, so that each request is sent once.
-        for (const [at, request] of generated) {
-          try {
-            for (const answer of await asker.ask(request))
-              judge(chunk * CHUNK + at, request, answer)
-          } catch (error) {
-            wrong.push(
-              `request ${chunk * CHUNK + at}: ${error}\n${JSON.stringify(request.bytes.toString('latin1').slice(0, 2000))}`,
-            )
+    const askers = Array.from({ length: AT_ONCE }, () => new Asker(service.url))
+    let number = 0
+    let warmMiB = Number.NaN
+    for (let chunk = 0; number < REQUESTS && wrong.length < 20; chunk++) {
+      const generated = fc.sample(requests, { seed: SEED + chunk, numRuns: CHUNK }).entries()
+      await Promise.all(
+        askers.map(async (asker) => {
+          // They share the iterator, so that each request is sent once.
+          for (const [at, request] of generated) {
+            try {
+              for (const answer of await asker.ask(request))
+                judge(chunk * CHUNK + at, request, answer)
+            } catch (error) {
+              wrong.push(
+                `request ${chunk * CHUNK + at}: ${error}\n${JSON.stringify(request.bytes.toString('latin1').slice(0, 2000))}`,
+              )
+            }
           }
-        }
-      }),
-    )
-    number += CHUNK
-    if (Number.isNaN(warmMiB) && number >= WARM) warmMiB = holdings(service).memoryMiB
-  }
-  for (const asker of askers) asker.close()
-  const { memoryMiB } = holdings(service)
+        }),
+      )
+      number += CHUNK
+      if (Number.isNaN(warmMiB) && number >= WARM) warmMiB = holdings(service).memoryMiB
+    }
+    for (const asker of askers) asker.close()
+    const { memoryMiB } = holdings(service)
 
-  t.strictSame(wrong, [], 'no 5xx, nothing of the inside, nothing that OpenAPI does not allow')
-  t.comment(
-    `answers: ${[...statuses]
-      .sort()
-      .map((entry) => entry.join(' × '))
-      .join(', ')}`,
-  )
-  t.ok(
-    memoryMiB < Math.min(warmMiB * GROWTH, MEMORY_MIB),
-    `memory does not grow: ${Math.round(warmMiB)} MiB warm, ${Math.round(memoryMiB)} at the end`,
-  )
-  t.equal((await fetch(`${service.url}/health/ready`)).status, 200)
-  const { total } = (await (await fetch(`${service.url}/messages?limit=1`)).json()) as {
-    total: number
-  }
-  t.ok(total > REQUESTS / 20, `${total} of them were messages`)
-  t.equal(service.stderr(), '')
-})
+    t.strictSame(wrong, [], 'no 5xx, nothing of the inside, nothing that OpenAPI does not allow')
+    t.comment(
+      `answers: ${[...statuses]
+        .sort()
+        .map((entry) => entry.join(' × '))
+        .join(', ')}`,
+    )
+    t.ok(
+      memoryMiB < Math.min(warmMiB * GROWTH, MEMORY_MIB),
+      `memory does not grow: ${Math.round(warmMiB)} MiB warm, ${Math.round(memoryMiB)} at the end`,
+    )
+    t.equal((await fetch(`${service.url}/health/ready`)).status, 200)
+    const { total } = (await (await fetch(`${service.url}/messages?limit=1`)).json()) as {
+      total: number
+    }
+    t.ok(total > REQUESTS / 20, `${total} of them were messages`)
+    t.equal(service.stderr(), '')
+  })

@@ -1,5 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import t from 'tap'
+import { databases } from '../databases.ts'
 import { extent } from '../extent.ts'
 import { type Service, startService } from '../helper.ts'
 import { Load } from '../load.ts'
@@ -54,24 +55,27 @@ class Balancer {
   }
 }
 
-t.test(`${RESTARTS} rolling restarts under load fail no request`, async (t) => {
-  const start = () => startService(t, { SHUTDOWN_DELAY_MS: String(SHUTDOWN_DELAY_MS) })
-  let service = await start()
-  const balancer = new Balancer(service)
-  const load = new Load({ url: balancer.url, connections: 32, prefix: 'm' })
-  for (let restart = 0; restart < RESTARTS; restart++) {
+for (const { name, make } of databases)
+  t.test(`${name}: ${RESTARTS} rolling restarts under load fail no request`, async (t) => {
+    const { url } = await make(t)
+    const settings = { DATABASE_URL: url, SHUTDOWN_DELAY_MS: String(SHUTDOWN_DELAY_MS) }
+    const start = () => startService(t, settings)
+    let service = await start()
+    const balancer = new Balancer(service)
+    const load = new Load({ url: balancer.url, connections: 32, prefix: 'm' })
+    for (let restart = 0; restart < RESTARTS; restart++) {
+      await load.acknowledge(200)
+      const next = await start()
+      await balancer.add(next)
+      service.process.kill('SIGTERM')
+      t.equal(await service.ended, 0)
+      service = next
+    }
     await load.acknowledge(200)
-    const next = await start()
-    await balancer.add(next)
-    service.process.kill('SIGTERM')
-    t.equal(await service.ended, 0)
-    service = next
-  }
-  await load.acknowledge(200)
-  const { acknowledged, statuses, lost } = await load.stop()
-  await balancer.stop()
-  t.strictSame([...statuses.keys()], [200], 'every request was answered 200')
-  t.equal(lost, 0, 'and no connection was lost')
-  const stats = (await (await fetch(`${service.url}/stats`)).json()) as { total_messages: number }
-  t.equal(stats.total_messages, acknowledged.length, 'everything that was acknowledged is there')
-})
+    const { acknowledged, statuses, lost } = await load.stop()
+    await balancer.stop()
+    t.strictSame([...statuses.keys()], [200], 'every request was answered 200')
+    t.equal(lost, 0, 'and no connection was lost')
+    const stats = (await (await fetch(`${service.url}/stats`)).json()) as { total_messages: number }
+    t.equal(stats.total_messages, acknowledged.length, 'everything that was acknowledged is there')
+  })
