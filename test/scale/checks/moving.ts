@@ -1,0 +1,120 @@
+import { pipeline } from 'node:stream/promises'
+import { setTimeout as delay } from 'node:timers/promises'
+import t, { type Test } from 'tap'
+import { writeMessages } from '../../../bench/corpus.ts'
+import { folderOf, runEntry, spawnEntry } from '../../helper.ts'
+import { LOAD_MS } from '../load.ts'
+import { createInstance, DATABASE, startPicture } from '../picture.ts'
+import { assertExact } from '../recount.ts'
+import { Traffic } from '../traffic.ts'
+
+/** Messages that the old service has before the move. */
+const OLD_MESSAGES = 20_000
+
+/** What the pages are compared with; each in both orders, from the start and from further on. */
+const FILTERS = [
+  '',
+  '&since=2023-01-01T00:00:00Z',
+  '&until=2023-01-01T00:00:00Z',
+  '&q=please',
+  '&q=quixotic',
+  '&q=П',
+  '&q=ß',
+]
+
+/** `lyftr-webhook export | lyftr-webhook import -`. */
+async function move(t: Test, from: string, to: string) {
+  const exporting = spawnEntry(t, ['export'], { DATABASE_URL: from })
+  const importing = spawnEntry(t, ['import', '-'], { DATABASE_URL: to })
+  if (!exporting.child.stdout || !importing.child.stdin) throw new Error('nothing to pipe')
+  let stdout = ''
+  importing.child.stdout?.setEncoding('utf8').on('data', (text: string) => {
+    stdout += text
+  })
+  await pipeline(exporting.child.stdout, importing.child.stdin)
+  const statuses = [await exporting.ended, await importing.ended]
+  const [, created, duplicate, refused] =
+    /^created (\d+), duplicate (\d+), refused (\d+)\n$/.exec(stdout) ?? []
+  return {
+    statuses,
+    created: Number(created),
+    duplicate: Number(duplicate),
+    refused: Number(refused),
+    stderr: importing.stderr(),
+  }
+}
+
+/** Every message of a database, in no order of arrival. */
+async function everything(t: Test, database: string): Promise<string[]> {
+  const { status, stdout } = await runEntry(t, ['export'], { DATABASE_URL: database })
+  t.equal(status, 0)
+  return stdout.trimEnd().split('\n').sort()
+}
+
+async function json(url: string): Promise<{ total: number }> {
+  const response = await fetch(url)
+  return (await response.json()) as { total: number }
+}
+
+t.test('moving over from SQLite under traffic', async (t) => {
+  const file = `sqlite:///${folderOf(t)}/old.db`
+  const corpus = [...writeMessages(OLD_MESSAGES)].map(({ from_msisdn, to_msisdn, ...rest }) =>
+    JSON.stringify({ ...rest, from: from_msisdn, to: to_msisdn }),
+  )
+  await runEntry(t, ['import', '-'], { DATABASE_URL: file }, corpus.join('\n'))
+  const old = await createInstance(t, { DATABASE_URL: file })
+  await old.start()
+  const { cluster, instances, balancer } = await startPicture(t)
+  const database = cluster.url(DATABASE)
+
+  const traffic = new Traffic(old.url, 'moving-')
+  await delay(LOAD_MS)
+  const started = performance.now()
+  const first = await move(t, file, database)
+  const seconds = (performance.now() - started) / 1000
+  t.match(first, { statuses: [0, 0], duplicate: 0, refused: 0 })
+  t.ok(first.created > OLD_MESSAGES, `while it runs: ${first.created} in ${seconds.toFixed(1)} s`)
+
+  await delay(LOAD_MS)
+  t.equal(await old.terminate(), 0, 'the old service stops')
+  const stopped = performance.now()
+  const rest = traffic.acknowledged.length + OLD_MESSAGES - first.created
+  const second = await move(t, file, database)
+  t.match(second, { statuses: [0, 0], refused: 0, duplicate: first.created })
+  t.ok(second.created >= rest, `again: ${second.created} more`)
+
+  // On another port: the senders must not find it.
+  const still = await createInstance(t, { DATABASE_URL: file })
+  await still.start()
+  for (const { url } of instances) {
+    t.strictSame(
+      await json(`${url}/stats`),
+      await json(`${still.url}/stats`),
+      'the same statistics',
+    )
+  }
+  for (const filter of FILTERS) {
+    for (const order of ['asc', 'desc']) {
+      const { total } = await json(`${still.url}/messages?limit=1${filter}`)
+      for (const offset of [0, Math.floor(total / 2), Math.max(0, total - 50)]) {
+        const path = `/messages?limit=100&order=${order}&offset=${offset}${filter}`
+        const [was, is] = [await json(still.url + path), await json(balancer.url + path)]
+        t.strictSame(is, was, `${path.slice(0, 80)}: the same page of ${was.total}`)
+      }
+    }
+  }
+  const [was, is] = [await everything(t, file), await everything(t, database)]
+  t.ok(
+    is.length === was.length && is.every((line, at) => line === was[at]),
+    `each of ${was.length} messages is the same`,
+  )
+  await still.terminate()
+
+  traffic.url = balancer.url
+  await delay(LOAD_MS)
+  await traffic.end()
+  t.pass(
+    `the senders, who tried again for ${((performance.now() - stopped) / 1000).toFixed(1)} s, heard ${traffic.heard}`,
+  )
+  await assertExact(t, cluster, DATABASE, instances, traffic.acknowledged)
+})

@@ -1,0 +1,69 @@
+import type { Test } from 'tap'
+import type { Cluster } from './cluster.ts'
+import type { Instance } from './instance.ts'
+
+/** How many of the ids have no row. */
+export async function missing(
+  cluster: Cluster,
+  database: string,
+  ids: readonly string[],
+): Promise<number> {
+  const [row] = await cluster.query<{ count: string }>(
+    database,
+    `select count(*) from unnest($1::text[]) as id
+     where not exists (select from messages where message_id = id)`,
+    [ids],
+  )
+  return Number(row?.count)
+}
+
+/** The instant of `ts` as text that sorts by its bytes. */
+const KEY = `rtrim(case when ts like '%.%' then rtrim(ts, 'Z0') else rtrim(ts, 'Z') end, '.') collate "C"`
+
+/** What plain SQL counts over the rows. */
+export async function recount(cluster: Cluster, database: string) {
+  const [totals] = await cluster.query<{
+    messages: string
+    senders: string
+    first: string | null
+    last: string | null
+  }>(
+    database,
+    `select count(*) as messages, count(distinct from_msisdn) as senders,
+            (select ts from messages order by ${KEY}, message_id collate "C" limit 1) as first,
+            (select ts from messages order by ${KEY} desc, message_id collate "C" desc limit 1) as last
+     from messages`,
+  )
+  const top = await cluster.query<{ from: string; count: string }>(
+    database,
+    `select from_msisdn as from, count(*) from messages
+     group by from_msisdn order by count(*) desc, from_msisdn collate "C" limit 10`,
+  )
+  return {
+    total_messages: Number(totals?.messages),
+    senders_count: Number(totals?.senders),
+    messages_per_sender: top.map(({ from, count }) => ({ from, count: Number(count) })),
+    first_message_ts: totals?.first ?? null,
+    last_message_ts: totals?.last ?? null,
+  }
+}
+
+/** Asserts that every instance counts what plain SQL counts, and that no acknowledged message is without a row. */
+export async function assertExact(
+  t: Test,
+  cluster: Cluster,
+  database: string,
+  instances: readonly Instance[],
+  acknowledged: readonly string[],
+): Promise<void> {
+  t.equal(
+    await missing(cluster, database, acknowledged),
+    0,
+    `each of ${acknowledged.length} acknowledged messages is a row`,
+  )
+  const counted = await recount(cluster, database)
+  for (const { url } of instances) {
+    const stats = await (await fetch(`${url}/stats`)).json()
+    t.strictSame(stats, counted, `counts ${counted.total_messages} messages as plain SQL does`)
+  }
+}

@@ -1,0 +1,156 @@
+import { Agent, type IncomingMessage, request } from 'node:http'
+import { setTimeout as delay } from 'node:timers/promises'
+import { writeMessages } from '../../bench/corpus.ts'
+import { sign } from '../helper.ts'
+
+/** Senders that keep a connection, and senders that make one for each message. */
+const KEEPING = 18
+const ANEW = 6
+
+/** Those who read along. */
+const READERS = 2
+
+/** A client gives up after this, in milliseconds. */
+const PATIENCE_MS = 15_000
+
+/** How long the last messages may take once the traffic ends, in milliseconds. */
+const END_WITHIN_MS = 30_000
+
+/** Texts and senders come round again; only the ids are new. */
+const MESSAGES = [...writeMessages(2000)]
+
+interface Answer {
+  /** The status, or the code of what went wrong instead. */
+  outcome: number | string
+  retryAfter: string | undefined
+}
+
+function ask(url: string, agent: Agent | false, body?: string): Promise<Answer> {
+  return new Promise((resolve) => {
+    const asked = request(url, {
+      method: body === undefined ? 'GET' : 'POST',
+      agent,
+      headers:
+        body === undefined ? {} : { 'content-type': 'application/json', 'x-signature': sign(body) },
+      timeout: PATIENCE_MS,
+    })
+    const fail = (error: NodeJS.ErrnoException): void =>
+      resolve({ outcome: error.code ?? error.message, retryAfter: undefined })
+    asked.on('timeout', () => asked.destroy(new Error(`no answer within ${PATIENCE_MS} ms`)))
+    asked.on('error', fail)
+    asked.on('response', (response: IncomingMessage) => {
+      response.on('error', fail)
+      response.on('end', () =>
+        resolve({
+          outcome: response.statusCode ?? 0,
+          retryAfter: response.headers['retry-after'],
+        }),
+      )
+      response.resume()
+    })
+    asked.end(body)
+  })
+}
+
+/**
+ * Traffic as real senders make it: each posts one new message after the other, and the same one again until it is
+ * answered 200. Others read: pages, statistics, and one by one what was just acknowledged.
+ */
+export class Traffic {
+  /** Where the next request goes. */
+  url: string
+  /** The ids that were answered 200. */
+  readonly acknowledged: string[] = []
+  /** Everything that was answered anything else, and how often. */
+  readonly failures = new Map<string, number>()
+  /** Answers without a Retry-After that a 503 must have. */
+  withoutRetryAfter = 0
+  /** The longest that anything took to be answered, in milliseconds. */
+  slowestMs = 0
+  /** The longest time in which nothing was acknowledged, in milliseconds. */
+  longestGapMs = 0
+  reads = 0
+  readonly #prefix: string
+  readonly #loops: Promise<void>[]
+  #lastAcknowledged = performance.now()
+  #number = 0
+  #ending = false
+
+  /** Begins at once. @param prefix begins every id. */
+  constructor(url: string, prefix: string) {
+    this.url = url
+    this.#prefix = prefix
+    this.#loops = [
+      ...Array.from({ length: KEEPING }, () =>
+        this.#send(new Agent({ keepAlive: true, maxSockets: 1 })),
+      ),
+      ...Array.from({ length: ANEW }, () => this.#send(false)),
+      ...Array.from({ length: READERS }, () =>
+        this.#read(new Agent({ keepAlive: true, maxSockets: 1 })),
+      ),
+    ]
+  }
+
+  /** Resolves when every message that was begun is acknowledged. @throws when one never is. */
+  async end(): Promise<void> {
+    this.#ending = true
+    const late = delay(END_WITHIN_MS, undefined, { ref: false }).then(() => {
+      throw new Error(`messages are not acknowledged after ${END_WITHIN_MS} ms: ${this.heard}`)
+    })
+    await Promise.race([Promise.all(this.#loops), late])
+  }
+
+  /** What was heard besides 200, in words. */
+  get heard(): string {
+    const failures = [...this.failures].map(([outcome, count]) => `${count} times ${outcome}`)
+    return failures.length === 0 ? 'nothing but 200' : failures.join(', ')
+  }
+
+  #note(path: string, { outcome, retryAfter }: Answer, started: number): boolean {
+    this.slowestMs = Math.max(this.slowestMs, performance.now() - started)
+    if (outcome === 200) return true
+    const failure = `${outcome} to ${path}`
+    this.failures.set(failure, (this.failures.get(failure) ?? 0) + 1)
+    if (outcome === 503 && retryAfter === undefined) this.withoutRetryAfter++
+    return false
+  }
+
+  async #send(agent: Agent | false): Promise<void> {
+    while (!this.#ending) {
+      const number = this.#number++
+      const message = MESSAGES[number % MESSAGES.length]
+      const body = JSON.stringify({
+        message_id: this.#prefix + number,
+        from: message?.from_msisdn,
+        to: message?.to_msisdn,
+        ts: new Date().toISOString(),
+        text: message?.text,
+      })
+      for (;;) {
+        const started = performance.now()
+        const answer = await ask(`${this.url}/webhook`, agent, body)
+        if (this.#note('a post', answer, started)) break
+        await delay(Number(answer.retryAfter ?? 0.1) * 1000)
+      }
+      this.acknowledged.push(this.#prefix + number)
+      const now = performance.now()
+      this.longestGapMs = Math.max(this.longestGapMs, now - this.#lastAcknowledged)
+      this.#lastAcknowledged = now
+    }
+    if (agent) agent.destroy()
+  }
+
+  async #read(agent: Agent): Promise<void> {
+    for (let turn = 0; !this.#ending; turn++) {
+      const known = this.acknowledged.at(-1)
+      const paths = ['/messages?order=desc&limit=20', '/stats']
+      if (known !== undefined) paths.push(`/messages/${known}`)
+      const path = paths[turn % paths.length] ?? ''
+      const started = performance.now()
+      const answer = await ask(this.url + path, agent)
+      this.reads++
+      if (!this.#note('a read', answer, started)) await delay(100)
+    }
+    agent.destroy()
+  }
+}
