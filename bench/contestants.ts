@@ -1,9 +1,9 @@
 import { join } from 'node:path'
-import Database from 'better-sqlite3'
 import { median } from './figures.ts'
 import type { LoadReport } from './load.ts'
 import type { LoadProcess } from './load-process.ts'
 import { type ServerProcess, startServer, startService } from './process.ts'
+import { type Records, sqliteRecords } from './records.ts'
 
 const FLOOR = [new URL('./floor.ts', import.meta.url).pathname]
 
@@ -12,7 +12,7 @@ export interface Round {
   rate: number
   p50Ms: number
   p99Ms: number
-  /** Shares of a core. */
+  /** Cores; of several servers the sum. */
   serverCpu: number
   loadCpu: number
 }
@@ -25,6 +25,7 @@ export interface Standing {
   rate: number
   p50Ms: number
   p99Ms: number
+  /** Of the server that held most. */
   peakMemoryMiB: number | undefined
   acknowledged: number
   /** Answered anything but 200. */
@@ -35,45 +36,50 @@ export interface Standing {
 const HEADROOM = 1.2
 const FIRST_RATE = 20_000
 
-/** A server under load, and everything it acknowledged. */
+/** Servers under load, and everything they acknowledged. */
 export class Contestant {
   readonly name: string
   readonly title: string
+  readonly #servers: readonly ServerProcess[]
+  readonly #urls: readonly string[]
   /** Undefined where nothing is stored. */
-  readonly database: string | undefined
-  readonly #server: ServerProcess
+  readonly #records: Records | undefined
   readonly #reports: { prefix: string; report: LoadReport }[] = []
   readonly #rounds: Round[] = []
   #rate = FIRST_RATE
 
-  private constructor(
+  /** @param urls where the load goes, the servers' own unless said otherwise. */
+  constructor(
     name: string,
     title: string,
-    server: ServerProcess,
-    database: string | undefined,
+    servers: readonly ServerProcess[],
+    records?: Records,
+    urls: readonly string[] = servers.map(({ url }) => url),
   ) {
     this.name = name
     this.title = title
-    this.#server = server
-    this.database = database
+    this.#servers = servers
+    this.#records = records
+    this.#urls = urls
   }
 
   /** The bare server. */
   static async floor(folder: string): Promise<Contestant> {
     const server = await startServer('floor', FLOOR, {}, join(folder, 'floor.log'))
-    return new Contestant('floor', 'bare Fastify: signature and JSON', server, undefined)
+    return new Contestant('floor', 'bare Fastify: signature and JSON', [server])
   }
 
-  /** The service as it ships, with an empty database in the folder. */
+  /** The service as it ships, with an empty file in the folder. */
   static async service(
     folder: string,
     name: string,
     title: string,
     settings: Record<string, string> = {},
   ): Promise<Contestant> {
-    const database = join(folder, `${name}.db`)
-    const server = await startService(name, database, join(folder, `${name}.log`), settings)
-    return new Contestant(name, title, server, database)
+    const path = join(folder, `${name}.db`)
+    const log = join(folder, `${name}.log`)
+    const server = await startService(name, `sqlite:///${path}`, log, settings)
+    return new Contestant(name, title, [server], sqliteRecords(path))
   }
 
   /** One round; what it measures counts unless it is a warm-up. */
@@ -82,9 +88,9 @@ export class Contestant {
     { connections, seconds, counts }: { connections: number; seconds: number; counts: boolean },
   ): Promise<Round> {
     const prefix = `${this.name}-${this.#reports.length}-`
-    const cpuBefore = this.#server.cpuSeconds() ?? Number.NaN
+    const cpuBefore = this.#cpuSeconds()
     const report = await load.run({
-      url: this.#server.url,
+      urls: this.#urls,
       connections,
       seconds,
       prefix,
@@ -96,7 +102,7 @@ export class Contestant {
       rate: report.acknowledged / report.seconds,
       p50Ms: report.p50Ms,
       p99Ms: report.p99Ms,
-      serverCpu: ((this.#server.cpuSeconds() ?? Number.NaN) - cpuBefore) / report.seconds,
+      serverCpu: (this.#cpuSeconds() - cpuBefore) / report.seconds,
       loadCpu: report.cpu,
     }
     if (counts) this.#rounds.push(round)
@@ -113,7 +119,7 @@ export class Contestant {
       rate: median(rounds.map(({ rate }) => rate)),
       p50Ms: median(rounds.map(({ p50Ms }) => p50Ms)),
       p99Ms: median(rounds.map(({ p99Ms }) => p99Ms)),
-      peakMemoryMiB: this.#server.peakMemoryMiB(),
+      peakMemoryMiB: this.#most((server) => server.peakMemoryMiB()),
       acknowledged: this.#sum(({ acknowledged }) => acknowledged),
       refused: this.#sum(({ refused }) => refused.length),
     }
@@ -123,38 +129,56 @@ export class Contestant {
     return this.#reports.reduce((sum, { report }) => sum + of(report), 0)
   }
 
-  /** Ends the server and tells what does not hold of what it stored: every 200 must be a row, once. */
-  async stopAndCheck(): Promise<string[]> {
-    const database = this.database
-    if (database === undefined) {
-      await this.#server.stop()
-      return []
-    }
-    const response = await fetch(`${this.#server.url}/stats`)
-    const { total_messages: told } = (await response.json()) as { total_messages: number }
-    await this.#server.stop()
+  #cpuSeconds(): number {
+    return this.#servers.reduce((sum, server) => sum + (server.cpuSeconds() ?? Number.NaN), 0)
+  }
 
-    const file = new Database(database, { readonly: true })
-    const rows = file.prepare<[], number>('select count(*) from messages').pluck().get() ?? 0
-    const known = file.prepare<[string], number>('select 1 from messages where message_id = ?')
+  #most(of: (server: ServerProcess) => number | undefined): number | undefined {
+    const values = this.#servers.map(of).filter((value) => value !== undefined)
+    return values.length === 0 ? undefined : Math.max(...values)
+  }
+
+  /** Ends the servers and tells what does not hold of what they stored: every 200 must be a row, once. */
+  async stopAndCheck(): Promise<string[]> {
+    const records = this.#records
+    const told = records ? await this.#totals() : []
+    await Promise.all(this.#servers.map((server) => server.stop()))
+    if (!records) return []
+
+    const rows = await records.count()
     let missing = 0
     for (const { prefix, report } of this.#reports) {
       const refused = new Set(report.refused.map(({ number }) => number))
-      for (let number = 0; number < report.sent; number++) {
-        if (!refused.has(number) && !known.get(prefix + number)) missing++
-      }
+      const numbers = Array.from({ length: report.sent }, (_, number) => number)
+      missing += await records.missing(
+        prefix,
+        numbers.filter((number) => !refused.has(number)),
+      )
     }
-    file.close()
-
     const { acknowledged, refused } = this.standing()
     const wrong: string[] = []
     if (missing > 0)
       wrong.push(`${this.name}: ${missing} messages were answered 200 and are no row`)
-    if (told !== rows)
-      wrong.push(`${this.name}: /stats tells ${told} messages, the file has ${rows}`)
+    for (const total of told) {
+      if (total !== rows)
+        wrong.push(`${this.name}: /stats tells ${total} messages, the database has ${rows}`)
+    }
     if (rows < acknowledged || rows > acknowledged + refused) {
-      wrong.push(`${this.name}: ${acknowledged} messages were answered 200, the file has ${rows}`)
+      wrong.push(
+        `${this.name}: ${acknowledged} messages were answered 200, the database has ${rows}`,
+      )
     }
     return wrong
+  }
+
+  /** What each server says how many messages there are. */
+  #totals(): Promise<number[]> {
+    return Promise.all(
+      this.#servers.map(async ({ url }) => {
+        const response = await fetch(`${url}/stats`)
+        const { total_messages: total } = (await response.json()) as { total_messages: number }
+        return total
+      }),
+    )
   }
 }

@@ -54,7 +54,11 @@ export async function measureInterference(
 ): Promise<Interference> {
   const path = join(folder, 'interference.db')
   copyFileSync(file.path, path)
-  const server = await startService('interference', path, join(folder, 'interference.log'))
+  const server = await startService(
+    'interference',
+    `sqlite:///${path}`,
+    join(folder, 'interference.log'),
+  )
   const load = new LoadProcess()
   const searches = { answered: 0, cutOff: 0 }
   const figures = {
@@ -101,7 +105,7 @@ export async function measureInterference(
       refused,
       seconds: took,
     } = await load.run({
-      url: server.url,
+      urls: [server.url],
       connections: CONNECTIONS,
       seconds,
       prefix: `interference-${orders++}-`,

@@ -13,7 +13,8 @@ import { SECRET } from './process.ts'
  * what is under way at the end, so that its count and the rows would differ, and knows whole milliseconds only.
  */
 export interface LoadOrder {
-  url: string
+  /** The connections are spread over these evenly. */
+  urls: readonly string[]
   connections: number
   seconds: number
   /** Begins every id, so that no two orders post the same one. */
@@ -54,7 +55,7 @@ function requestOf(order: LoadOrder, number: number): Buffer {
   })
   const signature = createHmac('sha256', SECRET).update(body).digest('hex')
   return Buffer.from(
-    `POST /webhook HTTP/1.1\r\nHost: ${new URL(order.url).host}\r\nContent-Type: application/json\r\n` +
+    `POST /webhook HTTP/1.1\r\nHost: bench\r\nContent-Type: application/json\r\n` +
       `X-Signature: ${signature}\r\nContent-Length: ${Buffer.byteLength(body)}\r\n\r\n${body}`,
   )
 }
@@ -69,7 +70,6 @@ function statusOf(answer: string): number | undefined {
 
 async function run(order: LoadOrder): Promise<LoadReport> {
   const prepared = Array.from({ length: order.prepare }, (_, number) => requestOf(order, number))
-  const { hostname, port } = new URL(order.url)
   const latencies: number[] = []
   const refused: LoadReport['refused'] = []
   let sent = 0
@@ -77,8 +77,9 @@ async function run(order: LoadOrder): Promise<LoadReport> {
   const started = performance.now()
   const end = started + order.seconds * 1000
 
-  const keepBusy = () =>
+  const keepBusy = (url: string) =>
     new Promise<void>((resolve, reject) => {
+      const { hostname, port } = new URL(url)
       const socket = connect(Number(port), hostname).setNoDelay(true).setEncoding('latin1')
       let number = 0
       let since = 0
@@ -105,7 +106,9 @@ async function run(order: LoadOrder): Promise<LoadReport> {
       socket.on('error', reject)
       socket.on('close', () => reject(new Error('the server closed a connection')))
     })
-  await Promise.all(Array.from({ length: order.connections }, keepBusy))
+  const { urls, connections } = order
+  const targets = Array.from({ length: connections }, (_, at) => urls[at % urls.length] ?? '')
+  await Promise.all(targets.map(keepBusy))
 
   const seconds = (performance.now() - started) / 1000
   const { user, system } = process.cpuUsage(cpu)

@@ -100,13 +100,12 @@ const SERVICE = [
   'serve',
 ]
 
-/** Starts the service as it ships on a database, but for the settings given. */
+/** Starts the service as it ships on the database at a URL, but for the settings given. */
 export function startService(
   name: string,
   database: string,
   logFile: string,
   settings: Record<string, string> = {},
 ): Promise<ServerProcess> {
-  const environment = { DATABASE_URL: `sqlite:///${database}`, ...settings }
-  return startServer(name, SERVICE, environment, logFile)
+  return startServer(name, SERVICE, { DATABASE_URL: database, ...settings }, logFile)
 }

@@ -71,7 +71,11 @@ for (const file of files) {
   // A copy: the service writes to its file, be it to show that it can, and the next run is to find the same.
   const path = join(folder, `${file.messages}.db`)
   copyFileSync(file.path, path)
-  const server = await startService(`${file.messages}`, path, join(folder, `${file.messages}.log`))
+  const server = await startService(
+    `${file.messages}`,
+    `sqlite:///${path}`,
+    join(folder, `${file.messages}.log`),
+  )
   servers.push(server)
   served.push({ file: { ...file, path }, client: new Client(server.url) })
 }

@@ -1,0 +1,49 @@
+import Database from 'better-sqlite3'
+import pg from 'pg'
+
+/** The rows that a contestant made, read without it. */
+export interface Records {
+  /** How many there are. */
+  count(): Promise<number>
+  /** How many of the ids, each the prefix and one of the numbers, are no row. */
+  missing(prefix: string, numbers: readonly number[]): Promise<number>
+}
+
+/** The rows of a file. */
+export function sqliteRecords(path: string): Records {
+  return {
+    async count() {
+      const file = new Database(path, { readonly: true })
+      const rows = file.prepare<[], number>('select count(*) from messages').pluck().get() ?? 0
+      file.close()
+      return rows
+    },
+    async missing(prefix, numbers) {
+      const file = new Database(path, { readonly: true })
+      const known = file.prepare<[string], number>('select 1 from messages where message_id = ?')
+      const missing = numbers.filter((number) => !known.get(prefix + number)).length
+      file.close()
+      return missing
+    },
+  }
+}
+
+/** The rows of a PostgreSQL database. */
+export function postgresRecords(url: string): Records {
+  const ask = async (text: string, values: unknown[] = []): Promise<number> => {
+    const client = new pg.Client(url)
+    await client.connect()
+    const { rows } = await client.query<{ count: string }>(text, values)
+    await client.end()
+    return Number(rows[0]?.count)
+  }
+  return {
+    count: () => ask('select count(*) from messages'),
+    missing: (prefix, numbers) =>
+      ask(
+        `select count(*) from unnest($2::int[]) as number
+         where not exists (select from messages where message_id = $1 || number)`,
+        [prefix, numbers],
+      ),
+  }
+}
