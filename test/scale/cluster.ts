@@ -12,6 +12,9 @@ const run = promisify(execFile)
 /** How long a database may take to come back, its recovery included, in milliseconds. */
 const START_WITHIN_MS = 60_000
 
+/** In which Linux tells processor time. */
+const TICKS_PER_SECOND = 100
+
 /** As it is installed, but for connections enough for ten instances. */
 const SETTINGS = { listen_addresses: '127.0.0.1', max_connections: '200' }
 
@@ -109,10 +112,40 @@ export class Cluster {
     await this.#run('pg_ctl', ['stop', '--wait', '--mode', mode, '--pgdata', this.#data])
   }
 
-  /** Ends it as a power failure would end the process: without a word. */
+  /** Ends it without a word to anybody. */
   kill(): void {
-    const [pid] = readFileSync(join(this.#data, 'postmaster.pid'), 'utf8').split('\n')
-    process.kill(Number(pid), 'SIGKILL')
+    process.kill(this.#pid, 'SIGKILL')
+  }
+
+  /** Holds it where it is, as a machine that hangs does: connections stay open, and nothing answers. */
+  freeze(): void {
+    for (const pid of this.#processes) process.kill(pid, 'SIGSTOP')
+  }
+
+  /** Lets it go on. */
+  thaw(): void {
+    for (const pid of this.#processes) process.kill(pid, 'SIGCONT')
+  }
+
+  /** Seconds of processor time that its processes have used so far, of those that are there or were waited for. */
+  cpuSeconds(): number {
+    const ticks = this.#processes.map((pid) => {
+      // After the name, which may hold anything, in parentheses: its own time, and that of children that ended.
+      const fields = readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ')[1]?.split(' ') ?? []
+      const times = pid === this.#pid ? fields.slice(11, 15) : fields.slice(11, 13)
+      return times.reduce((sum, time) => sum + Number(time), 0)
+    })
+    return ticks.reduce((a, b) => a + b) / TICKS_PER_SECOND
+  }
+
+  get #pid(): number {
+    return Number(readFileSync(join(this.#data, 'postmaster.pid'), 'utf8').split('\n')[0])
+  }
+
+  /** The server and what it forked. */
+  get #processes(): number[] {
+    const children = readFileSync(`/proc/${this.#pid}/task/${this.#pid}/children`, 'utf8')
+    return [this.#pid, ...children.trim().split(' ').filter(Boolean).map(Number)]
   }
 
   /** Starts it after a stop, as often as it takes: what a killed one leaves behind may linger. */

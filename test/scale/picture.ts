@@ -4,9 +4,6 @@ import { type Balancer, startBalancer } from './balancer.ts'
 import { Cluster } from './cluster.ts'
 import { Instance } from './instance.ts'
 
-/** The database of a picture. */
-export const DATABASE = 'webhook'
-
 /** A PostgreSQL that ends with the test. */
 export async function startCluster(t: Test): Promise<Cluster> {
   const cluster = await Cluster.start()
@@ -24,25 +21,19 @@ export async function createInstance(
   return instance
 }
 
-/** What the profile `scale` of compose.yaml starts, on this machine, with an empty database. */
+/** What the profile `scale` of compose.yaml starts, on this machine: instances on one database, and a load balancer. */
 export interface Picture {
-  cluster: Cluster
   instances: readonly [Instance, Instance, Instance]
   balancer: Balancer
 }
 
-/** Starts PostgreSQL, three instances at once and the load balancer, which all end with the test. */
-export async function startPicture(t: Test): Promise<Picture> {
-  const cluster = await startCluster(t)
-  const environment = {
-    DATABASE_URL: await cluster.createDatabase(DATABASE),
-    // As compose.yaml has it.
-    SHUTDOWN_DELAY_MS: '2000',
-  }
-  const create = () => createInstance(t, environment)
+/** Starts three instances at once on the database at the URL, and then the load balancer; all end with the test. */
+export async function startPicture(t: Test, url: string): Promise<Picture> {
+  // The delay that compose.yaml has.
+  const create = () => createInstance(t, { DATABASE_URL: url, SHUTDOWN_DELAY_MS: '2000' })
   const instances = [await create(), await create(), await create()] as const
   await Promise.all(instances.map((instance) => instance.start()))
   const balancer = await startBalancer(instances, folderOf(t))
   t.teardown(() => balancer.stop())
-  return { cluster, instances, balancer }
+  return { instances, balancer }
 }

@@ -3,6 +3,9 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { writeMessages } from '../../bench/corpus.ts'
 import { sign } from '../helper.ts'
 
+/** How long the load lasts before, between and after what happens, in milliseconds: LOAD_SECONDS, or one second. */
+export const LOAD_MS = Number(process.env.LOAD_SECONDS ?? 1) * 1000
+
 /** Senders that keep a connection, and senders that make one for each message. */
 const KEEPING = 18
 const ANEW = 6
@@ -63,16 +66,15 @@ export class Traffic {
   readonly acknowledged: string[] = []
   /** Everything that was answered anything else, and how often. */
   readonly failures = new Map<string, number>()
-  /** Answers without a Retry-After that a 503 must have. */
+  /** Answers 503 that had no Retry-After. */
   withoutRetryAfter = 0
-  /** The longest that anything took to be answered, in milliseconds. */
-  slowestMs = 0
-  /** The longest time in which nothing was acknowledged, in milliseconds. */
-  longestGapMs = 0
+  /** The longest that a post and a read took to be answered, in milliseconds. */
+  slowestPostMs = 0
+  slowestReadMs = 0
+  /** Reads that were answered 200. */
   reads = 0
   readonly #prefix: string
   readonly #loops: Promise<void>[]
-  #lastAcknowledged = performance.now()
   #number = 0
   #ending = false
 
@@ -95,21 +97,23 @@ export class Traffic {
   async end(): Promise<void> {
     this.#ending = true
     const late = delay(END_WITHIN_MS, undefined, { ref: false }).then(() => {
-      throw new Error(`messages are not acknowledged after ${END_WITHIN_MS} ms: ${this.heard}`)
+      throw new Error(`messages are not acknowledged after ${END_WITHIN_MS} ms: ${this.told}`)
     })
     await Promise.race([Promise.all(this.#loops), late])
   }
 
-  /** What was heard besides 200, in words. */
-  get heard(): string {
+  /** What was heard, in words. */
+  get told(): string {
     const failures = [...this.failures].map(([outcome, count]) => `${count} times ${outcome}`)
-    return failures.length === 0 ? 'nothing but 200' : failures.join(', ')
+    return `${this.acknowledged.length} posts and ${this.reads} reads answered 200, the slowest after ${this.slowestPostMs.toFixed(0)} and ${this.slowestReadMs.toFixed(0)} ms; besides: ${failures.join(', ') || 'nothing'}`
   }
 
-  #note(path: string, { outcome, retryAfter }: Answer, started: number): boolean {
-    this.slowestMs = Math.max(this.slowestMs, performance.now() - started)
+  #note(what: 'post' | 'read', { outcome, retryAfter }: Answer, started: number): boolean {
+    const ms = performance.now() - started
+    if (what === 'post') this.slowestPostMs = Math.max(this.slowestPostMs, ms)
+    else this.slowestReadMs = Math.max(this.slowestReadMs, ms)
     if (outcome === 200) return true
-    const failure = `${outcome} to ${path}`
+    const failure = `${outcome} to a ${what}`
     this.failures.set(failure, (this.failures.get(failure) ?? 0) + 1)
     if (outcome === 503 && retryAfter === undefined) this.withoutRetryAfter++
     return false
@@ -129,13 +133,10 @@ export class Traffic {
       for (;;) {
         const started = performance.now()
         const answer = await ask(`${this.url}/webhook`, agent, body)
-        if (this.#note('a post', answer, started)) break
+        if (this.#note('post', answer, started)) break
         await delay(Number(answer.retryAfter ?? 0.1) * 1000)
       }
       this.acknowledged.push(this.#prefix + number)
-      const now = performance.now()
-      this.longestGapMs = Math.max(this.longestGapMs, now - this.#lastAcknowledged)
-      this.#lastAcknowledged = now
     }
     if (agent) agent.destroy()
   }
@@ -148,8 +149,8 @@ export class Traffic {
       const path = paths[turn % paths.length] ?? ''
       const started = performance.now()
       const answer = await ask(this.url + path, agent)
-      this.reads++
-      if (!this.#note('a read', answer, started)) await delay(100)
+      if (this.#note('read', answer, started)) this.reads++
+      else await delay(100)
     }
     agent.destroy()
   }
