@@ -15,6 +15,17 @@ export interface Round {
   /** Cores; of several servers the sum. */
   serverCpu: number
   loadCpu: number
+  /** What the database's own processes took; undefined where there are none, or nothing tells. */
+  databaseCpu?: number | undefined
+}
+
+/** What else there is to servers that store messages. */
+export interface Stored {
+  records: Records
+  /** Where the load goes, if not to the servers themselves. */
+  entry?: string | undefined
+  /** Seconds of processor time that the database's own processes have used so far. */
+  databaseCpuSeconds?: () => number | undefined
 }
 
 /** What one contestant did in the whole run. */
@@ -41,26 +52,17 @@ export class Contestant {
   readonly name: string
   readonly title: string
   readonly #servers: readonly ServerProcess[]
-  readonly #urls: readonly string[]
   /** Undefined where nothing is stored. */
-  readonly #records: Records | undefined
+  readonly #stored: Stored | undefined
   readonly #reports: { prefix: string; report: LoadReport }[] = []
   readonly #rounds: Round[] = []
   #rate = FIRST_RATE
 
-  /** @param urls where the load goes, the servers' own unless said otherwise. */
-  constructor(
-    name: string,
-    title: string,
-    servers: readonly ServerProcess[],
-    records?: Records,
-    urls: readonly string[] = servers.map(({ url }) => url),
-  ) {
+  constructor(name: string, title: string, servers: readonly ServerProcess[], stored?: Stored) {
     this.name = name
     this.title = title
     this.#servers = servers
-    this.#records = records
-    this.#urls = urls
+    this.#stored = stored
   }
 
   /** The bare server. */
@@ -79,7 +81,7 @@ export class Contestant {
     const path = join(folder, `${name}.db`)
     const log = join(folder, `${name}.log`)
     const server = await startService(name, `sqlite:///${path}`, log, settings)
-    return new Contestant(name, title, [server], sqliteRecords(path))
+    return new Contestant(name, title, [server], { records: sqliteRecords(path) })
   }
 
   /** One round; what it measures counts unless it is a warm-up. */
@@ -88,9 +90,11 @@ export class Contestant {
     { connections, seconds, counts }: { connections: number; seconds: number; counts: boolean },
   ): Promise<Round> {
     const prefix = `${this.name}-${this.#reports.length}-`
+    const entry = this.#stored?.entry
+    const databaseBefore = this.#stored?.databaseCpuSeconds?.()
     const cpuBefore = this.#cpuSeconds()
     const report = await load.run({
-      urls: this.#urls,
+      urls: entry === undefined ? this.#servers.map(({ url }) => url) : [entry],
       connections,
       seconds,
       prefix,
@@ -98,12 +102,17 @@ export class Contestant {
     })
     this.#reports.push({ prefix, report })
     this.#rate = report.sent / report.seconds
+    const databaseAfter = this.#stored?.databaseCpuSeconds?.()
     const round = {
       rate: report.acknowledged / report.seconds,
       p50Ms: report.p50Ms,
       p99Ms: report.p99Ms,
       serverCpu: (this.#cpuSeconds() - cpuBefore) / report.seconds,
       loadCpu: report.cpu,
+      databaseCpu:
+        databaseBefore === undefined || databaseAfter === undefined
+          ? undefined
+          : (databaseAfter - databaseBefore) / report.seconds,
     }
     if (counts) this.#rounds.push(round)
     return round
@@ -140,7 +149,7 @@ export class Contestant {
 
   /** Ends the servers and tells what does not hold of what they stored: every 200 must be a row, once. */
   async stopAndCheck(): Promise<string[]> {
-    const records = this.#records
+    const records = this.#stored?.records
     const told = records ? await this.#totals() : []
     await Promise.all(this.#servers.map((server) => server.stop()))
     if (!records) return []

@@ -3,7 +3,7 @@ import { once } from 'node:events'
 import { closeSync, openSync } from 'node:fs'
 import { join } from 'node:path'
 import { freePort } from './free-port.ts'
-import { type Instance, until } from './instance.ts'
+import { until } from './instance.ts'
 
 const CONFIGURATION = new URL('../../deploy/haproxy.cfg', import.meta.url).pathname
 
@@ -15,14 +15,11 @@ export interface Balancer {
   stop(): Promise<void>
 }
 
-/** Starts haproxy in front of three instances; resolves once it holds all of them for ready. */
-export async function startBalancer(
-  instances: readonly Instance[],
-  folder: string,
-): Promise<Balancer> {
+/** Starts haproxy in front of instances on three ports; resolves once it holds all of them for ready. */
+export async function startBalancer(ports: readonly number[], folder: string): Promise<Balancer> {
   const [port, metricsPort] = [await freePort(), await freePort()]
   const log = openSync(join(folder, 'haproxy.log'), 'a')
-  const addresses = instances.map(({ port }, at) => [`WEBHOOK_${at + 1}`, `127.0.0.1:${port}`])
+  const addresses = ports.map((port, at) => [`WEBHOOK_${at + 1}`, `127.0.0.1:${port}`])
   const child = spawn('haproxy', ['-db', '-f', CONFIGURATION], {
     env: {
       PATH: `${process.env.PATH}:/usr/sbin`,
@@ -34,6 +31,8 @@ export async function startBalancer(
   })
   closeSync(log)
   const ended = once(child, 'exit')
+  const killAtExit = () => child.kill('SIGKILL')
+  process.once('exit', killAtExit)
   const up = async (): Promise<number> => {
     const response = await fetch(`http://127.0.0.1:${metricsPort}/metrics`)
     const servers = /^haproxy_server_status{proxy="instances",server="[^"]*",state="UP"} 1$/gm
@@ -41,7 +40,7 @@ export async function startBalancer(
   }
   await until('the load balancer holds every instance for ready', async () => {
     if (child.exitCode !== null) throw new Error(`haproxy ended with ${child.exitCode}`)
-    return (await up().catch(() => 0)) === instances.length
+    return (await up().catch(() => 0)) === ports.length
   })
   return {
     url: `http://127.0.0.1:${port}`,
@@ -49,6 +48,7 @@ export async function startBalancer(
     async stop() {
       child.kill('SIGTERM')
       await ended
+      process.off('exit', killAtExit)
     },
   }
 }

@@ -25,12 +25,21 @@ function account(): { uid: number; gid: number } | undefined {
   return { uid: id('-u'), gid: id('-g') }
 }
 
-/** Where the newest PostgreSQL's programs are: Debian keeps the server's off the PATH. */
-function programs(): string {
+/** Where the newest PostgreSQL's programs are: Debian keeps most off the PATH. */
+export function programs(): string {
   const [newest] = globSync('/usr/lib/postgresql/*/bin/initdb')
     .map((path) => dirname(path))
     .sort((a, b) => b.localeCompare(a, 'en', { numeric: true }))
   return newest ?? execFileSync('pg_config', ['--bindir'], { encoding: 'utf8' }).trim()
+}
+
+/** What Linux says of a process; nothing of one that has just ended. */
+function statOf(pid: number): string {
+  try {
+    return readFileSync(`/proc/${pid}/stat`, 'utf8')
+  } catch {
+    return ''
+  }
 }
 
 /**
@@ -39,7 +48,7 @@ function programs(): string {
  */
 export class Cluster {
   readonly port: number
-  readonly programs = programs()
+  readonly #programs = programs()
   readonly #folder: string
   readonly #account = account()
   readonly #removeAtExit = (): void => this.#remove()
@@ -78,7 +87,7 @@ export class Cluster {
   }
 
   #run(program: string, args: string[]): Promise<{ stdout: string }> {
-    return run(join(this.programs, program), args, { cwd: this.#folder, ...this.#account })
+    return run(join(this.#programs, program), args, { cwd: this.#folder, ...this.#account })
   }
 
   /** What DATABASE_URL is for a database of it. */
@@ -131,7 +140,7 @@ export class Cluster {
   cpuSeconds(): number {
     const ticks = this.#processes.map((pid) => {
       // After the name, which may hold anything, in parentheses: its own time, and that of children that ended.
-      const fields = readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ')[1]?.split(' ') ?? []
+      const fields = statOf(pid).split(') ')[1]?.split(' ') ?? []
       const times = pid === this.#pid ? fields.slice(11, 15) : fields.slice(11, 13)
       return times.reduce((sum, time) => sum + Number(time), 0)
     })
@@ -172,7 +181,7 @@ export class Cluster {
   #remove(): void {
     const stop = ['stop', '--mode', 'immediate', '--pgdata', this.#data]
     const options = { cwd: this.#folder, stdio: 'ignore', ...this.#account } as const
-    spawnSync(join(this.programs, 'pg_ctl'), stop, options)
+    spawnSync(join(this.#programs, 'pg_ctl'), stop, options)
     rmSync(this.#folder, { recursive: true, force: true })
   }
 }

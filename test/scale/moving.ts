@@ -8,7 +8,7 @@ import { assertExact } from './recount.ts'
 import { LOAD_MS, Traffic } from './traffic.ts'
 
 /** Messages that the old service has before the move. */
-const OLD_MESSAGES = 20_000
+const OLD_MESSAGES = 10_000
 
 /** What the pages are compared with; each in both orders, from the start and from further on. */
 const FILTERS = [

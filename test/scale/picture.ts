@@ -33,7 +33,10 @@ export async function startPicture(t: Test, url: string): Promise<Picture> {
   const create = () => createInstance(t, { DATABASE_URL: url, SHUTDOWN_DELAY_MS: '2000' })
   const instances = [await create(), await create(), await create()] as const
   await Promise.all(instances.map((instance) => instance.start()))
-  const balancer = await startBalancer(instances, folderOf(t))
+  const balancer = await startBalancer(
+    instances.map(({ port }) => port),
+    folderOf(t),
+  )
   t.teardown(() => balancer.stop())
   return { instances, balancer }
 }
