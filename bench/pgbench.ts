@@ -12,13 +12,14 @@ const run = promisify(execFile)
 /** As many different texts and senders as the load posts. */
 const SAMPLE = 10_000
 
-const MIDNIGHT = `to_char(now() at time zone 'utc', 'YYYY-MM-DD"T"HH24:MI:SS.MS')`
+/** When the transaction began, in milliseconds, as a sender would write it, but for the Z. A colon would be pgbench's. */
+const NOW = `replace(left((now() at time zone 'utc')::text, 23), ' ', 'T')`
 
 /** Rows as the service would hand them over, but for their ids, which a sequence makes new each time. */
 const INPUT = `(
   select 'pgbench-' || nextval('bench_ids'), from_msisdn, to_msisdn, ts || 'Z', text, folded, ts || 'Z', rtrim(ts, '0'), number
-  from (select ${MIDNIGHT} as ts) as clock, generate_series(1, :batch) as number
-  join bench_sample on n = (:start + number) % ${SAMPLE}
+  from (select ${NOW} as ts) as clock, generate_series(1, :batch::int) as number
+  join bench_sample on n = (:start::int + number) % ${SAMPLE}
 ) as input`
 
 /** The statement that the service stores a batch with, its rows made by the server rather than sent. */
@@ -35,7 +36,7 @@ function batchScript(): string {
 const SINGLE_SCRIPT = `\\set start random(1, ${SAMPLE})
 insert into messages (batch, place, message_id, from_msisdn, to_msisdn, ts, text, folded, created_at, ts_key)
 select nextval('batches'), 1, 'pgbench-' || nextval('bench_ids'), from_msisdn, to_msisdn, ts || 'Z', text, folded, ts || 'Z', rtrim(ts, '0')
-from (select ${MIDNIGHT} as ts) as clock, bench_sample where n = :start % ${SAMPLE} on conflict do nothing;
+from (select ${NOW} as ts) as clock, bench_sample where n = :start::int % ${SAMPLE} on conflict do nothing;
 `
 
 /** What pgbench did. */
