@@ -1,3 +1,4 @@
+import { closeSync, openSync, writeSync } from 'node:fs'
 import { open } from 'node:fs/promises'
 import { pipeline, type Readable } from 'node:stream'
 import { parseArgs } from 'node:util'
@@ -8,12 +9,14 @@ import { bulkDatabase, leaveLock, openForBulk } from './database.ts'
 import { type Line, readLines } from './lines.ts'
 import { ProgressBar } from './progress.ts'
 
-export const usage = 'FILE|-'
+export const usage = '[--refused LIST] FILE|-'
 export const summary =
   'Stores the messages of a file, or of standard input: one JSON object a line.'
-export const details = `Each line has the fields of the webhook, and created_at where it is known when the message was stored. It is checked
-as the webhook checks: what is wrong is refused, with its line number on standard error. A file that ends in .gz is
-decompressed. It is safe to run again, also after a crash: what is stored already counts as a duplicate. The service
+export const details = `  --refused   the file to write every refused line's number and reason to
+
+Each line has the fields of the webhook, and created_at where it is known when the message was stored. It is checked
+as the webhook checks: what is wrong is refused, and the first of these are told with their line numbers on standard
+error. A file that ends in .gz is decompressed. It is safe to run again, also after a crash: what is stored already counts as a duplicate. The service
 may run meanwhile. The status is 1 when a line was refused.`
 
 /** A line of more bytes is refused, as a body of the webhook is. */
@@ -51,13 +54,18 @@ async function openInput(file: string): Promise<Input> {
   }
 }
 
-/** What became of every line. */
+/** What became of every line; the refused ones are listed in a file, where one is named. */
 class Tally {
   created = 0
   duplicate = 0
   altered = 0
   refused = 0
   readonly #told: string[] = []
+  readonly #list: number | undefined
+
+  constructor(list: string | undefined) {
+    this.#list = list === undefined ? undefined : openSync(list, 'w')
+  }
 
   count(outcomes: AppendOutcome[]): void {
     for (const outcome of outcomes) this[outcome]++
@@ -65,7 +73,9 @@ class Tally {
 
   refuse(line: number, reason: string): void {
     this.refused++
-    if (this.refused <= REFUSALS_TOLD) this.#told.push(`line ${line}: ${reason}\n`)
+    const told = `line ${line}: ${reason}\n`
+    if (this.refused <= REFUSALS_TOLD) this.#told.push(told)
+    if (this.#list !== undefined) writeSync(this.#list, told)
   }
 
   get lines(): number {
@@ -73,6 +83,7 @@ class Tally {
   }
 
   report(): void {
+    if (this.#list !== undefined) closeSync(this.#list)
     const more = this.refused - this.#told.length
     if (more > 0) this.#told.push(`… and ${more} more refused\n`)
     process.stderr.write(this.#told.join(''))
@@ -151,13 +162,17 @@ async function store(input: Input, into: MessageStore, tally: Tally): Promise<vo
 
 /** Imports a file. @returns 1 when a line was refused. */
 export async function run(args: string[]): Promise<number> {
-  const { positionals } = parseArgs({ args, allowPositionals: true })
+  const { positionals, values } = parseArgs({
+    args,
+    allowPositionals: true,
+    options: { refused: { type: 'string' } },
+  })
   const [file, ...rest] = positionals
   if (file === undefined || rest.length > 0) throw new Error('import takes one FILE, or -')
   const database = bulkDatabase()
   const input = await openInput(file)
+  const tally = new Tally(values.refused)
   const opened = await openForBulk(database)
-  const tally = new Tally()
   try {
     await store(input, opened, tally)
   } finally {

@@ -1,4 +1,4 @@
-import { existsSync, writeFileSync } from 'node:fs'
+import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { gzipSync } from 'node:zlib'
 import t from 'tap'
 import { SqliteStore } from '../../src/db/sqlite/store.ts'
@@ -70,13 +70,19 @@ t.test('tells which lines are refused and why, and stores the rest', async (t) =
 
 t.test('of many refused lines tells the first 20 and how many there are', async (t) => {
   const input = `${'{}\n'.repeat(33)}${line('a')}\n`
-  const { status, stdout, stderr } = await runEntry(t, ['import', '-'], ENVIRONMENT, input)
+  const args = ['import', '--refused', 'refused.txt', '-']
+  const { status, stdout, stderr } = await runEntry(t, args, ENVIRONMENT, input)
   t.equal(status, 1)
   t.equal(stdout, 'created 1, duplicate 0, refused 33\n')
   const told = stderr.trimEnd().split('\n')
   t.equal(told.length, 21)
   t.match(told[19], /^line 20: message_id is required; from is required/)
   t.equal(told[20], '… and 13 more refused')
+  const listed = readFileSync(`${folderOf(t)}/refused.txt`, 'utf8')
+    .trimEnd()
+    .split('\n')
+  t.equal(listed.length, 33, 'all of them are listed where it was asked for')
+  t.match(listed[32], /^line 33: message_id is required; from is required/)
 })
 
 t.test('a line as long as a body may be is taken, and a very long one is not kept', async (t) => {

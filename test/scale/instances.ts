@@ -98,7 +98,7 @@ t.test('three instances behind the load balancer', async (t) => {
   })
 
   await t.test('one killed under load loses no acknowledged message', async (t) => {
-    const traffic = new Traffic(balancer.url, 'kill-')
+    const traffic = new Traffic(t, balancer.url, 'kill-')
     await delay(LOAD_MS)
     const [victim] = instances
     await victim.kill()
@@ -114,7 +114,7 @@ t.test('three instances behind the load balancer', async (t) => {
   })
 
   await t.test('a rolling restart of all three under load gives no error at all', async (t) => {
-    const traffic = new Traffic(balancer.url, 'rolling-')
+    const traffic = new Traffic(t, balancer.url, 'rolling-')
     await delay(LOAD_MS)
     for (const instance of instances) {
       t.equal(await instance.terminate(), 0, 'an instance ends with status 0')
@@ -130,7 +130,7 @@ t.test('three instances behind the load balancer', async (t) => {
 
   for (const { name, lastsMs, begin, end } of OUTAGES) {
     await t.test(`PostgreSQL ${name} under load loses nothing acknowledged`, async (t) => {
-      const traffic = new Traffic(balancer.url, `${name}-`)
+      const traffic = new Traffic(t, balancer.url, `${name}-`)
       await delay(LOAD_MS)
       const began = performance.now()
       await begin(cluster)

@@ -1,5 +1,7 @@
+import { readFileSync } from 'node:fs'
 import { pipeline } from 'node:stream/promises'
 import { setTimeout as delay } from 'node:timers/promises'
+import Database from 'better-sqlite3'
 import t, { type Test } from 'tap'
 import { writeMessages } from '../../bench/corpus.ts'
 import { folderOf, runEntry, spawnEntry } from '../helper.ts'
@@ -22,9 +24,9 @@ const FILTERS = [
 ]
 
 /** `lyftr-webhook export | lyftr-webhook import -`. */
-async function move(t: Test, from: string, to: string) {
+async function move(t: Test, from: string, to: string, options: string[] = []) {
   const exporting = spawnEntry(t, ['export'], { DATABASE_URL: from })
-  const importing = spawnEntry(t, ['import', '-'], { DATABASE_URL: to })
+  const importing = spawnEntry(t, ['import', ...options, '-'], { DATABASE_URL: to })
   if (!exporting.child.stdout || !importing.child.stdin) throw new Error('nothing to pipe')
   let stdout = ''
   importing.child.stdout?.setEncoding('utf8').on('data', (text: string) => {
@@ -39,14 +41,13 @@ async function move(t: Test, from: string, to: string) {
     created: Number(created),
     duplicate: Number(duplicate),
     refused: Number(refused),
-    stderr: importing.stderr(),
   }
 }
 
 /** Every message of a database, in no order of arrival. */
 async function everything(t: Test, database: string): Promise<string[]> {
   const { status, stdout } = await runEntry(t, ['export'], { DATABASE_URL: database })
-  t.equal(status, 0)
+  t.equal(status, 0, 'exports everything')
   return stdout.trimEnd().split('\n').sort()
 }
 
@@ -67,19 +68,19 @@ t.test('moving over from SQLite under traffic', async (t) => {
   const database = await cluster.createDatabase('moved')
   const { instances, balancer } = await startPicture(t, database)
 
-  const traffic = new Traffic(old.url, 'moving-')
+  const traffic = new Traffic(t, old.url, 'moving-')
   await delay(LOAD_MS)
   const started = performance.now()
   const first = await move(t, file, database)
   const seconds = (performance.now() - started) / 1000
-  t.match(first, { statuses: [0, 0], duplicate: 0, refused: 0 })
+  t.match(first, { statuses: [0, 0], duplicate: 0, refused: 0 }, 'everything is new')
   t.ok(first.created > OLD_MESSAGES, `while it runs: ${first.created} in ${seconds.toFixed(1)} s`)
 
   await delay(LOAD_MS)
   t.equal(await old.terminate(), 0, 'the old service stops')
   const rest = traffic.acknowledged.length + OLD_MESSAGES - first.created
   const second = await move(t, file, database)
-  t.match(second, { statuses: [0, 0], refused: 0, duplicate: first.created })
+  t.match(second, { statuses: [0, 0], refused: 0, duplicate: first.created }, 'the rest is')
   t.ok(second.created >= rest, `again: ${second.created} more`)
 
   // On another port: the senders must not find it.
@@ -114,4 +115,43 @@ t.test('moving over from SQLite under traffic', async (t) => {
   await traffic.end()
   t.pass(traffic.told)
   await assertExact(t, cluster, 'moved', instances, traffic.acknowledged)
+})
+
+t.test('what cannot be moved is listed, and stays where it was', async (t) => {
+  const path = `${folderOf(t)}/reference.db`
+  const reference = new Database(path)
+  reference.exec(`create table messages (
+    message_id text primary key, from_msisdn text not null, to_msisdn text not null, ts text not null, text text,
+    created_at text not null)`)
+  const insert = reference.prepare(
+    "insert into messages values (?, ?, '+2', ?, ?, '2025-01-15T10:00:05Z')",
+  )
+  const instant = '2025-01-15T10:00:00Z'
+  insert.run('fits', '+1', instant, 'text')
+  insert.run('no instant', '+1', 'yesterday', 'text')
+  insert.run('no text of PostgreSQL', '+1', instant, 'a\0b')
+  insert.run('no number', '', instant, 'text')
+  insert.run('fits too', '+1', instant, null)
+  reference.close()
+  const old = await createInstance(t, { DATABASE_URL: `sqlite:///${path}` })
+  await old.start()
+
+  const cluster = await startCluster(t)
+  const database = await cluster.createDatabase('moved')
+  const list = `${folderOf(t)}/refused.txt`
+  t.match(await move(t, `sqlite:///${path}`, database, ['--refused', list]), {
+    statuses: [0, 1],
+    created: 2,
+    duplicate: 0,
+    refused: 3,
+  })
+  t.match(readFileSync(list, 'utf8').split('\n'), [
+    /^line 2: ts: /,
+    /^line 3: text must be .* without NUL/,
+    /^line 4: from: /,
+    '',
+  ])
+  const rows = await cluster.query('moved', 'select message_id from messages order by 1')
+  t.strictSame(rows, [{ message_id: 'fits' }, { message_id: 'fits too' }])
+  t.equal((await everything(t, `sqlite:///${path}`)).length, 5, 'the file still has all of them')
 })

@@ -1,5 +1,6 @@
 import { Agent, type IncomingMessage, request } from 'node:http'
 import { setTimeout as delay } from 'node:timers/promises'
+import type { Test } from 'tap'
 import { writeMessages } from '../../bench/corpus.ts'
 import { sign } from '../helper.ts'
 
@@ -77,9 +78,14 @@ export class Traffic {
   readonly #loops: Promise<void>[]
   #number = 0
   #ending = false
+  #givenUp = false
 
-  /** Begins at once. @param prefix begins every id. */
-  constructor(url: string, prefix: string) {
+  /** Begins at once, and is given up at the latest when the test ends. @param prefix begins every id. */
+  constructor(t: Test, url: string, prefix: string) {
+    t.teardown(() => {
+      this.#ending = true
+      this.#givenUp = true
+    })
     this.url = url
     this.#prefix = prefix
     this.#loops = [
@@ -134,6 +140,7 @@ export class Traffic {
         const started = performance.now()
         const answer = await ask(`${this.url}/webhook`, agent, body)
         if (this.#note('post', answer, started)) break
+        if (this.#givenUp) return
         await delay(Number(answer.retryAfter ?? 0.1) * 1000)
       }
       this.acknowledged.push(this.#prefix + number)
