@@ -2,6 +2,7 @@ import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { type Bar, whole } from './figures.ts'
 import type { IngestResults } from './ingest.ts'
 import { type Machine, machineLine } from './machine.ts'
+import type { PostgresResults } from './postgres.ts'
 import type { ReadsResults } from './reads.ts'
 import type { SoakResults } from './soak.ts'
 import { barPicture, dotPicture, timePicture } from './svg.ts'
@@ -77,6 +78,53 @@ function ingestSection({
       ]),
     ]),
     barsIn(bars),
+  ].join('\n\n')
+}
+
+function postgresSection(found: PostgresResults): string {
+  const { date, machine, server, settings, standings, wrong } = found
+  const picture = barPicture(
+    `Messages a second, ${settings.connections} connections`,
+    standings.map(({ title, rate, rounds }) => ({
+      label: title,
+      value: rate,
+      rounds: rounds.map((round) => round.rate),
+    })),
+    [],
+  )
+  writeFileSync(new URL('postgres.svg', docs), picture)
+  const cell = (value: number | undefined, unit = '') =>
+    value === undefined ? '' : `${value.toFixed(2)}${unit}`
+  const perMessage = (cores: number | undefined, rate: number) =>
+    cores === undefined ? '' : whole((cores / rate) * 1e6)
+  return [
+    '## PostgreSQL',
+    measuredOn(date, machine),
+    `${server}, as it is installed, on the same machine. ${settings.rounds} rounds of ${settings.seconds} s each, in turns, over ${settings.connections} connections, which the load spreads over the instances; medians of the rounds.`,
+    '![Messages a second](postgres.svg)',
+    markdown([
+      [
+        '',
+        'Messages a second',
+        'Of the floor',
+        'p50',
+        'p99',
+        'Own µs a message',
+        "PostgreSQL's",
+        'Counted after',
+      ],
+      ...standings.map((standing) => [
+        standing.title,
+        whole(standing.rate),
+        cell(standing.ofFloor),
+        cell(standing.p50Ms, ' ms'),
+        cell(standing.p99Ms, ' ms'),
+        perMessage(standing.serverCpu, standing.rate),
+        perMessage(standing.databaseCpu, standing.rate),
+        standing.countedAfterMs === undefined ? '' : `${whole(standing.countedAfterMs)} ms`,
+      ]),
+    ]),
+    wrong.length === 0 ? 'Every 200 is a row.' : `**${wrong.join('; ')}**`,
   ].join('\n\n')
 }
 
@@ -176,10 +224,12 @@ function read(name: string): string | undefined {
 }
 
 const ingest = read('ingest.json')
+const postgres = read('postgres.json')
 const reads = read('reads.json')
 const soak = read('soak.json')
 const sections = [
   ...(ingest === undefined ? [] : [ingestSection(JSON.parse(ingest))]),
+  ...(postgres === undefined ? [] : [postgresSection(JSON.parse(postgres))]),
   ...(reads === undefined ? [] : [readsSection(JSON.parse(reads))]),
   ...(soak === undefined ? [] : [soakSection(JSON.parse(soak))]),
 ]
