@@ -117,6 +117,30 @@ t.test('moving over from SQLite under traffic', async (t) => {
   await assertExact(t, cluster, 'moved', instances, traffic.acknowledged)
 })
 
+t.test(
+  'moving over without a pause: the senders change sides before the old one stops',
+  async (t) => {
+    const file = `sqlite:///${folderOf(t)}/old.db`
+    const old = await createInstance(t, { DATABASE_URL: file })
+    await old.start()
+    const cluster = await startCluster(t)
+    const database = await cluster.createDatabase('moved')
+    const { instances, balancer } = await startPicture(t, database)
+
+    const traffic = new Traffic(t, old.url, 'no-pause-', { readers: 0 })
+    await delay(LOAD_MS)
+    await move(t, file, database)
+    traffic.url = balancer.url
+    await delay(LOAD_MS)
+    t.equal(await old.terminate(), 0, 'the old service stops')
+    t.match(await move(t, file, database), { statuses: [0, 0], refused: 0 }, 'the rest is moved')
+    await delay(LOAD_MS)
+    await traffic.end()
+    t.equal(traffic.failures.size, 0, traffic.told)
+    await assertExact(t, cluster, 'moved', instances, traffic.acknowledged)
+  },
+)
+
 t.test('what cannot be moved is listed, and stays where it was', async (t) => {
   const path = `${folderOf(t)}/reference.db`
   const reference = new Database(path)

@@ -81,7 +81,7 @@ export class Traffic {
   #givenUp = false
 
   /** Begins at once, and is given up at the latest when the test ends. @param prefix begins every id. */
-  constructor(t: Test, url: string, prefix: string) {
+  constructor(t: Test, url: string, prefix: string, { readers = READERS } = {}) {
     t.teardown(() => {
       this.#ending = true
       this.#givenUp = true
@@ -93,7 +93,7 @@ export class Traffic {
         this.#send(new Agent({ keepAlive: true, maxSockets: 1 })),
       ),
       ...Array.from({ length: ANEW }, () => this.#send(false)),
-      ...Array.from({ length: READERS }, () =>
+      ...Array.from({ length: readers }, () =>
         this.#read(new Agent({ keepAlive: true, maxSockets: 1 })),
       ),
     ]
