@@ -100,7 +100,7 @@ function postgresSection(found: PostgresResults): string {
   return [
     '## PostgreSQL',
     measuredOn(date, machine),
-    `${server}, as it is installed, on the same machine. ${settings.rounds} rounds of ${settings.seconds} s each, in turns, over ${settings.connections} connections, which the load spreads over the instances; medians of the rounds.`,
+    `${server}, as it is installed, on the same machine. ${settings.rounds} rounds of ${settings.seconds} s each, in turns, over ${settings.connections} connections, which the load spreads over the instances; medians of the rounds. pgbench runs the same statement over as many connections as one instance has for it, with rows that the server makes itself, and single messages over ${settings.connections}.`,
     '![Messages a second](postgres.svg)',
     markdown([
       [

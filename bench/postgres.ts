@@ -95,12 +95,12 @@ const plain = await startInstances(bench, 'plain', 1)
 await Promise.all(plain.servers.map((instance) => instance.stop()))
 const pgbench = await Pgbench.create(join(programs(), 'pgbench'), plain.url, folder)
 for (const batch of [20, 200]) {
-  const title = `pgbench, batches of ${batch}, ${INGEST_CONNECTIONS} clients`
+  const title = `pgbench, batches of ${batch}`
   const order = { name: `batches-${batch}`, title, clients: INGEST_CONNECTIONS, batch }
   takers.push(pgbenchTaker(bench, pgbench, order))
 }
-const singles = `pgbench, single messages, ${connections} clients`
-takers.push(pgbenchTaker(bench, pgbench, { name: 'singles', title: singles, clients: connections }))
+const single = { name: 'singles', title: 'pgbench, single messages', clients: connections }
+takers.push(pgbenchTaker(bench, pgbench, single))
 
 /** Everybody's turn of one round. */
 async function takeTurns(label: string, length: number): Promise<Turn[]> {
