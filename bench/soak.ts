@@ -82,7 +82,11 @@ const folder = mkdtempSync(join(values.folder, 'soak-'))
 process.on('exit', () => rmSync(folder, { recursive: true, force: true }))
 const machine = describeMachine(folder)
 process.stdout.write(`${machineLine(machine)}\n`)
-const service = await startService('soak', join(folder, 'soak.db'), join(folder, 'soak.log'))
+const service = await startService(
+  'soak',
+  `sqlite:///${join(folder, 'soak.db')}`,
+  join(folder, 'soak.log'),
+)
 
 const corpus = [...writeMessages(10_000)]
 const agent = new Agent({ keepAlive: true, maxSockets: settings.connections })
