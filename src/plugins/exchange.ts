@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto'
 import type { Duplex } from 'node:stream'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import fp from 'fastify-plugin'
+import { Queue, type QueueMember } from '../queue.ts'
 
 declare module 'fastify' {
   interface FastifyInstance {
@@ -67,7 +68,7 @@ export interface Exchange {
 }
 
 /** A request that is not answered yet. */
-interface UnderWay {
+interface UnderWay extends QueueMember<UnderWay> {
   request: FastifyRequest
   reply: FastifyReply
   room: Room
@@ -109,10 +110,10 @@ function pathOf(url: string, route: string | undefined): string {
 class Exchanges {
   readonly #listeners: ((exchange: Exchange) => void)[] = []
   /** The oldest first. */
-  readonly #open: Record<Room, Set<UnderWay>> = {
-    messages: new Set(),
-    questions: new Set(),
-    probes: new Set(),
+  readonly #open: Record<Room, Queue<UnderWay>> = {
+    messages: new Queue(),
+    questions: new Queue(),
+    probes: new Queue(),
   }
 
   /** What a request that has begun is counted among. */
@@ -164,6 +165,8 @@ class Exchanges {
       since: started,
       refused: undefined,
       held: undefined,
+      older: undefined,
+      newer: undefined,
     }
     socket[UNDER_WAY] = underWay
     const carrier: Carrier<FastifyRequest> = request
@@ -177,7 +180,7 @@ class Exchanges {
       ended = true
       if (socket[UNDER_WAY] === underWay) socket[UNDER_WAY] = undefined
       const tell = (): void => {
-        open.delete(underWay)
+        open.remove(underWay)
         this.#end({
           requestId: request.id,
           method: request.method,

@@ -1,4 +1,5 @@
 import { Worker } from 'node:worker_threads'
+import { Queue, type QueueMember } from '../../queue.ts'
 import { StoreDamagedError, StoreOpenError, StoreUnavailableError } from '../store.ts'
 import {
   CUT_ALL,
@@ -15,7 +16,8 @@ const RESTART_DELAY_MS = 1000
 /** What a thread makes is short-lived and little; V8 would let it grow to far more. */
 const YOUNG_GENERATION_MB = 16
 
-interface PendingCall {
+interface PendingCall extends QueueMember<PendingCall> {
+  call: number
   resolve: (value: unknown) => void
   reject: (reason: unknown) => void
 }
@@ -44,7 +46,7 @@ export interface ThreadOptions<Data, Ready> {
  */
 export class SqliteThread<Ops extends Operations, Data, Ready> {
   readonly #options: ThreadOptions<Data, Ready>
-  readonly #pending = new Map<number, PendingCall>()
+  readonly #pending = new Queue<PendingCall>()
   readonly #cut = new Int32Array(new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT))
   /** The one that is starting or running, and whether it can be asked. */
   #worker: Worker | undefined
@@ -82,8 +84,7 @@ export class SqliteThread<Ops extends Operations, Data, Ready> {
         } else if (message.kind === 'event') {
           this.#options.onEvent?.(message.value)
         } else {
-          const waiting = this.#pending.get(message.call)
-          this.#pending.delete(message.call)
+          const waiting = this.#takePending(message.call)
           if (message.kind === 'result') waiting?.resolve(message.value)
           else waiting?.reject(revive(message.failure))
         }
@@ -96,13 +97,23 @@ export class SqliteThread<Ops extends Operations, Data, Ready> {
         this.#running = false
         this.#worker = undefined
         reject(failure ?? new StoreOpenError('the database thread ended before it was ready'))
-        for (const { reject } of this.#pending.values()) {
-          reject(new StoreUnavailableError('the database thread ended', { cause: failure }))
+        for (const pending of this.#pending) {
+          this.#pending.remove(pending)
+          pending.reject(new StoreUnavailableError('the database thread ended', { cause: failure }))
         }
-        this.#pending.clear()
         if (wasRunning && !this.#closing) this.#replace()
       })
     })
+  }
+
+  /** The call that was answered: the oldest, as the thread answers in order. */
+  #takePending(call: number): PendingCall | undefined {
+    for (const pending of this.#pending) {
+      if (pending.call !== call) continue
+      this.#pending.remove(pending)
+      return pending
+    }
+    return undefined
   }
 
   #replace(): void {
@@ -136,7 +147,10 @@ export class SqliteThread<Ops extends Operations, Data, Ready> {
       const cut = () => Atomics.store(this.#cut, 0, call)
       signal?.addEventListener('abort', cut, { once: true })
       const settled = () => signal?.removeEventListener('abort', cut)
-      this.#pending.set(call, {
+      this.#pending.add({
+        call,
+        older: undefined,
+        newer: undefined,
         resolve: (value) => {
           settled()
           resolve(value as ReturnType<Ops[Name]>)
