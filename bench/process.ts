@@ -95,7 +95,8 @@ async function listening(name: string, logFile: string, isUp: () => boolean): Pr
 /** The entry that ships. */
 const SERVICE = [
   // As npm start and the image have it.
-  '--max-semi-space-size=8',
+  '--max-semi-space-size=4',
+  '--v8-pool-size=2',
   new URL('../bin/lyftr-webhook.js', import.meta.url).pathname,
   'serve',
 ]
@@ -107,5 +108,6 @@ export function startService(
   logFile: string,
   settings: Record<string, string> = {},
 ): Promise<ServerProcess> {
-  return startServer(name, SERVICE, { DATABASE_URL: database, ...settings }, logFile)
+  const environment = { MALLOC_ARENA_MAX: '2', DATABASE_URL: database, ...settings }
+  return startServer(name, SERVICE, environment, logFile)
 }

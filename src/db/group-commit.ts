@@ -6,7 +6,7 @@ interface Waiting<Item, Outcome> {
 
 /** How a group commit batches. */
 export interface GroupCommitOptions {
-  /** Batches under way at once: 1 where the store has a single writer. */
+  /** Batches under way at once. */
   concurrency: number
   /** Items that make a batch worth sending beside another; fewer wait for the end of one. 1 unless given. */
   beside?: number
