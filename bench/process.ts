@@ -97,6 +97,7 @@ const SERVICE = [
   // As npm start and the image have it.
   '--max-semi-space-size=4',
   '--v8-pool-size=2',
+  '--no-allocation-site-pretenuring',
   new URL('../bin/lyftr-webhook.js', import.meta.url).pathname,
   'serve',
 ]
