@@ -1,0 +1,36 @@
+import t from 'tap'
+import { Queue, type QueueMember } from '../src/queue.ts'
+
+interface Named extends QueueMember<Named> {
+  name: string
+}
+
+function queueOf(...names: string[]) {
+  const queue = new Queue<Named>()
+  const members = names.map((name): Named => ({ name, older: undefined, newer: undefined }))
+  for (const member of members) queue.add(member)
+  const left = () => [...queue].map(({ name }) => name)
+  return { queue, members, left }
+}
+
+t.test('members stand in the order of their arrival and leave from any place', async (t) => {
+  for (const leaving of ['a', 'b', 'c']) {
+    const { queue, members, left } = queueOf('a', 'b', 'c')
+    for (const member of members) if (member.name === leaving) queue.remove(member)
+    t.same(
+      left(),
+      ['a', 'b', 'c'].filter((name) => name !== leaving),
+    )
+    t.equal(queue.size, 2)
+    queue.add({ name: 'd', older: undefined, newer: undefined })
+    t.equal(left().at(-1), 'd')
+  }
+})
+
+t.test('who was met may leave, and who has left holds nobody', async (t) => {
+  const { queue, members, left } = queueOf('a', 'b', 'c')
+  for (const member of queue) queue.remove(member)
+  t.same(left(), [])
+  t.equal(queue.size, 0)
+  for (const { older, newer } of members) t.same([older, newer], [undefined, undefined])
+})
