@@ -3,6 +3,17 @@ import type { StoredMessage } from '../schemas/messages.ts'
 import type { KeyRange } from './key-range.ts'
 import type { MessagePage, PageQuery } from './store.ts'
 
+/** What a page reads of its messages once it has found them; named in full where what found them has it too. */
+export const PAGE_COLUMNS = [
+  'messages.message_id',
+  'from_msisdn',
+  'to_msisdn',
+  'ts',
+  'text',
+  'created_at',
+  'messages.ts_key',
+] as const
+
 /** An offset up to which rows are skipped one by one: cheaper than counting days. */
 export const SKIP_AT_MOST = 200
 

@@ -152,7 +152,6 @@ class Exchanges {
 
   /** Follows a request from here to its end. */
   begin(request: FastifyRequest, reply: FastifyReply): void {
-    const started = performance.now()
     const socket: Carrier<Duplex> = request.raw.socket
     const { url, config } = request.routeOptions
     // The one for preflights anywhere is none.
@@ -162,7 +161,7 @@ class Exchanges {
       request,
       reply,
       room,
-      since: started,
+      since: performance.now(),
       refused: undefined,
       held: undefined,
       older: undefined,
@@ -187,7 +186,7 @@ class Exchanges {
           path: pathOf(request.url, route),
           route,
           status,
-          latencyMs: performance.now() - started,
+          latencyMs: performance.now() - underWay.since,
           notes: request.notes,
         })
       }

@@ -3,6 +3,7 @@ import { gunzipSync } from 'node:zlib'
 import t, { type Test } from 'tap'
 import { SqliteStore } from '../../src/db/sqlite/store.ts'
 import { folderOf, runEntry, SECRET, sign, spawnEntry, startService, wire } from '../helper.ts'
+import { messageLines } from './message-lines.ts'
 
 const ENVIRONMENT = { DATABASE_URL: 'sqlite:///app.db' }
 
@@ -20,20 +21,8 @@ async function importAll(t: Test, lines: string[], file = 'app.db') {
   return await runEntry(t, ['import', '-'], environment, lines.join('\n'))
 }
 
-const messages = (count: number): string[] =>
-  Array.from({ length: count }, (_, n) =>
-    JSON.stringify({
-      message_id: `m${n}`,
-      from: `+${n % 7}`,
-      to: '+1',
-      ts: `2025-01-${String(1 + (n % 28)).padStart(2, '0')}T10:00:00.${n}Z`,
-      text: n % 5 === 0 ? null : `Wort ${n} 😀 ÄRGER\n"`,
-      created_at: `2025-02-01T00:00:${String(n % 60).padStart(2, '0')}Z`,
-    }),
-  )
-
 t.test('what was exported imports to the same messages and answers', async (t) => {
-  const lines = messages(2500)
+  const lines = messageLines(2500)
   await importAll(t, lines)
   const { status, stdout, stderr } = await runEntry(t, ['export'], ENVIRONMENT)
   t.equal(status, 0)
@@ -54,7 +43,10 @@ t.test('what was exported imports to the same messages and answers', async (t) =
 })
 
 t.test('filters as GET /messages does', async (t) => {
-  await importAll(t, [...messages(300), wire({ message_id: 'odd', from: '+1', text: 'Straße' })])
+  await importAll(t, [
+    ...messageLines(300),
+    wire({ message_id: 'odd', from: '+1', text: 'Straße' }),
+  ])
   const store = await SqliteStore.open(`${folderOf(t)}/app.db`)
   t.teardown(() => store.close())
   for (const { args, filter } of [
@@ -81,7 +73,7 @@ t.test('filters as GET /messages does', async (t) => {
 })
 
 t.test('while a service takes messages, all up to one moment and none after it', async (t) => {
-  const before = messages(5000)
+  const before = messageLines(5000)
   await importAll(t, before)
   const { url } = await startService(t)
   let acknowledged = 0
@@ -112,7 +104,7 @@ t.test('while a service takes messages, all up to one moment and none after it',
 })
 
 t.test('a reader that has seen enough ends it quietly', async (t) => {
-  await importAll(t, messages(20_000))
+  await importAll(t, messageLines(20_000))
   const { child, stderr, ended } = spawnEntry(t, ['export'], ENVIRONMENT)
   child.stdout?.once('data', () => child.stdout?.destroy())
   t.equal(await ended, 0)

@@ -1,18 +1,7 @@
 import t, { type Test } from 'tap'
 import { createDatabase, SERVER } from '../db/postgres/server.ts'
 import { runEntry, spawnEntry, startService, wire } from '../helper.ts'
-
-const lines = (count: number): string[] =>
-  Array.from({ length: count }, (_, n) =>
-    JSON.stringify({
-      message_id: `m${n}`,
-      from: `+${n % 7}`,
-      to: '+1',
-      ts: `2025-01-${String(1 + (n % 28)).padStart(2, '0')}T10:00:00.${n}Z`,
-      text: n % 5 === 0 ? null : `Wort ${n} 😀 ÄRGER\n"`,
-      created_at: `2025-02-01T00:00:${String(n % 60).padStart(2, '0')}Z`,
-    }),
-  )
+import { messageLines } from './message-lines.ts'
 
 /** What a service on this database answers. */
 async function answersOf(t: Test, database: string) {
@@ -36,7 +25,7 @@ t.test(
   'messages move between the stores and back without a difference',
   { skip: !SERVER },
   async (t) => {
-    const all = lines(2500)
+    const all = messageLines(2500)
     const [sqlite, postgres, back] = [
       'sqlite:///app.db',
       await createDatabase(t),
@@ -85,7 +74,7 @@ t.test('what PostgreSQL cannot hold is listed', { skip: !SERVER }, async (t) => 
 
 t.test('a reader that has seen enough ends an export quietly', { skip: !SERVER }, async (t) => {
   const environment = { DATABASE_URL: await createDatabase(t) }
-  await runEntry(t, ['import', '-'], environment, lines(12_000).join('\n'))
+  await runEntry(t, ['import', '-'], environment, messageLines(12_000).join('\n'))
   const { child, stderr, ended } = spawnEntry(t, ['export'], environment)
   child.stdout?.once('data', () => child.stdout?.destroy())
   t.equal(await ended, 0)

@@ -5,6 +5,7 @@ import { fold } from '../fold.ts'
 import { isRestricted, type KeyRange, rangeOf } from '../key-range.ts'
 import {
   layPage,
+  PAGE_COLUMNS,
   type RangeCounts,
   rankOfFirst,
   SKIP_AT_MOST,
@@ -70,15 +71,7 @@ async function rowsOf(
   return await session
     .selectFrom(page.as('page'))
     .innerJoin('messages', 'messages.message_id', 'page.message_id')
-    .select([
-      'messages.message_id',
-      'from_msisdn',
-      'to_msisdn',
-      'ts',
-      'text',
-      'created_at',
-      'messages.ts_key',
-    ])
+    .select(PAGE_COLUMNS)
     .orderBy('page.ts_key', order)
     .orderBy('page.message_id', order)
     .execute()

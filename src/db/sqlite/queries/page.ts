@@ -7,6 +7,7 @@ import {
   sql,
 } from 'kysely'
 import type { StoredMessage } from '../../../schemas/messages.ts'
+import { PAGE_COLUMNS } from '../../page-layout.ts'
 import type { SqliteSchema } from '../schema.ts'
 import { type CompiledStatement, PAGE_SHAPES, type PageShape } from '../statement.ts'
 import { build, compile, slot } from './compile.ts'
@@ -118,15 +119,7 @@ function pageOf(
     build
       .selectFrom(page.as('page'))
       .innerJoin('messages', 'messages.seq', 'page.seq')
-      .select([
-        'messages.message_id',
-        'from_msisdn',
-        'to_msisdn',
-        'ts',
-        'text',
-        'created_at',
-        'messages.ts_key',
-      ])
+      .select(PAGE_COLUMNS)
       .orderBy('page.ts_key', order)
       .orderBy('page.message_id', order),
   )
