@@ -143,10 +143,13 @@ export function suite(t: Test, open: (t: Test) => Promise<MessageStore>): void {
       sharp: 'Straße',
       emoji: 'well 👍🏽 done',
       chinese: '你好世界',
+      replacement: 'no \ufffd here',
+      noncharacter: 'no \uffff here',
     }
     await store.append(
       Object.entries(texts).map(([message_id, text]) => message({ message_id, text })),
     )
+    await store.catchUp()
     const found = async (q: string) => ids((await store.page({ ...ALL, q })).data)
     t.same(await found('%'), ['percent'])
     t.same(await found('_'), ['underscore'])
@@ -159,6 +162,9 @@ export function suite(t: Test, open: (t: Test) => Promise<MessageStore>): void {
     t.same(await found('STRASSE'), ['sharp'])
     t.same(await found('👍'), ['emoji'])
     t.same(await found('好'), ['chinese'])
+    t.same(await found('O \ufffd H'), ['replacement'])
+    t.same(await found('O \uffff H'), ['noncharacter'])
+    t.same(await found('O \ufffe H'), [])
     t.same(await found("' OR 1=1 --"), [])
   })
 

@@ -4,6 +4,7 @@ import { fold } from '../fold.ts'
 import { instantKey } from '../instant.ts'
 import { StoreUnavailableError } from '../store.ts'
 import { LockPatience } from './lock-patience.ts'
+import { indexedText } from './trigrams.ts'
 
 /** How long a start and a read wait for a lock that another program holds, in milliseconds. */
 const BUSY_TIMEOUT_MS = 4000
@@ -52,7 +53,7 @@ export function waitBriefly(database: Database.Database): void {
 
 /**
  * The one connection that writes: WAL, and every commit synced to disk before it returns. `instant_key(ts)` and
- * `fold(text)` are those of the service.
+ * `indexed_text(text)` are those of the service.
  */
 export function openWriter(path: string, fileMustExist: boolean): Database.Database {
   const database = new Database(path, { timeout: BUSY_TIMEOUT_MS, fileMustExist })
@@ -62,7 +63,7 @@ export function openWriter(path: string, fileMustExist: boolean): Database.Datab
   database.pragma('synchronous = FULL')
   database.pragma(`wal_autocheckpoint = ${CHECKPOINT_PAGES}`)
   database.function('instant_key', { deterministic: true }, (ts) => instantKey(String(ts)) ?? '')
-  database.function('fold', { deterministic: true }, (text) => fold(String(text)))
+  database.function('indexed_text', { deterministic: true }, (text) => indexedText(String(text)))
   return database
 }
 

@@ -7,6 +7,7 @@ import { prepareInstantCounts } from './instant-counts.ts'
 import type { countQueries } from './queries/count.ts'
 import type { matchCounts, pageQueries } from './queries/page.ts'
 import { type Prepared, placeOf, prepare, prepareAll, type SlotValues } from './statement.ts'
+import { isIndexed } from './trigrams.ts'
 
 /** The queries of pages. */
 export interface PageQueries {
@@ -15,9 +16,6 @@ export interface PageQueries {
 }
 
 type Driver = keyof typeof pageQueries
-
-/** Trigrams need three code points of a needle. */
-const TRIGRAM = 3
 
 /**
  * What reading one row costs by what drives the question, measured and rounded: a row by its text is read and folded,
@@ -95,7 +93,7 @@ export function preparePaging(
       return { driver: 'sender', total: total ?? 0 }
     }
 
-    const searchable = Array.from(String(values.q)).length >= TRIGRAM
+    const searchable = isIndexed(String(values.q))
     const phrases = searchable ? (match.phrase.get(values)?.count ?? 0) : Number.POSITIVE_INFINITY
     const byMatches = from ? 'matchesSender' : 'matches'
     const byText = from ? 'senderText' : 'instantText'

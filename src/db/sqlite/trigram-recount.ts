@@ -1,9 +1,4 @@
-import { fold } from '../fold.ts'
-
-/** What the trigrams of a text are cut from: the folded text, without NUL, which FTS5 leaves out. */
-function searched(text: string): string {
-  return fold(text).replaceAll('\0', '')
-}
+import { indexedText } from './trigrams.ts'
 
 const SURROGATE = /[\ud800-\udfff]/
 
@@ -36,7 +31,7 @@ export class TrigramRecount {
 
   /** Counts a text. @returns how many trigrams it has. */
   add(text: string): number {
-    const trigrams = trigramsOf(searched(text))
+    const trigrams = trigramsOf(indexedText(text))
     this.#texts++
     for (const term of trigrams) {
       const count = this.#counts.get(term)

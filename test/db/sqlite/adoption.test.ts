@@ -83,6 +83,17 @@ t.test('adopts the file of the reference in place and loses nothing', async (t) 
   )
 })
 
+t.test('a text with NUL is found by what it says and by nothing else', async (t) => {
+  const path = referenceFile(t, row("'a'", '2025-01-15T10:00:00Z', "'Hello' || char(0) || 'you'"))
+  const store = await SqliteStore.open(path)
+  t.teardown(() => store.close())
+  const found = async (q: string) =>
+    (await store.page({ order: 'asc', limit: 1, offset: 0, q })).total
+  t.equal(await found('hello'), 1)
+  t.equal(await found('oyou'), 0)
+  t.equal(await found('lo\0yo'), 1)
+})
+
 t.test('an adoption that fails leaves the file as it was', async (t) => {
   const path = `${t.testdir()}/app.db`
   execFileSync('sqlite3', [path], {

@@ -61,6 +61,7 @@ t.test('counts trigrams as the index does, whatever the texts', async (t) => {
     'İiıI',
     '👨‍👩‍👧👨‍👩‍👧',
     '\ufeff\ufffd\u2028abc',
+    'a\ufffebc\uffffde\ufffd',
     'x'.repeat(20_000),
   ]
   const path = await file(

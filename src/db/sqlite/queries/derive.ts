@@ -103,7 +103,10 @@ export const deriveQueries = {
       .columns(['rowid', 'text'])
       .expression(
         step
-          .select(['messages.seq', sql<string>`fold(${sql.ref('messages.text')})`.as('text')])
+          .select((eb) => [
+            'messages.seq',
+            sql<string>`indexed_text(${eb.ref('messages.text')})`.as('text'),
+          ])
           .where('messages.text', '!=', ''),
       ),
   ),
