@@ -21,7 +21,8 @@ VOLUME /data
 EXPOSE 8000
 HEALTHCHECK --interval=10s --timeout=3s --start-period=30s \
   CMD ["node", "-e", "fetch(`http://127.0.0.1:${process.env.PORT || 8000}/health/ready`).then((r) => process.exit(r.ok ? 0 : 1), () => process.exit(1))"]
-# What requests leave behind is short-lived: V8 would let it grow to far more for no gain, wake a thread for each of four
-# parts of it, and now and then take it for long-lived, from when on all of it is carried along.
-ENTRYPOINT ["node", "--max-semi-space-size=4", "--v8-pool-size=2", "--no-allocation-site-pretenuring", "/app/bin/lyftr-webhook.js"]
+# What requests leave behind is short-lived, but for those that wait for the disk. Where it is kept is large from the
+# start, so that few of these are copied along, and does not grow; V8 wakes a thread for each of four parts of it, and now
+# and then takes all of it for long-lived.
+ENTRYPOINT ["node", "--min-semi-space-size=8", "--max-semi-space-size=8", "--v8-pool-size=2", "--no-allocation-site-pretenuring", "/app/bin/lyftr-webhook.js"]
 CMD ["serve"]

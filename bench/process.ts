@@ -95,7 +95,8 @@ async function listening(name: string, logFile: string, isUp: () => boolean): Pr
 /** The entry that ships. */
 const SERVICE = [
   // As npm start and the image have it.
-  '--max-semi-space-size=4',
+  '--min-semi-space-size=8',
+  '--max-semi-space-size=8',
   '--v8-pool-size=2',
   '--no-allocation-site-pretenuring',
   new URL('../bin/lyftr-webhook.js', import.meta.url).pathname,

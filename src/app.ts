@@ -50,7 +50,11 @@ function trust(proxies: Config['trustProxy']) {
  */
 export async function buildApp(config: Config, logTo?: LogOutput) {
   let droppedLines = 0
-  const output = logTo ?? standardOutput(() => droppedLines++)
+  const output =
+    logTo ??
+    standardOutput((lines) => {
+      droppedLines += lines
+    })
   const app = Fastify({
     loggerInstance: createLogger(config.logLevel, output),
     // Nothing is logged by a request itself but its one line, which names it.

@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto'
+import type { ServerResponse } from 'node:http'
 import type { Duplex } from 'node:stream'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import fp from 'fastify-plugin'
@@ -72,15 +73,18 @@ interface UnderWay extends QueueMember<UnderWay> {
   request: FastifyRequest
   reply: FastifyReply
   room: Room
+  /** The template of its route, undefined where none matched. */
+  route: string | undefined
   /** When its headers had arrived, by `performance.now()`. */
   since: number
+  ended: boolean
   /** The status it was given on its socket rather than by its reply. */
   refused: number | undefined
   /** Work that goes on though the client may leave. */
   held: Promise<unknown> | undefined
 }
 
-/** On a request and on its socket: properties, since a WeakMap's entries are looked after at every garbage collection. */
+/** On a request, its answer and its socket: properties, since a WeakMap's entries are looked after at every garbage collection. */
 const UNDER_WAY = Symbol('under way')
 
 type Carrier<Of> = Of & { [UNDER_WAY]?: UnderWay | undefined }
@@ -109,11 +113,28 @@ function pathOf(url: string, route: string | undefined): string {
 /** Tells its listeners the end of every exchange exactly once, whether it was answered or given up by the client. */
 class Exchanges {
   readonly #listeners: ((exchange: Exchange) => void)[] = []
+  /** Listeners of every answer, made once for all of them. */
+  readonly #onFinish: (this: Carrier<ServerResponse>) => void
+  readonly #onClose: (this: Carrier<ServerResponse>) => void
   /** The oldest first. */
   readonly #open: Record<Room, Queue<UnderWay>> = {
     messages: new Queue(),
     questions: new Queue(),
     probes: new Queue(),
+  }
+
+  constructor() {
+    const ended = (underWay: UnderWay | undefined, status?: number) => {
+      if (underWay && !underWay.ended) this.#ended(underWay, status ?? underWay.refused ?? ABORTED)
+    }
+    this.#onFinish = function () {
+      const underWay = this[UNDER_WAY]
+      // A request that broke off is answered too, but to nobody.
+      ended(underWay, underWay?.request.raw.errored ? undefined : this.statusCode)
+    }
+    this.#onClose = function () {
+      ended(this[UNDER_WAY])
+    }
   }
 
   /** What a request that has begun is counted among. */
@@ -152,51 +173,54 @@ class Exchanges {
 
   /** Follows a request from here to its end. */
   begin(request: FastifyRequest, reply: FastifyReply): void {
-    const socket: Carrier<Duplex> = request.raw.socket
     const { url, config } = request.routeOptions
-    // The one for preflights anywhere is none.
-    const route = url === '*' ? undefined : url
-    const room = config?.room ?? 'questions'
     const underWay: UnderWay = {
       request,
       reply,
-      room,
+      room: config?.room ?? 'questions',
+      // The one for preflights anywhere is none.
+      route: url === '*' ? undefined : url,
       since: performance.now(),
+      ended: false,
       refused: undefined,
       held: undefined,
       older: undefined,
       newer: undefined,
     }
+    const socket: Carrier<Duplex> = request.raw.socket
     socket[UNDER_WAY] = underWay
     const carrier: Carrier<FastifyRequest> = request
     carrier[UNDER_WAY] = underWay
+    const answer: Carrier<ServerResponse> = reply.raw
+    answer[UNDER_WAY] = underWay
     request.notes = {}
-    const open = this.#open[room]
-    open.add(underWay)
-    let ended = false
-    const end = (status: number): void => {
-      if (ended) return
-      ended = true
-      if (socket[UNDER_WAY] === underWay) socket[UNDER_WAY] = undefined
-      const tell = (): void => {
-        open.remove(underWay)
-        this.#end({
-          requestId: request.id,
-          method: request.method,
-          path: pathOf(request.url, route),
-          route,
-          status,
-          latencyMs: performance.now() - underWay.since,
-          notes: request.notes,
-        })
-      }
-      if (underWay.held && status === ABORTED) underWay.held.then(tell, tell)
-      else tell()
-    }
-    // A request that broke off is answered too, but to nobody.
-    const lost = () => underWay.refused ?? ABORTED
-    reply.raw.on('finish', () => end(request.raw.errored ? lost() : reply.raw.statusCode))
-    reply.raw.on('close', () => end(lost()))
+    this.#open[underWay.room].add(underWay)
+    answer.on('finish', this.#onFinish)
+    answer.on('close', this.#onClose)
+  }
+
+  /** What is under way has ended with this status; it is told now, or once the work that it left behind is done. */
+  #ended(underWay: UnderWay, status: number): void {
+    underWay.ended = true
+    const socket: Carrier<Duplex> = underWay.request.raw.socket
+    if (socket[UNDER_WAY] === underWay) socket[UNDER_WAY] = undefined
+    const tell = () => this.#tell(underWay, status)
+    if (underWay.held && status === ABORTED) underWay.held.then(tell, tell)
+    else tell()
+  }
+
+  #tell(underWay: UnderWay, status: number): void {
+    const { request, room, route, since } = underWay
+    this.#open[room].remove(underWay)
+    this.#end({
+      requestId: request.id,
+      method: request.method,
+      path: pathOf(request.url, route),
+      route,
+      status,
+      latencyMs: performance.now() - since,
+      notes: request.notes,
+    })
   }
 
   /** Work that goes on though its client may leave: the exchange is told with what came of it. */

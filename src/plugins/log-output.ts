@@ -19,36 +19,31 @@ export interface LogOutput {
   flush(done?: () => void): void
 }
 
+/** What lines are written to, a block of them at a time. */
+interface BlockOutput {
+  /** Takes a block, or drops it. */
+  write(block: string): void
+  /** Calls back once everything that it took is written. */
+  flush(done?: () => void): void
+}
+
 /** A pipe whose reader may stall. A write to it must not occupy a thread, which would keep the process from ending. */
-class PipeOutput implements LogOutput {
-  readonly #pipe: Socket
-  readonly #onDrop: () => void
-  #text = ''
-
-  constructor(fd: number, onDrop: () => void) {
-    this.#pipe = new Socket({ fd, readable: false, writable: true })
-    this.#onDrop = onDrop
-    // A reader that has gone: what is written from then on is dropped.
-    this.#pipe.on('error', () => undefined)
-  }
-
-  write(line: string): void {
-    if (this.#pipe.writableLength + this.#text.length > MAX_WAITING_BYTES || !this.#pipe.writable) {
-      this.#onDrop()
-      return
-    }
-    this.#text += line
-    if (this.#text.length >= WRITE_AT_BYTES) this.flush()
-  }
-
-  flush(done?: () => void): void {
-    const text = this.#text
-    this.#text = ''
-    this.#pipe.write(text, done)
+function pipeOutput(fd: number, onDrop: (block: string) => void): BlockOutput {
+  const pipe = new Socket({ fd, readable: false, writable: true })
+  // A reader that has gone: what is written from then on is dropped.
+  pipe.on('error', () => undefined)
+  return {
+    write(block) {
+      if (!pipe.writable || pipe.writableLength + block.length > MAX_WAITING_BYTES) onDrop(block)
+      else pipe.write(block)
+    },
+    flush(done) {
+      if (done) pipe.write('', done)
+    },
   }
 }
 
-function fileOutput(fd: number, onDrop: () => void): LogOutput {
+function fileOutput(fd: number, onDrop: (block: string) => void): BlockOutput {
   const file = pino.destination({
     fd,
     sync: false,
@@ -59,15 +54,38 @@ function fileOutput(fd: number, onDrop: () => void): LogOutput {
   file.on('drop', onDrop)
   // A disk that is full: what could not be written waits, within its bound, for the next try.
   file.on('error', () => undefined)
-  return file
+  return {
+    write: (block) => file.write(block),
+    flush: (done) => file.flush(done),
+  }
 }
 
-/** Standard output, written behind the event loop's back. @param onDrop hears of each line that could not be kept. */
-export function standardOutput(onDrop: () => void): LogOutput {
+/**
+ * Standard output, written behind the event loop's back. Lines are gathered here: what writes them measures all that
+ * it holds with each that it is given.
+ * @param onDrop hears how many lines could not be kept.
+ */
+export function standardOutput(onDrop: (lines: number) => void): LogOutput {
   const fd = 1
   const stat = fstatSync(fd)
-  const output =
-    stat.isFIFO() || stat.isSocket() ? new PipeOutput(fd, onDrop) : fileOutput(fd, onDrop)
+  const open = stat.isFIFO() || stat.isSocket() ? pipeOutput : fileOutput
+  const blocks = open(fd, (dropped) => onDrop(dropped.split('\n').length - 1))
+  let block = ''
+  const handOver = (): void => {
+    const full = block
+    block = ''
+    if (full !== '') blocks.write(full)
+  }
+  const output: LogOutput = {
+    write(line) {
+      block += line
+      if (block.length >= WRITE_AT_BYTES) handOver()
+    },
+    flush(done) {
+      handOver()
+      blocks.flush(done)
+    },
+  }
   const flush = () => output.flush()
   setInterval(flush, WRITE_EVERY_MS).unref()
   process.on('exit', flush)

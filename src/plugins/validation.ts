@@ -24,6 +24,8 @@ interface ObjectSchema {
 
 async function validation(app: FastifyInstance): Promise<void> {
   app.setValidatorCompiler<ObjectSchema>(({ schema, httpPart }) => {
+    // Described, and looked at by hooks before the body is read.
+    if (httpPart === 'headers') return () => true
     const validate = ajv.compile(schema)
     if (httpPart !== 'querystring') return validate
     const integers = Object.entries(schema.properties ?? {})

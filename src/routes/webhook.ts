@@ -6,7 +6,7 @@ import { tooMany } from '../plugins/limits.ts'
 import { Accepted, InboundMessage, SignatureHeaders } from '../schemas/inbound.ts'
 import { readJson } from '../schemas/json.ts'
 import { inputProblems, problem } from '../schemas/problem.ts'
-import { timestamp } from '../timestamp.ts'
+import { timestampInSeconds } from '../timestamp.ts'
 
 /** A body of more bytes is refused unread: 4096 characters of text fit many times over. */
 const BODY_LIMIT = 64 * 1024
@@ -111,7 +111,7 @@ const webhook: FastifyPluginAsyncTypebox = async (app) => {
         to_msisdn: to,
         ts,
         text: text ?? null,
-        created_at: `${timestamp().slice(0, 19)}Z`,
+        created_at: timestampInSeconds(),
       })
       const outcome = await app.exchanges.hold(request, appended)
       request.notes.dup = outcome !== 'created'

@@ -17,7 +17,7 @@ const SECONDS = extent({ short: 10, full: 60 })
 const MEMORY_MIB = 512
 
 /** As npm start and the image have it. */
-const AS_SHIPPED = { NODE_OPTIONS: '--max-semi-space-size=4' }
+const AS_SHIPPED = { NODE_OPTIONS: '--max-semi-space-size=8' }
 
 const LIVE = 'GET /health/live HTTP/1.1\r\nHost: x\r\n\r\n'
 
