@@ -6,7 +6,7 @@ import { pino } from 'pino'
  * Lines are written once they fill this many bytes or have waited for the interval: each write wakes a thread or the
  * reader, and costs as much as a hundred lines.
  */
-const WRITE_AT_BYTES = 16 * 1024
+const WRITE_AT_BYTES = 64 * 1024
 const WRITE_EVERY_MS = 50
 
 /** What may wait for a reader that has stalled, in bytes; lines beyond it are dropped and counted. */

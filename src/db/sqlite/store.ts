@@ -64,7 +64,7 @@ export class SqliteStore implements MessageStore {
   /** Rows adopted from an older service whose `ts` is no instant, as counted at the start. */
   withoutInstant = 0
   /** There is one writer; a second batch at its door keeps it from waiting until this thread hears of the first. */
-  readonly batching = { concurrency: 2, beside: 8 }
+  readonly batching = { concurrency: 2, beside: 16 }
   condition: StoreCondition = { backlog: 0, logBytes: 0 }
 
   private constructor(
