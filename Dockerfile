@@ -15,8 +15,13 @@ COPY --from=dependencies /app/node_modules ./node_modules
 COPY package.json ./
 COPY bin ./bin
 COPY src ./src
-RUN mkdir /data && chown node:node /data
+RUN mkdir /data cache && chown node:node /data cache
 USER node
+# Types are stripped here, for good, rather than at every start by each thread: 40 MB less, and sooner ready. What is kept
+# is for this user and these options alone.
+ENV NODE_COMPILE_CACHE=/app/cache
+RUN WEBHOOK_SECRET=none DATABASE_URL=sqlite:///:memory: PORT=0 timeout --preserve-status 5 \
+  node --min-semi-space-size=8 --max-semi-space-size=8 --v8-pool-size=2 --no-allocation-site-pretenuring bin/lyftr-webhook.js
 VOLUME /data
 EXPOSE 8000
 HEALTHCHECK --interval=10s --timeout=3s --start-period=30s \

@@ -12,6 +12,8 @@ export interface IngestResults {
   machine: Machine
   settings: { connections: number; rounds: number; seconds: number; minute: number }
   contestants: Standing[]
+  /** Messages a second of the service in the minute after the rounds, when what is derived has to keep up. */
+  minuteRate: number
   /** The median of the ratios of each round to the floor's round next to it. */
   ratios: Record<string, number>
   bars: Bar[]
@@ -86,13 +88,16 @@ await takeTurns(settings.rounds, settings.seconds, true)
 const standings = contestants.map((contestant) => contestant.standing())
 
 // In slices: the load writes its requests before each, rather than in the time of the service.
+const minute: number[] = []
 for (let left = settings.minute; left > 0; left -= settings.seconds) {
-  await service.round(load, {
+  const { rate } = await service.round(load, {
     connections: settings.connections,
     seconds: settings.seconds,
     counts: false,
   })
+  minute.push(rate)
 }
+const minuteRate = median(minute)
 const peak = service.standing().peakMemoryMiB
 load.close()
 
@@ -142,6 +147,7 @@ const results: IngestResults = {
   contestants: standings.map((standing) =>
     standing.name === 'service' ? { ...standing, peakMemoryMiB: peak } : standing,
   ),
+  minuteRate,
   ratios,
   bars,
   wrong,
@@ -161,6 +167,6 @@ process.stdout.write(
       peakMemoryMiB === undefined ? '' : whole(peakMemoryMiB),
       whole(refused),
     ]),
-  ])}\n\n${barTable(bars)}\n`,
+  ])}\n\nin the minute after: ${whole(minuteRate)}/s\n\n${barTable(bars)}\n`,
 )
 if (wrong.length > 0) process.exitCode = 1

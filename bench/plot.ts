@@ -46,6 +46,7 @@ function ingestSection({
   machine,
   settings,
   contestants,
+  minuteRate,
   ratios,
   bars,
 }: IngestResults): string {
@@ -77,6 +78,7 @@ function ingestSection({
         peakMemoryMiB === undefined ? '' : `${whole(peakMemoryMiB)} MiB`,
       ]),
     ]),
+    `In the minute after the rounds, with what is derived at its bound, the service took ${whole(minuteRate)} messages a second.`,
     barsIn(bars),
   ].join('\n\n')
 }
