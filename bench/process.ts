@@ -2,6 +2,7 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { closeSync, openSync, readdirSync, readFileSync } from 'node:fs'
 import { setTimeout as delay } from 'node:timers/promises'
+import { SHIPPED_OPTIONS } from '../test/shipped-options.ts'
 
 /** The secret of every signature in the benches. */
 export const SECRET = 'benchsecret'
@@ -92,13 +93,9 @@ async function listening(name: string, logFile: string, isUp: () => boolean): Pr
   throw new Error(`${name} does not listen: ${readFileSync(logFile, 'utf8').slice(0, 500)}`)
 }
 
-/** The entry that ships. */
+/** The entry, as it ships. */
 const SERVICE = [
-  // As npm start and the image have it.
-  '--min-semi-space-size=8',
-  '--max-semi-space-size=8',
-  '--v8-pool-size=2',
-  '--no-allocation-site-pretenuring',
+  ...SHIPPED_OPTIONS,
   new URL('../bin/lyftr-webhook.js', import.meta.url).pathname,
   'serve',
 ]

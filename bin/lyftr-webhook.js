@@ -3,10 +3,13 @@
 ;(() => {
   const [major, minor] = process.versions.node.split('.').map(Number)
   if ((major === 22 && minor >= 19) || (major === 23 && minor >= 6) || major > 23) {
-    import('node:module').then((module) => {
-      // Types are stripped once for all starts, and not anew in each thread, which saves time and memory.
-      const { directory } = module.enableCompileCache()
-      if (directory) process.env.NODE_COMPILE_CACHE = directory
+    Promise.all([import('node:module'), import('node:os')]).then(([module, os]) => {
+      // Types are stripped once for all starts, and not anew in each thread, which saves time and memory; in the temporary
+      // folder where the one that the environment names belongs to somebody else.
+      const kept =
+        module.enableCompileCache().directory ||
+        module.enableCompileCache(`${os.tmpdir()}/node-compile-cache`).directory
+      if (kept) process.env.NODE_COMPILE_CACHE = kept
       return import('../src/cli/main.ts')
     })
     return

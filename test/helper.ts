@@ -7,6 +7,7 @@ import { type App, buildApp } from '../src/app.ts'
 import { type Config, parseConfig } from '../src/config.ts'
 import { ResponseContract } from './contract.ts'
 import { createDatabase } from './db/postgres/server.ts'
+import { SHIPPED_OPTIONS } from './shipped-options.ts'
 
 export const SECRET = 'testsecret'
 
@@ -128,7 +129,7 @@ export interface Service {
   ended: Promise<number | string | null>
 }
 
-/** Starts the entry with exactly this environment. */
+/** Starts the entry as it ships, with exactly this environment. */
 export function spawnEntry(
   t: Test,
   args: string[],
@@ -136,7 +137,7 @@ export function spawnEntry(
   cwd = folderOf(t),
 ): { child: ChildProcess; stderr: () => string; ended: Promise<number | string | null> } {
   const entry = new URL('../bin/lyftr-webhook.js', import.meta.url).pathname
-  const child = spawn(process.execPath, [entry, ...args], {
+  const child = spawn(process.execPath, [...SHIPPED_OPTIONS, entry, ...args], {
     cwd,
     env: environment,
     stdio: ['pipe', 'pipe', 'pipe'],

@@ -135,8 +135,9 @@ t.test('SIGTERM answers what is under way, closes idle connections and ends with
     headers: { 'x-signature': sign(body), 'content-length': body.length },
   })
   posting.write(body.slice(0, 10))
-  // An answer to a later request shows that the headers of this one have arrived.
-  await fetch(`${service.url}/health/live`)
+  // Its headers have arrived once it is counted.
+  const open = async () => (await fetch(`${service.url}/metrics`)).text()
+  while (!(await open()).includes('http_requests_open{room="messages"} 1'));
   service.process.kill('SIGTERM')
   await logged(service, ({ msg }) => msg === 'SIGTERM: stopping')
   posting.end(body.slice(10))

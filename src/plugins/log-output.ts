@@ -3,13 +3,13 @@ import { Socket } from 'node:net'
 import { pino } from 'pino'
 
 /**
- * Lines are written once they fill this many bytes or have waited for the interval: each write wakes a thread or the
- * reader, and costs as much as a hundred lines.
+ * Lines are written once they fill this many characters or have waited for the interval: each write wakes a thread or
+ * the reader, and costs as much as a hundred lines. A pipe holds two such blocks.
  */
-const WRITE_AT_BYTES = 64 * 1024
+const WRITE_AT = 32 * 1024
 const WRITE_EVERY_MS = 50
 
-/** What may wait for a reader that has stalled, in bytes; lines beyond it are dropped and counted. */
+/** What may wait for a reader that has stalled, in bytes; blocks beyond it are dropped, and their lines counted. */
 const MAX_WAITING_BYTES = 4 * 1024 * 1024
 
 /** Where the log goes: it takes lines at once and never waits for whoever reads them. */
@@ -47,8 +47,9 @@ function fileOutput(fd: number, onDrop: (block: string) => void): BlockOutput {
   const file = pino.destination({
     fd,
     sync: false,
-    minLength: WRITE_AT_BYTES,
-    maxWrite: 2 * WRITE_AT_BYTES,
+    // A block is written at once. Where less is given, it calls back before everything is written, or writes nothing.
+    minLength: 1,
+    maxWrite: 2 * WRITE_AT,
     maxLength: MAX_WAITING_BYTES,
   })
   file.on('drop', onDrop)
@@ -61,8 +62,8 @@ function fileOutput(fd: number, onDrop: (block: string) => void): BlockOutput {
 }
 
 /**
- * Standard output, written behind the event loop's back. Lines are gathered here: what writes them measures all that
- * it holds with each that it is given.
+ * Standard output, written behind the event loop's back. Lines are gathered here: what writes to a file would measure
+ * all that it has gathered with each line that it is given.
  * @param onDrop hears how many lines could not be kept.
  */
 export function standardOutput(onDrop: (lines: number) => void): LogOutput {
@@ -79,7 +80,7 @@ export function standardOutput(onDrop: (lines: number) => void): LogOutput {
   const output: LogOutput = {
     write(line) {
       block += line
-      if (block.length >= WRITE_AT_BYTES) handOver()
+      if (block.length >= WRITE_AT) handOver()
     },
     flush(done) {
       handOver()
@@ -88,6 +89,7 @@ export function standardOutput(onDrop: (lines: number) => void): LogOutput {
   }
   const flush = () => output.flush()
   setInterval(flush, WRITE_EVERY_MS).unref()
-  process.on('exit', flush)
+  // Before the listener of what writes to a file, which then writes all that it was given.
+  process.prependListener('exit', handOver)
   return output
 }

@@ -24,7 +24,7 @@ interface ObjectSchema {
 
 async function validation(app: FastifyInstance): Promise<void> {
   app.setValidatorCompiler<ObjectSchema>(({ schema, httpPart }) => {
-    // Described, and looked at by hooks before the body is read.
+    // Only described: whichever route has any looks at them itself.
     if (httpPart === 'headers') return () => true
     const validate = ajv.compile(schema)
     if (httpPart !== 'querystring') return validate

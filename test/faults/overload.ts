@@ -16,9 +16,6 @@ const SECONDS = extent({ short: 10, full: 60 })
  */
 const MEMORY_MIB = 512
 
-/** As npm start and the image have it. */
-const AS_SHIPPED = { NODE_OPTIONS: '--max-semi-space-size=8' }
-
 const LIVE = 'GET /health/live HTTP/1.1\r\nHost: x\r\n\r\n'
 
 /** Connections that this test itself keeps for its questions. */
@@ -48,8 +45,7 @@ for (const { name, make } of databases)
     async (t) => {
       const maxWaiting = CONNECTIONS / 2
       const { url } = await make(t)
-      const settings = { DATABASE_URL: url, MAX_WAITING: String(maxWaiting) }
-      const service = await startService(t, { ...AS_SHIPPED, ...settings })
+      const service = await startService(t, { DATABASE_URL: url, MAX_WAITING: String(maxWaiting) })
       const warmUp = new Load({ url: () => service.url, connections: 16, prefix: 'warm-' })
       await warmUp.acknowledge(2000)
       await warmUp.stop()

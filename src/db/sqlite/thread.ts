@@ -13,7 +13,7 @@ import {
 /** How long to wait before a thread that could not start is started again, in milliseconds. */
 const RESTART_DELAY_MS = 1000
 
-/** What a thread makes is short-lived and little; V8 would let it grow to far more. */
+/** What a thread makes is short-lived and little; V8 would let it grow to far more, unless its own options say. */
 const YOUNG_GENERATION_MB = 16
 
 interface PendingCall extends QueueMember<PendingCall> {

@@ -1,0 +1,14 @@
+import { readFileSync } from 'node:fs'
+import t from 'tap'
+import { SHIPPED_OPTIONS } from './shipped-options.ts'
+
+const dockerfile = readFileSync(new URL('../Dockerfile', import.meta.url), 'utf8')
+
+t.test('the image starts the service with the options of npm start', async (t) => {
+  const [, entry = '[]'] = /^ENTRYPOINT (.+)$/m.exec(dockerfile) ?? []
+  t.same(JSON.parse(entry), ['node', ...SHIPPED_OPTIONS, '/app/bin/lyftr-webhook.js'])
+})
+
+t.test('types are stripped for the same options, as what is kept is for these alone', async (t) => {
+  t.match(dockerfile, `node ${SHIPPED_OPTIONS.join(' ')} bin/lyftr-webhook.js`)
+})
