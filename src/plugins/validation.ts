@@ -24,7 +24,7 @@ interface ObjectSchema {
 
 async function validation(app: FastifyInstance): Promise<void> {
   app.setValidatorCompiler<ObjectSchema>(({ schema, httpPart }) => {
-    // Only described: whichever route has any looks at them itself.
+    // Only described: a route with headers of its own looks at them itself.
     if (httpPart === 'headers') return () => true
     const validate = ajv.compile(schema)
     if (httpPart !== 'querystring') return validate
