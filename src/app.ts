@@ -37,12 +37,6 @@ const LOOK_EVERY_MS = 1000
 /** An id of 512 characters of four bytes, each percent-encoded. */
 const MAX_PARAM_LENGTH = 512 * 4 * 3
 
-/** As Fastify takes it, but that it believes no number of proxies by itself: whoever comes past them can lie. */
-function trust(proxies: Config['trustProxy']) {
-  if (typeof proxies === 'number') return (_address: string, hop: number) => hop < proxies
-  return typeof proxies === 'boolean' ? proxies : [...proxies]
-}
-
 /**
  * The whole service but for its listener and its signals, ready to be asked.
  * @param logTo where the log goes, standard output unless said otherwise.
@@ -62,7 +56,6 @@ export async function buildApp(config: Config, logTo?: LogOutput) {
     logController: new OneLineLogController(),
     genReqId: requestIdOf,
     requestTimeout: REQUEST_TIMEOUT_MS,
-    trustProxy: trust(config.trustProxy),
     // A database that migrates a large file may take its time.
     pluginTimeout: 0,
     // The routes refuse for themselves, in the service's own form.
@@ -85,6 +78,8 @@ export async function buildApp(config: Config, logTo?: LogOutput) {
     await app.register(metrics, { droppedLines: () => droppedLines })
     await app.register(headers)
     await app.register(cors, { origins: config.corsOrigins })
+    const { trustProxy, maxFailuresPerMinute, maxRequestsPerMinute } = config
+    await app.register(limits, { trustProxy, maxFailuresPerMinute, maxRequestsPerMinute })
     await app.register(shutdown)
     await app.register(errors)
     await app.register(room, { maxWaiting: config.maxWaiting })
@@ -93,8 +88,6 @@ export async function buildApp(config: Config, logTo?: LogOutput) {
     await app.register(validation)
 
     // What the routes work with.
-    const { maxFailuresPerMinute, maxRequestsPerMinute } = config
-    await app.register(limits, { maxFailuresPerMinute, maxRequestsPerMinute })
     await app.register(tokens, { api: config.apiTokens, metrics: config.metricsTokens })
     await app.register(signature, {
       secret: config.secret,

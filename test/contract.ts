@@ -26,7 +26,7 @@ interface Operation {
 }
 
 /** What every path may answer, also one that is not described: there is no operation that could say so. */
-const EVERYWHERE = new Set([400, 404, 405, 408, 414, 431, 503])
+const EVERYWHERE = new Set([400, 404, 405, 408, 414, 429, 431, 503])
 
 /** What is served besides the API: pages of the documentation and the description itself. */
 const UNDESCRIBED = /^\/(docs|openapi\.json)(\/|$)/

@@ -21,6 +21,10 @@ async function cors(app: FastifyInstance, { origins }: { origins: readonly strin
     // Any other OPTIONS is answered as it is without CORS.
     strictPreflight: false,
   }
+  // A preflight is answered by the plugin, before a later hook could count it.
+  app.addHook('onRequest', (request, reply, done) => {
+    if (!isPreflight(request) || !app.rejectOverLimit(request, reply)) done()
+  })
   await app.register(fastifyCors, {
     delegator: (request, done) => done(null, { ...options, preflight: isPreflight(request) }),
   })

@@ -9,8 +9,8 @@ const DESCRIPTION = [
   packageJson.description,
   '',
   "`X-Request-ID` is the sender's own where it is up to 128 printable ASCII characters.",
-  'Every error is `{"detail": …}`: besides those described, 404 for an unknown path and 405 with `Allow` for another',
-  'method.',
+  'Every error is `{"detail": …}`: besides those described, 404 for an unknown path, 405 with `Allow` for another',
+  'method, and 429 with `Retry-After` where requests are limited.',
 ].join('\n')
 
 /** The page's own scripts and styles, some of them inside its pictures, and questions to the service it came from. */

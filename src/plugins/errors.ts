@@ -91,7 +91,7 @@ export function answerFrameworkError(
 ): void {
   request.server.exchanges.begin(request, reply)
   reply.header('x-request-id', request.id).headers(SECURITY_HEADERS)
-  answerError(error, request, reply)
+  if (!request.server.rejectOverLimit(request, reply)) answerError(error, request, reply)
 }
 
 async function errors(app: FastifyInstance): Promise<void> {

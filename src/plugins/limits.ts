@@ -1,7 +1,10 @@
-import rateLimit, { normalizeIP } from '@fastify/rate-limit'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import fp from 'fastify-plugin'
+import { clientAddress, clientKey, parseAddress, proxyTrust } from '../client-address.ts'
+import type { Config } from '../config.ts'
+import { RateLimiter } from '../rate-limiter.ts'
 import { describeAnswer, problem } from '../schemas/problem.ts'
+import { SECURITY_HEADERS } from './headers.ts'
 
 declare module 'fastify' {
   interface FastifyInstance {
@@ -9,78 +12,93 @@ declare module 'fastify' {
      * Counts a wrong signature or token against the address that it came from.
      * @returns what to answer it with: a 401 with this detail, or a 429 once the address has sent too many.
      */
-    failedAttempt(request: FastifyRequest, reply: FastifyReply, detail: string): Promise<Error>
+    failedAttempt(request: FastifyRequest, reply: FastifyReply, detail: string): Error
+    /**
+     * Counts a request against its address, and answers it with 429 where the address has sent too many.
+     *
+     * For what is answered before the hook that does so for every request, or without it.
+     * @returns whether it was answered.
+     */
+    rejectOverLimit(request: FastifyRequest, reply: FastifyReply): boolean
+    /**
+     * Counts what the HTTP parser rejected against the address of its connection.
+     * @returns the seconds to wait where the address has sent too many, else undefined.
+     */
+    countUnparsed(address: string | undefined): number | undefined
+  }
+  interface FastifyContextConfig {
+    /** Requests for this route are neither limited nor counted. */
+    rateLimit?: false
   }
 }
 
-/** How much an address may do in a minute, 0 for any number. */
-export interface Limits {
-  maxFailuresPerMinute: number
-  maxRequestsPerMinute: number
+/** The settings of the limits. */
+type LimitOptions = Pick<Config, 'trustProxy' | 'maxFailuresPerMinute' | 'maxRequestsPerMinute'>
+
+const WINDOW = { windowMs: 60_000, maxKeys: 5000 }
+
+/** The key of requests of which no address is known. */
+const UNKNOWN = 'unknown'
+
+/** Returns what an address is counted by. */
+function keyOf(address: string | undefined): string {
+  return address === undefined ? UNKNOWN : clientKey(address)
 }
 
-const MINUTE_MS = 60_000
-
-/** The longest text of an IPv6 address. A proxy that is believed may name anything else, but not fill the memory. */
-const MAX_ADDRESS = 45
-
-/** Whom a request counts against: an IPv4 address, or the /64 that somebody with IPv6 has at the least. */
-function addressOf({ ip }: FastifyRequest): string {
-  // There is none once the socket is closed.
-  return ip === undefined ? '' : normalizeIP(ip.slice(0, MAX_ADDRESS))
-}
-
-const TOO_MANY = 'too many requests from this address'
+/** The detail of the 429 of an address that has sent too many requests. */
+export const TOO_MANY_REQUESTS = 'too many requests from this address'
 
 /** The 429 of an address that has sent too many. */
 export const tooMany = problem(
   'Too many from this address: try again after `Retry-After` seconds.',
-  TOO_MANY,
+  TOO_MANY_REQUESTS,
 )
 
 /**
- * Limits for each client address, each for 5,000 of them, those that were heard last. Failures are counted once
- * verification has failed, so that whoever has the right secret or token passes, whoever else is at that address.
+ * Limits for each client address, each for the 5,000 addresses heard last. Failures are counted once verification has
+ * failed, so that whoever has the right secret or token passes, whoever else is at that address.
  */
 async function limits(
   app: FastifyInstance,
-  { maxFailuresPerMinute, maxRequestsPerMinute }: Limits,
+  { trustProxy, maxFailuresPerMinute, maxRequestsPerMinute }: LimitOptions,
 ): Promise<void> {
-  await app.register(rateLimit, {
-    global: maxRequestsPerMinute > 0,
-    max: maxRequestsPerMinute,
-    timeWindow: MINUTE_MS,
-    keyGenerator: addressOf,
-    addHeaders: {
-      'x-ratelimit-limit': false,
-      'x-ratelimit-remaining': false,
-      'x-ratelimit-reset': false,
-    },
-    addHeadersOnExceeding: {
-      'x-ratelimit-limit': false,
-      'x-ratelimit-remaining': false,
-      'x-ratelimit-reset': false,
-    },
-    errorResponseBuilder: () => app.httpErrors.tooManyRequests(TOO_MANY),
+  const isTrusted = proxyTrust(trustProxy)
+  const clientOf = ({ raw }: FastifyRequest) => keyOf(clientAddress(raw, isTrusted))
+  const requests = maxRequestsPerMinute > 0 && new RateLimiter(maxRequestsPerMinute, WINDOW)
+  const failures = maxFailuresPerMinute > 0 && new RateLimiter(maxFailuresPerMinute, WINDOW)
+
+  app.decorate('countUnparsed', (address) =>
+    requests ? requests.count(keyOf(parseAddress(address ?? ''))) : undefined,
+  )
+  app.decorate('rejectOverLimit', (request: FastifyRequest, reply: FastifyReply) => {
+    const seconds = requests ? requests.count(clientOf(request)) : undefined
+    if (seconds === undefined) return false
+    // The route's own hooks, which set them, have not run.
+    if (!request.routeOptions.config?.noBrowser) reply.headers(SECURITY_HEADERS)
+    reply.code(429).header('retry-after', seconds).send({ detail: TOO_MANY_REQUESTS })
+    return true
   })
-  if (maxRequestsPerMinute > 0) {
+  if (requests) {
+    app.addHook('onRequest', (request, reply, done) => {
+      const exempt = request.routeOptions.config?.rateLimit === false
+      if (exempt || !app.rejectOverLimit(request, reply)) done()
+    })
     app.addHook('onRoute', (route) => {
       if (route.config?.rateLimit !== false) describeAnswer(route, 429, tooMany)
     })
   }
 
-  const countFailure = app.createRateLimit({
-    max: maxFailuresPerMinute,
-    keyGenerator: ({ notes }) => notes.client ?? '',
-  })
-  app.decorate('failedAttempt', async (request: FastifyRequest, reply: FastifyReply, detail) => {
-    request.notes.client = addressOf(request)
-    if (maxFailuresPerMinute === 0) return app.httpErrors.unauthorized(detail)
-    const count = await countFailure(request)
-    if (count.isAllowed || !count.isExceeded) return app.httpErrors.unauthorized(detail)
-    reply.header('retry-after', count.ttlInSeconds)
+  app.decorate('failedAttempt', (request: FastifyRequest, reply: FastifyReply, detail: string) => {
+    const client = clientOf(request)
+    request.notes.client = client
+    const seconds = failures ? failures.count(client) : undefined
+    if (seconds === undefined) return app.httpErrors.unauthorized(detail)
+    reply.header('retry-after', seconds)
     return app.httpErrors.tooManyRequests('too many failed attempts from this address')
   })
 }
 
-export default fp(limits, { name: 'limits', dependencies: ['exchange', '@fastify/sensible'] })
+export default fp(limits, {
+  name: 'limits',
+  dependencies: ['exchange', 'headers', '@fastify/sensible'],
+})

@@ -1,17 +1,25 @@
 import { STATUS_CODES } from 'node:http'
-import type { Socket } from 'node:net'
+import { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import type { FastifyInstance } from 'fastify'
 import fp from 'fastify-plugin'
 import { ABORTED } from './exchange.ts'
+import { TOO_MANY_REQUESTS } from './limits.ts'
 
 /** Answers, logs and counts on a socket on which no response can be made, and ends the connection. */
 function refuse(
   app: FastifyInstance,
   socket: Duplex,
   method: string,
-  { status, detail, reported = status }: { status: number; detail: string; reported?: number },
+  rejection: { status: number; detail: string; reported?: number },
 ): void {
+  // A request that breaks the protocol in its body is counted again.
+  const retryAfter = app.countUnparsed(socket instanceof Socket ? socket.remoteAddress : undefined)
+  const {
+    status,
+    detail,
+    reported = status,
+  } = retryAfter === undefined ? rejection : { status: 429, detail: TOO_MANY_REQUESTS }
   const requestId = app.exchanges.refuse(socket, method, reported)
   const body = JSON.stringify({ detail })
   const head = [
@@ -21,6 +29,7 @@ function refuse(
     'Content-Type: application/json; charset=utf-8',
     `Content-Length: ${Buffer.byteLength(body)}`,
   ]
+  if (retryAfter !== undefined) head.push(`Retry-After: ${retryAfter}`)
   socket.end(`${head.join('\r\n')}\r\n\r\n${body}`, () => socket.destroy())
 }
 
@@ -90,4 +99,4 @@ async function sockets(app: FastifyInstance): Promise<void> {
   app.server.on('checkExpectation', app.routing)
 }
 
-export default fp(sockets, { name: 'sockets', dependencies: ['exchange'] })
+export default fp(sockets, { name: 'sockets', dependencies: ['exchange', 'limits'] })

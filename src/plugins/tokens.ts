@@ -61,7 +61,7 @@ function closeRoutes(app: FastifyInstance, kind: keyof Tokens, tokens: readonly 
     // RFC 6750, section 3.1: no error code where there were no credentials.
     const challenge = authorization === undefined ? 'Bearer' : 'Bearer error="invalid_token"'
     reply.header('www-authenticate', challenge)
-    app.failedAttempt(request, reply, DETAIL).then(done, done)
+    done(app.failedAttempt(request, reply, DETAIL))
   }
   app.securitySchemes[setting] = {
     type: 'http',

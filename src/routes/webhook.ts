@@ -54,7 +54,7 @@ const webhook: FastifyPluginAsyncTypebox = async (app) => {
     const bytes = request.body instanceof Uint8Array ? request.body : new Uint8Array()
     if (!app.verifySignature?.(bytes, request.headers['x-signature'])) {
       request.notes.result = 'invalid_signature'
-      app.failedAttempt(request, reply, 'invalid signature').then(done, done)
+      done(app.failedAttempt(request, reply, 'invalid signature'))
     } else if (request.mediaType !== undefined && !JSON_TYPE.test(request.mediaType)) {
       const expected = 'unsupported media type, expected application/json'
       done(app.httpErrors.unsupportedMediaType(expected))
