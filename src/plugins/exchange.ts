@@ -3,6 +3,7 @@ import type { ServerResponse } from 'node:http'
 import type { Duplex } from 'node:stream'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import fp from 'fastify-plugin'
+import { logPath } from '../log-path.ts'
 import { Queue, type QueueMember } from '../queue.ts'
 
 declare module 'fastify' {
@@ -57,7 +58,7 @@ export type WebhookResult =
 export interface Exchange {
   requestId: string
   method: string
-  /** The path as it was asked for, without the query, and without numbers where no route matched. */
+  /** The path by which it is logged. */
   path: string
   /** The template of the route, undefined where none matched. */
   route: string | undefined
@@ -94,21 +95,6 @@ export const ABORTED = 499
 
 /** The client took too long. */
 const TIMED_OUT = 408
-
-/** A path in the log is not longer than this. */
-const MAX_PATH = 512
-
-/** What looks like a phone number, which a stranger's path may hold. */
-const PHONE_NUMBER = /\d{7,}/g
-
-/** The path of a request's target, without the query; of one that no route matches, without what may be personal. */
-function pathOf(url: string, route: string | undefined): string {
-  // Most of what is posted asks for the route itself.
-  if (url === route) return url
-  const end = url.search(/[?#]/)
-  const path = (end < 0 ? url : url.slice(0, end)).slice(0, MAX_PATH)
-  return route === undefined ? path.replace(PHONE_NUMBER, '…') : path
-}
 
 /** Tells its listeners the end of every exchange exactly once, whether it was answered or given up by the client. */
 class Exchanges {
@@ -215,7 +201,7 @@ class Exchanges {
     this.#end({
       requestId: request.id,
       method: request.method,
-      path: pathOf(request.url, route),
+      path: logPath(request.url, route),
       route,
       status,
       latencyMs: performance.now() - since,

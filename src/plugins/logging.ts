@@ -26,6 +26,12 @@ const LEVELS: Record<string, string> = {
 }
 const PINO_LEVELS = { DEBUG: 'debug', INFO: 'info', WARNING: 'warn', ERROR: 'error' } as const
 
+/** Returns what is logged of an error. Its other properties may hold values: PostgreSQL's `detail` has whole rows. */
+function causeOf(error: Error) {
+  const { type, message, stack, code } = pino.stdSerializers.err(error)
+  return { type, message, stack, code }
+}
+
 /** A logger of JSON lines with `ts` and `level`. */
 export function createLogger(level: LogLevel, destination: DestinationStream): Logger {
   return pino(
@@ -34,7 +40,7 @@ export function createLogger(level: LogLevel, destination: DestinationStream): L
       base: null,
       timestamp: () => `,"ts":"${timestamp()}"`,
       formatters: { level: (label) => ({ level: LEVELS[label] ?? label }) },
-      serializers: { cause: pino.stdSerializers.err },
+      serializers: { cause: causeOf },
     },
     destination,
   )

@@ -138,8 +138,42 @@ t.test(
   },
 )
 
-t.test('a phone number in a stranger’s path is left out', async (t) => {
+t.test('logs the template of the route, and of other paths no more than letters', async (t) => {
+  const { app, log } = await startApp(t, { corsOrigins: ['https://page.example'] })
+  const preflight = { 'access-control-request-method': 'GET', origin: 'https://page.example' }
+  for (const [url, path] of [
+    ['/messages?from=%2B4915112345678', '/messages'],
+    ['/messages/', '/messages'],
+    ['/messages/+4915112345678', '/messages/:message_id'],
+    ['/messages/%34%39%31%35112345678', '/messages/:message_id'],
+    ['/messages/49-151-234%205678', '/messages/:message_id'],
+    [`/messages/${'4'.repeat(7000)}`, '/messages/…'],
+    ['/docs/static/4915112345678', '/docs/static/*'],
+    ['/senders/+4915112345678/all', '/senders/…/all'],
+    ['/v1/webhooks', '/v…/webhooks'],
+    ['/%34%39%31%35112345678', '/…'],
+    ['/49-151-234-5678', '/…-…-…-…'],
+    ['/49.15.11.23', '/….….….…'],
+    ['/4%209/1/5/1/1', '/…/…/…/…/…'],
+    ['/%D9%A4%D9%A9/\u0664\u0669', '/…/…'],
+    ['/%E0%A5%AF%zz', '/…zz'],
+    ['/nowhere?4915112345678#4915112345678', '/nowhere'],
+  ] as const) {
+    for (const method of ['GET', 'DELETE', 'OPTIONS'] as const) {
+      await app.inject({ method, url, headers: method === 'OPTIONS' ? preflight : {} })
+      // A preflight is answered for any path, whether there is a route or not.
+      if (method !== 'OPTIONS') t.equal(log.at(-1)?.path, path, `${method} ${url.slice(0, 40)}`)
+    }
+  }
+  t.notMatch(log.map(({ path }) => path).join(), /[^a-z/:_*…,.-]/)
+})
+
+t.test('of an error it logs no properties that may hold values', async (t) => {
   const { app, log } = await startApp(t)
-  await app.inject('/senders/+4915112345678/all')
-  t.match(log, [{ path: '/senders/+…/all', status: 404 }])
+  const detail = 'Failing row contains (m, +4915112345678)'
+  app.store.stats = () =>
+    Promise.reject(Object.assign(new Error('refused'), { code: '23514', detail }))
+  await app.inject('/stats')
+  t.match(log.at(-1), { cause: { type: 'Error', message: 'refused', stack: /./, code: '23514' } })
+  t.notMatch(JSON.stringify(log), /4915/)
 })
