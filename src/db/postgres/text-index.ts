@@ -15,10 +15,14 @@ export type TextIndex =
       missing: string
     }
 
-/** Whether the index is there and complete; false also for what a build that was cut off has left. */
+/**
+ * Looks the index up in the schema of the session alone: `to_regclass` would find that of a service in a schema further
+ * down the search path. An interrupted build leaves an index that exists and is not valid.
+ */
 async function find(session: Session): Promise<{ exists: boolean; valid: boolean }> {
   const { rows } = await sql<{ valid: boolean }>`
-    select indisvalid as valid from pg_index where indexrelid = to_regclass('messages_by_text')`.execute(
+    select indisvalid as valid from pg_index join pg_class on pg_class.oid = indexrelid
+    where relname = 'messages_by_text' and relnamespace = current_schema()::regnamespace`.execute(
     session,
   )
   return { exists: rows.length > 0, valid: rows[0]?.valid ?? false }
