@@ -3,9 +3,22 @@ import { ALL_KEYS, DAY_LENGTH, endOf, type KeyRange, MINUTE_LENGTH } from '../ke
 import type { Minute } from '../page-layout.ts'
 import type { Session } from './lane.ts'
 
-/** Messages whose batches were not counted yet. */
+/**
+ * Messages of batches that are not in the counters yet. `offset 0` keeps the planner from turning the lateral join into
+ * a hash join over a sequential scan of `messages`, which it prefers when it expects larger batches than there are:
+ * each batch is looked up in the primary key, whatever the statistics say.
+ */
 export function uncounted(session: Session) {
-  return session.selectFrom('uncounted').innerJoin('messages', 'messages.batch', 'uncounted.batch')
+  return session.selectFrom('uncounted').innerJoinLateral(
+    (eb) =>
+      eb
+        .selectFrom('messages')
+        .select(['from_msisdn', 'ts_key'])
+        .whereRef('messages.batch', '=', 'uncounted.batch')
+        .offset(eb.lit(0))
+        .as('recent'),
+    (join) => join.onTrue(),
+  )
 }
 
 const int8 = (value: unknown) => sql<number>`coalesce(${value}, 0)::bigint`
@@ -93,8 +106,13 @@ async function bucketOfRank(
           select ${sql.ref(name)} as bucket, count from ${sql.table(table)}
           where ${sql.ref(name)} >= ${since} and ${sql.ref(name)} < ${until}
           union all
-          select substr(ts_key, 1, ${sql.lit(length)}), 1 from uncounted join messages using (batch)
-          where ts_key >= ${since} and ts_key < ${until}
+          ${uncounted(session)
+            .select([
+              sql`substr(ts_key, 1, ${sql.lit(length)})`.as('bucket'),
+              sql.lit(1).as('count'),
+            ])
+            .where('ts_key', '>=', since)
+            .where('ts_key', '<', until)}
         ) as buckets group by bucket
       ) as counts
     ) as ranks where before <= ${rank} and ${rank} < before + count`.execute(session)

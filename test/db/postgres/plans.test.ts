@@ -1,0 +1,67 @@
+import pg from 'pg'
+import t from 'tap'
+import { createDatabase, eventually, execute, openStore, SERVER } from './server.ts'
+
+/** Sequential scans of messages so far. A connection reports its own at its end, at the latest. */
+async function countScans(url: string): Promise<unknown> {
+  const others = `select count(*)::int from pg_stat_activity where datname = current_database()
+    and backend_type = 'client backend' and pid <> pg_backend_pid() and application_name <> 'lock'`
+  await eventually(url, others, ({ count }) => count === 0)
+  const [row] = await execute(
+    url,
+    "select seq_scan::int from pg_stat_user_tables where relname = 'messages'",
+  )
+  return row?.seq_scan
+}
+
+/** 20,000 messages in batches of 50, which is what the statistics then say of every batch. */
+const FILL = `
+  insert into messages (batch, place, message_id, from_msisdn, to_msisdn, ts, text, folded, created_at, ts_key)
+  select n / 50, n % 50, 'm' || n, '+' || n % 97, '+2', at || 'Z', 'hello', 'hello', at || 'Z', at
+  from (select n, to_char(timestamp '2025-01-01' + n * interval '1 minute', 'YYYY-MM-DD"T"HH24:MI:SS') as at
+    from generate_series(0, 19999) as n) as numbered`
+
+/** Single messages that arrive afterwards, and that nobody has counted. */
+const RECENT = `
+  with fresh as (
+    insert into messages (batch, place, message_id, from_msisdn, to_msisdn, ts, created_at, ts_key)
+    select n, 1, 'r' || n, '+1', '+2', '2025-01-02T00:00:00Z', '', '2025-01-02T00:00:00'
+    from generate_series(1001, 1200) as n returning batch
+  )
+  insert into uncounted (batch, messages) select batch, 1 from fresh`
+
+t.test(
+  'uncounted messages are looked up by batch when statistics are stale',
+  { skip: !SERVER },
+  async (t) => {
+    const url = await createDatabase(t)
+    const setup = await openStore(t, url)
+    await setup.close()
+    await execute(
+      url,
+      FILL,
+      'insert into uncounted select batch, count(*) from messages group by batch having batch < 1000',
+    )
+    const counting = await openStore(t, url)
+    await counting.catchUp()
+    await counting.close()
+    await execute(url, 'truncate uncounted', 'analyze', RECENT)
+
+    // While this lock is held, no store counts.
+    const client = new pg.Client({ connectionString: url, application_name: 'lock' })
+    await client.connect()
+    t.teardown(() => client.end())
+    await client.query("select pg_advisory_lock(x'6c796674'::int, 2)")
+
+    const before = await countScans(url)
+    const store = await openStore(t, url)
+    const page = { order: 'asc' as const, limit: 5, offset: 0 }
+    t.equal((await store.stats()).total_messages, 20_200)
+    t.equal((await store.page({ ...page, since: '2025-01-02T00:00:00' })).total, 18_760)
+    t.equal((await store.page({ ...page, until: '2025-01-02T00:00:01' })).total, 1641)
+    t.equal((await store.page({ ...page, from: '+1' })).total, 407)
+    t.equal((await store.page({ ...page, offset: 15_000 })).data[0]?.message_id, 'm14800')
+    await store.close()
+    t.equal(await countScans(url), before, 'no sequential scan of messages')
+  },
+)
