@@ -1,6 +1,7 @@
 import type { ClientConfig } from 'pg'
 import { parseIntoClientConfig } from 'pg-connection-string'
 import { StoreOpenError } from '../store.ts'
+import { readTls } from './tls.ts'
 
 /** Connections of one store, by what they are for: nobody waits for somebody else's work. */
 export interface Shares {
@@ -57,9 +58,10 @@ function share(max: number): Shares {
  * @throws StoreOpenError in one line that repeats no password.
  */
 export function readAddress(url: string): PostgresAddress {
+  const { url: withoutTls, ...tls } = readTls(url)
   let config: ClientConfig & Record<string, unknown>
   try {
-    config = { ...parseIntoClientConfig(url) }
+    config = { ...parseIntoClientConfig(withoutTls), ...tls }
   } catch (error) {
     const reason = error instanceof Error && 'code' in error ? `: ${error.code}` : ''
     throw new StoreOpenError(`not a URL that the PostgreSQL driver understands${reason}`)

@@ -125,9 +125,11 @@ t.test('on a server', { skip: !SERVER }, async (t) => {
     )
     const missing = new URL(SERVER ?? '')
     missing.pathname = '/there_is_no_such_database'
+    const schemaless = `${await createDatabase(t)}?options=-c%20search_path=nowhere`
     for (const [url, reason] of [
       [latin, /encoding is LATIN1/],
       [missing.href, /does not exist/],
+      [schemaless, /: its search_path names no schema that exists: nowhere$/],
       ['postgres://user:s3cret@127.0.0.1:1/db', /ECONNREFUSED/],
       ['postgres://user:s3cret@one,two/db', /./],
       ['postgres://user:s3cret@127.0.0.1:x/db', /not a URL/],

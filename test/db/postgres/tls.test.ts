@@ -1,5 +1,7 @@
 import { execFileSync } from 'node:child_process'
-import t from 'tap'
+import { sql } from 'kysely'
+import t, { type Test } from 'tap'
+import { connectTo } from '../../../src/db/postgres/connections.ts'
 import { PostgresStore } from '../../../src/db/postgres/store.ts'
 import { message } from '../store-suite.ts'
 import { createDatabase, execute, openStore, SERVER } from './server.ts'
@@ -24,7 +26,8 @@ t.test('a URL that asks for TLS gets it, on every connection', { skip }, async (
   t.ok(connections.every(({ ssl }) => ssl === true))
 })
 
-t.test('a server with another certificate is refused in one line', { skip }, async (t) => {
+/** Makes a certificate that no server has. @returns its path. */
+function otherCertificate(t: Test): string {
   const folder = t.testdir()
   execFileSync(
     'openssl',
@@ -35,9 +38,66 @@ t.test('a server with another certificate is refused in one line', { skip }, asy
     ],
     { stdio: 'ignore' },
   )
+  return `${folder}/other.pem`
+}
+
+t.test('sslmode means what it means to libpq', { skip }, async (t) => {
+  const other = otherCertificate(t)
+  const url = await createDatabase(t)
+  const options: [string, string | RegExp][] = [
+    ['sslmode=disable', 'plain'],
+    ['sslmode=require', 'TLS'],
+    [`sslmode=require&sslrootcert=${CA}`, 'TLS'],
+    [`sslmode=require&sslrootcert=${other}`, /self-signed certificate/],
+    [`sslmode=verify-ca&sslrootcert=${CA}`, 'TLS'],
+    [`sslmode=verify-ca&sslrootcert=${other}`, /self-signed certificate/],
+    ['sslmode=verify-ca', /verify-ca needs the certificate of a CA in sslrootcert$/],
+    [`sslmode=verify-full&sslrootcert=${CA}`, 'TLS'],
+    [`sslrootcert=${CA}`, 'TLS'],
+    ['sslmode=verify-full', /self-signed certificate/],
+    ['sslmode=verify-full&sslrootcert=system', /self-signed certificate/],
+    ['sslmode=prefer', /^sslmode=prefer may connect without TLS and is not supported/],
+    ['sslmode=allow', /^sslmode=allow may connect without TLS and is not supported/],
+    ['sslmode=on', /^expected sslmode to be disable, require, verify-ca or verify-full/],
+    [
+      'sslmode=verify-full&sslrootcert=/nowhere.pem',
+      /^cannot read the file of sslrootcert, \/nowhere.pem: ENOENT$/,
+    ],
+  ]
+  const warnings: Error[] = []
+  const onWarning = (warning: Error) => warnings.push(warning)
+  process.on('warning', onWarning)
+  t.teardown(() => process.off('warning', onWarning))
+  for (const [option, expected] of options) {
+    const found = await encryption(`${url}?${option}`)
+    if (typeof expected === 'string') t.equal(found, expected, option)
+    else t.match(found, expected, option)
+    t.notMatch(found, '\n')
+  }
+  t.same(warnings, [])
+})
+
+/** Whether connections of a URL are encrypted, or why there is none. */
+async function encryption(url: string): Promise<string> {
+  try {
+    const { answers } = connectTo(url, { patient: false, readTimeoutMs: 5000 })
+    const { rows } = await answers
+      .run((session) =>
+        sql<{ ssl: boolean }>`
+          select ssl from pg_stat_ssl where pid = pg_backend_pid()`.execute(session),
+      )
+      .finally(() => answers.close(0))
+    return rows[0]?.ssl ? 'TLS' : 'plain'
+  } catch (error) {
+    return String(error instanceof Error ? error.message : error)
+  }
+}
+
+t.test('a server with another certificate is refused in one line', { skip }, async (t) => {
+  const other = otherCertificate(t)
   const url = new URL(SERVER ?? '')
   url.password = 'untold'
-  url.search = `?sslmode=verify-full&sslrootcert=${folder}/other.pem`
+  url.search = `?sslmode=verify-full&sslrootcert=${other}`
   const opening = PostgresStore.open(url.href, { patient: false, readTimeoutMs: 5000 })
   await t.rejects(opening, {
     name: 'StoreOpenError',

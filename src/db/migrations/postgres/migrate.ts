@@ -31,16 +31,24 @@ export async function migrate(db: Session): Promise<void> {
     await delay(PAUSE_MS)
   }
   try {
-    const { rows } = await sql<{ schema: string }>`select current_schema() as schema`.execute(db)
     const migrator = new Migrator({
       db,
       provider: { getMigrations: async () => MIGRATIONS },
       // Where the search path leads, and not wherever in the database there are such tables.
-      ...(rows[0] && { migrationTableSchema: rows[0].schema }),
+      migrationTableSchema: await currentSchema(db),
     })
     const { error } = await migrator.migrateToLatest()
     if (error !== undefined) throw inWords(error)
   } finally {
     await sql`select pg_advisory_unlock(${LOCK})`.execute(db)
   }
+}
+
+/** The schema that tables are made in. @throws Error where the search path names none that exists. */
+async function currentSchema(db: Session): Promise<string> {
+  const { rows } = await sql<{ schema: string | null; path: string }>`
+    select current_schema() as schema, current_setting('search_path') as path`.execute(db)
+  const [row] = rows
+  if (!row?.schema) throw new Error(`its search_path names no schema that exists: ${row?.path}`)
+  return row.schema
 }
