@@ -3,19 +3,19 @@ import { pipeline } from 'node:stream/promises'
 import { parseArgs } from 'node:util'
 import { createGzip } from 'node:zlib'
 import type { Static } from '@sinclair/typebox'
-import { instantKey } from '../db/instant.ts'
 import { openScan } from '../db/open.ts'
 import type { MessageFilter } from '../db/store.ts'
 import { type BulkLine, ExportFilter } from '../schemas/bulk.ts'
-import type { StoredMessage } from '../schemas/messages.ts'
+import { readFilter, type StoredMessage } from '../schemas/messages.ts'
 import { problemsOf } from '../schemas/mistakes.ts'
 import { ajv } from '../schemas/validator.ts'
 import { existingDatabase } from './database.ts'
 import { ProgressBar } from './progress.ts'
 
-export const usage = '[--from MSISDN] [--since TS] [--until TS] [--q TEXT] [--gzip]'
+export const usage = '[--from MSISDN] [--to MSISDN] [--since TS] [--until TS] [--q TEXT] [--gzip]'
 export const summary = 'Writes messages to standard output, in order of arrival: what import takes.'
 export const details = `  --from    the sender, exactly
+  --to      the recipient, exactly
   --since   that instant or later, in RFC 3339, with Z or an offset
   --until   before that instant
   --q       a literal substring of the text, case-insensitive in every script
@@ -23,19 +23,22 @@ export const details = `  --from    the sender, exactly
 
 All messages that were stored when it began and none that came later, also while the service runs.`
 
-function readFilter(values: Record<string, unknown>): MessageFilter {
+const TEXT = { type: 'string' } as const
+const FILTER_OPTIONS = {
+  from: TEXT,
+  to: TEXT,
+  since: TEXT,
+  until: TEXT,
+  q: TEXT,
+} satisfies Record<keyof MessageFilter, typeof TEXT>
+
+function parseFilter(values: Record<string, unknown>): MessageFilter {
   const isFilter = ajv.compile<Static<typeof ExportFilter>>(ExportFilter)
   if (!isFilter(values)) {
     const problems = problemsOf(isFilter.errors ?? [], 'option')
     throw new Error(problems.map(({ msg }) => `--${msg}`).join('; '))
   }
-  const { from, since, until, q } = values
-  return {
-    from,
-    since: since === undefined ? undefined : instantKey(since),
-    until: until === undefined ? undefined : instantKey(until),
-    q,
-  }
+  return readFilter(values)
 }
 
 function lineOf(message: Static<typeof StoredMessage>): string {
@@ -60,13 +63,12 @@ async function* linesOf(scan: ReturnType<typeof openScan>): AsyncGenerator<strin
 
 /** Exports what the filters match. A reader that has seen enough is no failure. */
 export async function run(args: string[]): Promise<number> {
-  const text = { type: 'string' } as const
   const { values } = parseArgs({
     args,
-    options: { from: text, since: text, until: text, q: text, gzip: { type: 'boolean' } },
+    options: { ...FILTER_OPTIONS, gzip: { type: 'boolean' } },
   })
   const { gzip = false, ...filter } = values
-  const scan = openScan(existingDatabase(), readFilter(filter))
+  const scan = openScan(existingDatabase(), parseFilter(filter))
   const lines = Readable.from(linesOf(scan), { objectMode: false })
   try {
     if (gzip) await pipeline(lines, createGzip(), process.stdout)

@@ -19,6 +19,8 @@ export type Order = 'asc' | 'desc'
 export interface MessageFilter {
   /** The sender, exactly. */
   from?: string | undefined
+  /** The recipient, exactly. No index serves it: every message that the other filters leave is read. */
+  to?: string | undefined
   /** The sort key of the earliest instant (see `instantKey`); a message without an instant never matches. */
   since?: string | undefined
   /** The sort key of the first instant that is too late; a message without an instant never matches. */

@@ -1,8 +1,14 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
-import { instantKey } from '../db/instant.ts'
 import { RefusedInputError } from '../plugins/errors.ts'
 import { readCursor, writeCursor } from '../schemas/cursor.ts'
-import { MessageParams, MessagesPage, MessagesQuery, StoredMessage } from '../schemas/messages.ts'
+import {
+  FILTER_NAMES,
+  MessageParams,
+  MessagesPage,
+  MessagesQuery,
+  readFilter,
+  StoredMessage,
+} from '../schemas/messages.ts'
 import { inputProblems, problem } from '../schemas/problem.ts'
 
 const MAX_LIMIT = 100
@@ -48,14 +54,7 @@ const messages: FastifyPluginAsyncTypebox<{ readTimeoutMs: number }> = async (
       const { query } = request
       const limit = Math.min(Math.max(query.limit, 1), MAX_LIMIT)
       const offset = Math.max(query.offset ?? 0, 0)
-      const scope = {
-        order: query.order,
-        // A bare + in a URL means a space, and no phone number starts with one.
-        from: query.from?.replace(/^ /, '+'),
-        since: query.since === undefined ? undefined : instantKey(query.since),
-        until: query.until === undefined ? undefined : instantKey(query.until),
-        q: query.q,
-      }
+      const scope = { order: query.order, ...readFilter(query) }
       if (query.cursor !== undefined && query.offset !== undefined) {
         throw refuseCursor('cursor and offset exclude each other')
       }
@@ -69,8 +68,8 @@ const messages: FastifyPluginAsyncTypebox<{ readTimeoutMs: number }> = async (
       if (!page.next) return answer
       const next = writeCursor(scope, page.next)
       const search = new URLSearchParams({ limit: String(limit), order: query.order })
-      for (const name of ['from', 'since', 'until', 'q'] as const) {
-        const value = name === 'from' ? scope.from : query[name]
+      for (const name of FILTER_NAMES) {
+        const value = query[name]
         if (value !== undefined) search.set(name, value)
       }
       search.set('cursor', next)

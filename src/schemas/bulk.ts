@@ -1,6 +1,6 @@
 import { type Static, Type } from '@sinclair/typebox'
 import { InboundMessage } from './inbound.ts'
-import { MessagesQuery } from './messages.ts'
+import { filterProperties } from './messages.ts'
 
 /** A line of an import: a message as senders post it, and when it was stored, where that is known. */
 export const BulkMessage = Type.Object({
@@ -15,7 +15,7 @@ export const BulkMessage = Type.Object({
 })
 
 /** Which messages to export: the filters of a page. */
-export const ExportFilter = Type.Pick(MessagesQuery, ['from', 'since', 'until', 'q'])
+export const ExportFilter = Type.Object(filterProperties)
 
 /** A line of an export, which an import takes. */
 export type BulkLine = Required<Static<typeof BulkMessage>>

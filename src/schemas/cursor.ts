@@ -8,15 +8,16 @@ export type CursorScope = MessageFilter & { order: Order }
 const DIGEST_LENGTH = 9
 
 function digest(scope: CursorScope, position: string): string {
-  const { order, from, since, until, q } = scope
-  const bound = JSON.stringify([
+  const { order, from, to, since, until, q } = scope
+  const bindings = {
     order,
-    from ?? null,
-    since ?? null,
-    until ?? null,
-    q ?? '',
-    position,
-  ])
+    from: from ?? null,
+    to: to ?? null,
+    since: since ?? null,
+    until: until ?? null,
+    q: q ?? '',
+  } satisfies Record<keyof CursorScope, string | null>
+  const bound = JSON.stringify([...Object.values(bindings), position])
   return createHash('sha256')
     .update(bound)
     .digest()

@@ -1,4 +1,6 @@
-import { Type } from '@sinclair/typebox'
+import { type Static, type TObject, type TSchema, Type } from '@sinclair/typebox'
+import { instantKey } from '../db/instant.ts'
+import type { MessageFilter } from '../db/store.ts'
 
 const EXAMPLE = {
   message_id: 'm1',
@@ -26,32 +28,23 @@ export const StoredMessage = Type.Object(
   },
 )
 
-/** Which messages to list. `limit` and `offset` out of their range are clamped to it. */
-export const MessagesQuery = Type.Object({
-  limit: Type.Integer({ description: 'Messages on a page, clamped to 1…100.', default: 50 }),
-  offset: Type.Optional(
-    Type.Integer({ description: 'Messages to skip, clamped to 0 and up; 0 unless given.' }),
-  ),
-  order: Type.Unsafe<'asc' | 'desc'>({
-    type: 'string',
-    enum: ['asc', 'desc'],
-    default: 'asc',
-    description: 'Oldest first (`asc`) or newest first (`desc`).',
-    'x-expected': 'order must be asc or desc',
-  }),
-  cursor: Type.Optional(
-    Type.String({
-      description:
-        'The `next` of the page before, with the same filters and order, and without `offset`. Following it to the end shows every message that was there at the start exactly once, while others arrive.',
-      maxLength: 8192,
-    }),
-  ),
+/** The query parameters that filter messages: of pages and exports alike. */
+export const filterProperties = {
   from: Type.Optional(
     Type.String({
       description: 'The sender, exactly. A `+` that arrives as a space is understood.',
       format: 'storable',
       'x-expected': 'from must not contain NUL',
       examples: ['+919876543210'],
+    }),
+  ),
+  to: Type.Optional(
+    Type.String({
+      description:
+        'The recipient, exactly. A `+` that arrives as a space is understood. No index serves it: it reads every message that the other filters leave.',
+      format: 'storable',
+      'x-expected': 'to must not contain NUL',
+      examples: ['+14155550100'],
     }),
   ),
   since: Type.Optional(
@@ -81,6 +74,48 @@ export const MessagesQuery = Type.Object({
       examples: ['hello'],
     }),
   ),
+} satisfies Record<keyof MessageFilter, TSchema>
+
+/** The names of the filters. */
+export const FILTER_NAMES = Type.KeyOf(Type.Object(filterProperties)).anyOf.map(
+  ({ const: name }) => name,
+)
+
+/** Values of the filter parameters, validated. */
+export type FilterValues = Static<TObject<typeof filterProperties>>
+
+/** Returns the filter that the parameters describe; a leading space of a phone number is a `+` that no client escaped. */
+export function readFilter({ from, to, since, until, q }: FilterValues) {
+  return {
+    from: from?.replace(/^ /, '+'),
+    to: to?.replace(/^ /, '+'),
+    since: since === undefined ? undefined : instantKey(since),
+    until: until === undefined ? undefined : instantKey(until),
+    q,
+  } satisfies Record<keyof MessageFilter, string | undefined>
+}
+
+/** Which messages to list. `limit` and `offset` out of their range are clamped to it. */
+export const MessagesQuery = Type.Object({
+  limit: Type.Integer({ description: 'Messages on a page, clamped to 1…100.', default: 50 }),
+  offset: Type.Optional(
+    Type.Integer({ description: 'Messages to skip, clamped to 0 and up; 0 unless given.' }),
+  ),
+  order: Type.Unsafe<'asc' | 'desc'>({
+    type: 'string',
+    enum: ['asc', 'desc'],
+    default: 'asc',
+    description: 'Oldest first (`asc`) or newest first (`desc`).',
+    'x-expected': 'order must be asc or desc',
+  }),
+  cursor: Type.Optional(
+    Type.String({
+      description:
+        'The `next` of the page before, with the same filters and order, and without `offset`. Following it to the end shows every message that was there at the start exactly once, while others arrive.',
+      maxLength: 8192,
+    }),
+  ),
+  ...filterProperties,
 })
 
 /** One message, by its id. */

@@ -59,6 +59,8 @@ t.test('filters as GET /messages does', async (t) => {
       filter: { since: '2025-01-05T10:00:00', until: '2025-01-09T10:00:00.1' },
     },
     { args: ['--from', '+99'], filter: { from: '+99' } },
+    { args: ['--to', '+14155550100'], filter: { to: '+14155550100' } },
+    { args: ['--to', '+1415555010'], filter: { to: '+1415555010' } },
   ]) {
     const { status, stdout } = await runEntry(t, ['export', ...args], ENVIRONMENT)
     t.equal(status, 0)

@@ -20,6 +20,47 @@ const ids = (rows: { message_id: string }[]) => rows.map(({ message_id }) => mes
 
 const ALL = { order: 'asc' as const, limit: 100, offset: 0 }
 
+const keyAt = (time: string) => instantKey(`2025-01-15T${time}`) ?? ''
+
+/** Texts, senders, recipients and instants that filters often match. */
+const word = fc.constantFrom('', 'a', 'B', 'ab', 'Ä', 'ß', 'σ', '%', '_', '👍')
+
+const rows = fc.record({
+  message_id: fc.string({ unit: 'grapheme', minLength: 1, maxLength: 3 }),
+  from_msisdn: fc.oneof(
+    fc.constantFrom('+1', '+2', '+12'),
+    fc.integer({ min: 30, max: 60 }).map((n) => `+${n}`),
+  ),
+  to_msisdn: fc.constantFrom('+1', '+2', '+22'),
+  ts: fc
+    .constantFrom('10:00:00Z', '10:00:00.0Z', '10:00:00.25Z', '10:00:00.5Z', '11:00:00Z')
+    .map((time) => `2025-01-15T${time}`),
+  text: fc.option(fc.array(word, { maxLength: 4 }).map((words) => words.join(''))),
+})
+
+const instants = fc.option(
+  fc.constantFrom('10:00:00.25Z', '10:00:00.3Z', '11:00:00Z').map((time) => keyAt(time)),
+  { nil: undefined },
+)
+
+const filters = {
+  from: fc.option(fc.constantFrom('+1', '+2', '+3'), { nil: undefined }),
+  to: fc.option(fc.constantFrom('+1', '+2', '+3'), { nil: undefined, freq: 2 }),
+  since: instants,
+  until: instants,
+  q: fc.option(
+    fc.array(word, { maxLength: 3 }).map((words) => words.join('')),
+    { nil: undefined },
+  ),
+} satisfies Record<keyof MessageFilter, fc.Arbitrary<string | undefined>>
+
+const question = fc.record({
+  order: fc.constantFrom('asc' as const, 'desc' as const),
+  limit: fc.integer({ min: 1, max: 5 }),
+  offset: fc.integer({ min: 0, max: 5 }),
+  ...filters,
+})
+
 /** What every store promises. `open` makes an empty one, which ends with its test. */
 export function suite(t: Test, open: (t: Test) => Promise<MessageStore>): void {
   t.test('stores a message once and tells created from duplicate', async (t) => {
@@ -209,39 +250,11 @@ export function suite(t: Test, open: (t: Test) => Promise<MessageStore>): void {
 
   t.test('answers any question as a plain recount does', async (t) => {
     const store = await open(t)
-    const word = fc.constantFrom('', 'a', 'B', 'ab', 'Ä', 'ß', 'σ', '%', '_', '👍')
-    const rows = fc.record({
-      message_id: fc.string({ unit: 'grapheme', minLength: 1, maxLength: 3 }),
-      from_msisdn: fc.oneof(
-        fc.constantFrom('+1', '+2', '+12'),
-        fc.integer({ min: 30, max: 60 }).map((n) => `+${n}`),
-      ),
-      ts: fc
-        .constantFrom('10:00:00Z', '10:00:00.0Z', '10:00:00.25Z', '10:00:00.5Z', '11:00:00Z')
-        .map((time) => `2025-01-15T${time}`),
-      text: fc.option(fc.array(word, { maxLength: 4 }).map((words) => words.join(''))),
-    })
-    const instants = fc.option(
-      fc.constantFrom('10:00:00.25Z', '10:00:00.3Z', '11:00:00Z').map((time) => keyAt(time)),
-      { nil: undefined },
-    )
-    const question = fc.record({
-      order: fc.constantFrom('asc' as const, 'desc' as const),
-      limit: fc.integer({ min: 1, max: 5 }),
-      offset: fc.integer({ min: 0, max: 5 }),
-      from: fc.option(fc.constantFrom('+1', '+2', '+3'), { nil: undefined }),
-      since: instants,
-      until: instants,
-      q: fc.option(
-        fc.array(word, { maxLength: 3 }).map((words) => words.join('')),
-        { nil: undefined },
-      ),
-    })
     const known = new Map<string, NewMessage>()
     await fc.assert(
       fc.asyncProperty(
         fc.array(rows, { maxLength: 4 }),
-        fc.array(question, { minLength: 1, maxLength: 4 }),
+        fc.tuple(question, question, question),
         fc.boolean(),
         async (batch, questions, catchUp) => {
           const messages = batch.map((row) => message(row))
@@ -269,6 +282,27 @@ export function suite(t: Test, open: (t: Test) => Promise<MessageStore>): void {
         },
       ),
       { numRuns: 200 },
+    )
+  })
+
+  t.test('scans what any filter matches, in order of arrival', async (t) => {
+    const store = await open(t)
+    const [batch = []] = fc.sample(
+      fc.uniqueArray(rows, { selector: ({ message_id }) => message_id, minLength: 60 }),
+      1,
+    )
+    const stored = batch.map((row) => message(row))
+    await store.append(stored)
+    await fc.assert(
+      fc.asyncProperty(fc.record(filters), async (filter) => {
+        const scanned = (await Readable.from(store.scan(filter)).toArray()).flat()
+        t.strictSame(
+          scanned,
+          stored.filter((row) => matches(row, filter)),
+          JSON.stringify(filter),
+        )
+      }),
+      { numRuns: 15 },
     )
   })
 
@@ -330,24 +364,28 @@ export function suite(t: Test, open: (t: Test) => Promise<MessageStore>): void {
   })
 }
 
-function keyAt(time: string): string {
-  return instantKey(`2025-01-15T${time}`) ?? ''
-}
-
 function keyOf(row: NewMessage | undefined): string {
   return instantKey(row?.ts ?? '') ?? ''
 }
 
+/** Whether each filter accepts the row: the plainest definition of what it means. */
+function matches(row: NewMessage, { from, to, since, until, q }: MessageFilter): boolean {
+  const accepted = {
+    from: from === undefined || row.from_msisdn === from,
+    to: to === undefined || row.to_msisdn === to,
+    since: since === undefined || keyOf(row) >= since,
+    until: until === undefined || keyOf(row) < until,
+    q: !q || (row.text !== null && fold(row.text).includes(fold(q))),
+  } satisfies Record<keyof MessageFilter, boolean>
+  return Object.values(accepted).every((one) => one)
+}
+
 /** What a question matches, in order, found by looking at every row. */
 function recount(rows: NewMessage[], query: PageQuery): NewMessage[] {
-  const { from, since, until, q, order } = query
   const sorted = rows
-    .filter((row) => from === undefined || row.from_msisdn === from)
-    .filter((row) => since === undefined || keyOf(row) >= since)
-    .filter((row) => until === undefined || keyOf(row) < until)
-    .filter((row) => !q || (row.text !== null && fold(row.text).includes(fold(q))))
+    .filter((row) => matches(row, query))
     .sort((a, b) => byBytes(keyOf(a), keyOf(b)) || byBytes(a.message_id, b.message_id))
-  return order === 'asc' ? sorted : sorted.reverse()
+  return query.order === 'asc' ? sorted : sorted.reverse()
 }
 
 function byBytes(a: string, b: string): number {

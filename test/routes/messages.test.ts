@@ -32,7 +32,7 @@ t.test('understands every filter as a URL brings it', async (t) => {
   await postAll(t, app, [
     { message_id: 'a', from: '+1', ts: '2025-01-15T10:00:00Z', text: '100% ÄRGER & more' },
     { message_id: 'b', from: '+2', ts: '2025-01-15T10:00:00.25Z', text: 'привет' },
-    { message_id: 'c', from: '+2', ts: '2025-01-15T10:00:00.5Z', text: 'ΟΔΟΣ' },
+    { message_id: 'c', from: '+2', to: '+9', ts: '2025-01-15T10:00:00.5Z', text: 'ΟΔΟΣ' },
   ])
   const found = async (query: string) =>
     (await app.inject(`/messages?${query}`))
@@ -42,6 +42,11 @@ t.test('understands every filter as a URL brings it', async (t) => {
   t.equal(await found('from=%2B2'), 'bc')
   t.equal(await found('from=+2'), 'bc', 'a bare + arrives as a space')
   t.equal(await found('from=2'), '')
+  t.equal(await found('to=%2B9'), 'c')
+  t.equal(await found('to=+9'), 'c', 'a bare + arrives as a space')
+  t.equal(await found('to=+14155550100'), 'ab')
+  t.equal(await found('to=+14155550100&from=+2'), 'b')
+  t.equal(await found('to=+1415555010'), '', 'exactly')
   t.equal(await found('since=2025-01-15T10:00:00.25Z'), 'bc')
   t.equal(await found('since=2025-01-15T15:30:00.250000001%2B05:30'), 'c')
   t.equal(await found('since=2025-01-15T15:30:00.250000001+05:30'), 'c')
@@ -92,6 +97,7 @@ t.test('refuses what it cannot understand, naming each parameter', async (t) => 
     ['since=2025-01-15T10:00:00.1234567890Z', 'since'],
     ['from=%00', 'from'],
     ['from=+1&from=+2', 'from'],
+    ['to=%00', 'to'],
     ['q=a%00b', 'q'],
     ['limit=x&offset=y&since=z&q=%00', 'limit', 'offset', 'since', 'q'],
   ] as const) {
@@ -110,7 +116,17 @@ t.test('refuses what it cannot understand, naming each parameter', async (t) => 
 t.test('no query whatever gets a 5xx', async (t) => {
   const { app } = await startApp(t)
   await postAll(t, app, [{ message_id: 'a' }])
-  const name = fc.constantFrom('limit', 'offset', 'from', 'since', 'q', '__proto__', 'x[]', '')
+  const name = fc.constantFrom(
+    'limit',
+    'offset',
+    'from',
+    'to',
+    'since',
+    'q',
+    '__proto__',
+    'x[]',
+    '',
+  )
   const value = fc.oneof(
     fc
       .string({ unit: 'binary' })
@@ -175,7 +191,8 @@ t.test('a page leads to the next one, in its body and in its Link', async (t) =>
     app,
     Array.from({ length: 5 }, (_, n) => ({ message_id: `m${n}`, from: '+1', text: 'a & b' })),
   )
-  let url = `/messages?limit=2&order=desc&from=+1&q=${encodeURIComponent('A &')}&since=2025-01-15T15:30:00+05:30`
+  await postAll(t, app, [{ message_id: 'elsewhere', from: '+1', to: '+9', text: 'a & b' }])
+  let url = `/messages?limit=2&order=desc&from=+1&to=+14155550100&q=${encodeURIComponent('A &')}&since=2025-01-15T15:30:00+05:30`
   const seen: string[] = []
   for (;;) {
     const answer = await app.inject(url)
@@ -207,6 +224,7 @@ t.test(
       `cursor=${next}&offset=0`,
       `cursor=${next}&order=desc`,
       `cursor=${next}&from=+1`,
+      `cursor=${next}&to=+1`,
       `cursor=${next}x`,
       'cursor=',
       'cursor=x',

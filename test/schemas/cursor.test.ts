@@ -24,6 +24,7 @@ t.test('an altered cursor, or one of another question, leads nowhere', async (t)
     { ...scope, order: 'desc' as const },
     { ...scope, from: '+2' },
     { ...scope, q: 'y' },
+    { ...scope, to: '+1' },
     { ...scope, since: '2025' },
     { ...scope, until: '2025' },
     { order: 'asc' as const },

@@ -9,22 +9,20 @@ function pattern(needle: string): string {
   return `%${needle.replaceAll(/[\\%_]/g, '\\$&')}%`
 }
 
-/** What a filter asks of a message, but for its range of instants. */
-export function conditionsOf(
-  eb: ExpressionBuilder<PostgresSchema, 'messages'>,
-  { from, q }: MessageFilter,
-): Expression<SqlBool>[] {
-  const conditions: Expression<SqlBool>[] = []
-  if (from !== undefined) conditions.push(eb('messages.from_msisdn', '=', from))
+type Builder = ExpressionBuilder<PostgresSchema, 'messages'>
+
+/** What a filter asks of a message, but for its range of instants, which `withinRange` adds. */
+export function conditionsOf(eb: Builder, { from, to, q }: MessageFilter): Expression<SqlBool>[] {
   const needle = fold(q ?? '')
-  if (needle !== '') conditions.push(eb('messages.folded', 'like', pattern(needle)))
-  return conditions
+  const conditions = {
+    from: from === undefined ? undefined : eb('messages.from_msisdn', '=', from),
+    to: to === undefined ? undefined : eb('messages.to_msisdn', '=', to),
+    q: needle === '' ? undefined : eb('messages.folded', 'like', pattern(needle)),
+  } satisfies Record<Exclude<keyof MessageFilter, keyof KeyRange>, Expression<SqlBool> | undefined>
+  return Object.values(conditions).filter((condition) => condition !== undefined)
 }
 
 /** What a range asks of a message. */
-export function withinRange(
-  eb: ExpressionBuilder<PostgresSchema, 'messages'>,
-  { since, until }: KeyRange,
-): Expression<SqlBool>[] {
+export function withinRange(eb: Builder, { since, until }: KeyRange): Expression<SqlBool>[] {
   return [eb('messages.ts_key', '>=', since), eb('messages.ts_key', '<', until)]
 }

@@ -81,7 +81,8 @@ async function rowsOf(
 export async function page(session: Session, query: PageQuery): Promise<MessagePage> {
   const range = rangeOf(query)
   const restricted = isRestricted(query)
-  const searched = fold(query.q ?? '') !== ''
+  // What no counter knows: its matches are counted one by one.
+  const scanned = fold(query.q ?? '') !== '' || query.to !== undefined
   const ranks: RangeCounts = { start: 0, inRange: 0 }
   if (query.from !== undefined) {
     ranks.inRange = await countOfSender(session, query.from)
@@ -92,14 +93,14 @@ export async function page(session: Session, query: PageQuery): Promise<MessageP
   } else {
     ranks.inRange = await countAll(session)
   }
-  const counted = !searched && (query.from === undefined || !restricted)
+  const counted = !scanned && (query.from === undefined || !restricted)
   const total = counted ? ranks.inRange : await countMatching(session, query, range)
   if (query.offset >= total) return { data: [], total, next: undefined }
 
   // Messages that would be met in order until the page is full, if matches are spread evenly.
   const met = (ranks.inRange / total) * (query.offset + query.limit)
-  const few = searched && total < met
-  const byInstant = !searched && query.from === undefined && !query.after
+  const few = scanned && total < met
+  const byInstant = !scanned && query.from === undefined && !query.after
   const place =
     byInstant && query.offset > SKIP_AT_MOST
       ? skipToMinute(query, range, ranks, await minuteOfRank(session, rankOfFirst(query, ranks)))

@@ -140,7 +140,9 @@ export class PostgresStore implements MessageStore {
   }
 
   page(query: PageQuery, signal?: AbortSignal) {
-    const lane = query.q ? this.#connections.searches : this.#connections.answers
+    // What may have to read every message must not hold up the rest.
+    const slow = query.q || query.to !== undefined
+    const lane = slow ? this.#connections.searches : this.#connections.answers
     return this.#snapshot(lane, (session) => page(session, query), signal)
   }
 

@@ -2,16 +2,25 @@ import type { Database } from 'better-sqlite3'
 import { fold } from '../fold.ts'
 import { isRestricted, rangeOf } from '../key-range.ts'
 import { layPage, rankOfFirst, SKIP_AT_MOST, skipToMinute } from '../page-layout.ts'
-import type { MessagePage, PageQuery } from '../store.ts'
+import type { MessageFilter, MessagePage, PageQuery } from '../store.ts'
 import { prepareInstantCounts } from './instant-counts.ts'
 import type { countQueries } from './queries/count.ts'
-import type { matchCounts, pageQueries } from './queries/page.ts'
-import { type Prepared, placeOf, prepare, prepareAll, type SlotValues } from './statement.ts'
+import type { drivenCounts, matchCounts, pageQueries } from './queries/page.ts'
+import {
+  type CompiledStatement,
+  type Prepared,
+  type PreparedStatement,
+  placeOf,
+  prepare,
+  prepareAll,
+  type SlotValues,
+} from './statement.ts'
 import { isIndexed } from './trigrams.ts'
 
 /** The queries of pages. */
 export interface PageQueries {
   pages: typeof pageQueries
+  drivenCounts: typeof drivenCounts
   matches: typeof matchCounts
 }
 
@@ -23,35 +32,51 @@ type Driver = keyof typeof pageQueries
  */
 const COST = { instantText: 3, senderText: 4, matches: 2 }
 
+/** Prepares every variant of each planner's query. */
+function prepareVariants<Name extends string, Row>(
+  database: Database,
+  family: Record<Name, CompiledStatement<Row>[]>,
+): Record<Name, PreparedStatement<Row>[]> {
+  const prepared = Object.entries<CompiledStatement<Row>[]>(family).map(([name, variants]) => [
+    name,
+    variants.map((query) => prepare(database, query)),
+  ])
+  return Object.fromEntries(prepared)
+}
+
+/** The values of a filter's conditions, for pages and scans alike. */
+export function filterValues(filter: MessageFilter) {
+  return {
+    from: filter.from,
+    to: filter.to,
+    ...rangeOf(filter),
+    q: fold(filter.q ?? ''),
+  } satisfies Record<keyof MessageFilter, string | undefined>
+}
+
 /**
  * Prepares pages and their totals on a connection; they are to be asked within one transaction. Each question is
  * driven by whatever promises to read the fewest rows: the index of instants, one sender's messages, or the trigrams.
  */
 export function preparePaging(
   database: Database,
-  { pages: pageFamilies, matches }: PageQueries,
+  queries: PageQueries,
   count: Prepared<typeof countQueries>,
 ): (query: PageQuery) => MessagePage {
-  const pages = Object.fromEntries(
-    Object.entries(pageFamilies).map(([driver, shapes]) => [
-      driver,
-      shapes.map((query) => prepare(database, query)),
-    ]),
-  )
-  const match = prepareAll(database, matches)
+  const pages = prepareVariants(database, queries.pages)
+  const counts = prepareVariants(database, queries.drivenCounts)
+  const match = prepareAll(database, queries.matches)
   const instantCounts = prepareInstantCounts(count)
 
   return function page(query) {
     const restricted = isRestricted(query)
-    const needle = fold(query.q ?? '')
+    const filter = filterValues(query)
     const { seq: watermark = 0, messages = 0 } = count.watermark.get() ?? {}
     const sender = query.from === undefined ? undefined : count.sender.get({ from: query.from })
     const values = {
-      from: query.from,
+      ...filter,
       sender: sender?.id ?? 0,
-      ...rangeOf(query),
-      q: needle,
-      phrase: `"${needle.replaceAll('"', '""')}"`,
+      phrase: `"${filter.q.replaceAll('"', '""')}"`,
       afterKey: query.after?.key,
       afterId: query.after?.id,
       // One more than asked for tells whether there is a next page.
@@ -67,12 +92,14 @@ export function preparePaging(
 
     const { driver, total } = drive(query, values, inRange, sender?.count ?? 0, restricted)
     if (query.offset >= total) return { data: [], total, next: undefined }
-    if (driver === 'instant' && query.offset > SKIP_AT_MOST && !query.after) {
+    const to = query.to !== undefined
+    if (driver === 'instant' && !to && query.offset > SKIP_AT_MOST && !query.after) {
       const ranks = { start, inRange }
       const minute = counted.minuteOfRank(rankOfFirst(query, ranks))
       Object.assign(values, skipToMinute(query, values, ranks, minute))
     }
-    const rows = pages[driver]?.[placeOf({ order: query.order, after: !!query.after })]?.all(values)
+    const variant = placeOf({ order: query.order, after: !!query.after, to })
+    const rows = pages[driver][variant]?.all(values)
     return layPage(rows ?? [], query, total)
   }
 
@@ -85,12 +112,13 @@ export function preparePaging(
     restricted: boolean,
   ): { driver: Driver; total: number } {
     const from = query.from !== undefined
+    const to = query.to !== undefined
+    const countBy = (driver: Driver) => counts[driver][to ? 1 : 0]?.get(values)?.count ?? 0
     if (values.q === '') {
-      if (!from) return { driver: 'instant', total: inRange }
-      const total = restricted
-        ? match.sender.get(values)?.count
-        : ofSender + (count.beyondOfSender.get(values)?.count ?? 0)
-      return { driver: 'sender', total: total ?? 0 }
+      const driver = from ? 'sender' : 'instant'
+      if (to || (from && restricted)) return { driver, total: countBy(driver) }
+      const total = from ? ofSender + (count.beyondOfSender.get(values)?.count ?? 0) : inRange
+      return { driver, total }
     }
 
     const searchable = isIndexed(String(values.q))
@@ -99,11 +127,11 @@ export function preparePaging(
     const byText = from ? 'senderText' : 'instantText'
     const textRows = from ? ofSender : inRange
     let total: number
-    if (searchable && !from && !restricted) {
+    if (searchable && !from && !to && !restricted) {
       total = phrases + (match.beyondText.get(values)?.count ?? 0)
     } else {
       const cheapest = phrases * COST.matches < textRows * COST[byText] ? byMatches : byText
-      total = match[cheapest].get(values)?.count ?? 0
+      total = countBy(cheapest)
     }
     // By its text a page is met in order and may end early, if matches are spread evenly; by trigrams all are sorted.
     const met = (textRows / Math.max(total, 1)) * (query.offset + query.limit)

@@ -1,7 +1,7 @@
 import type { Static } from '@sinclair/typebox'
 import type { StoredMessage } from '../../schemas/messages.ts'
 import { type MessageFilter, StoreOpenError } from '../store.ts'
-import { placeOfScan, scanQueries } from './queries/scan.ts'
+import { scanQuery } from './queries/scan.ts'
 import type { ScannerData, ScannerOperations } from './scanner.ts'
 import { SqliteThread } from './thread.ts'
 
@@ -17,13 +17,10 @@ export class SqliteScan implements AsyncIterable<Static<typeof StoredMessage>[]>
   readonly #thread: SqliteThread<ScannerOperations, ScannerData, undefined>
 
   constructor(path: string, filter: MessageFilter) {
-    const place = placeOfScan({ from: filter.from !== undefined, q: !!filter.q })
-    const query = scanQueries[place]
-    if (!query) throw new Error('a scan has a shape that no query was built for')
     this.#path = path
     this.#thread = new SqliteThread({
       entry: new URL('./scanner.ts', import.meta.url),
-      data: () => ({ path, filter, query }),
+      data: () => ({ path, filter, query: scanQuery(filter) }),
     })
   }
 

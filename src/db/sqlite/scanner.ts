@@ -1,9 +1,8 @@
 import type { Static } from '@sinclair/typebox'
 import type { StoredMessage } from '../../schemas/messages.ts'
-import { fold } from '../fold.ts'
-import { rangeOf } from '../key-range.ts'
 import type { MessageFilter } from '../store.ts'
 import { openReader } from './connection.ts'
+import { filterValues } from './paging.ts'
 import { type CompiledStatement, prepare } from './statement.ts'
 import { serveCalls, type ThreadContext } from './thread-main.ts'
 
@@ -23,12 +22,7 @@ const CHUNK = 1000
 async function openOperations({ data, assertNotCut }: ThreadContext<ScannerData>) {
   const { path, filter, query } = data
   const database = openReader(path, assertNotCut)
-  const values = {
-    from: filter.from,
-    ...rangeOf(filter),
-    q: fold(filter.q ?? ''),
-    limit: CHUNK,
-  }
+  const values = { ...filterValues(filter), limit: CHUNK }
   const rows = prepare(database, query)
   // One transaction for all chunks; its snapshot is the one of its first read, which is now.
   database.exec('begin')

@@ -65,21 +65,22 @@ export function prepareAll<Family extends Record<string, CompiledStatement<unkno
 /** What a compiled statement yields. */
 export type RowOf<Statement> = Statement extends CompiledStatement<infer Row> ? Row : never
 
-/** How a page is laid: its order, and whether it goes on behind a message or starts its range. */
+/** A variant of a page query: its order, whether it continues after a position, whether it filters by recipient. */
 export interface PageShape {
   order: Order
   after: boolean
+  to: boolean
 }
 
 /** Every shape of a page, at the place that `placeOf` tells. */
-export const PAGE_SHAPES: readonly PageShape[] = [
-  { order: 'asc', after: false },
-  { order: 'desc', after: false },
-  { order: 'asc', after: true },
-  { order: 'desc', after: true },
-]
+export const PAGE_SHAPES: readonly PageShape[] = [false, true].flatMap((to) => [
+  { order: 'asc', after: false, to },
+  { order: 'desc', after: false, to },
+  { order: 'asc', after: true, to },
+  { order: 'desc', after: true, to },
+])
 
 /** The place of a shape among all shapes. */
-export function placeOf({ order, after }: PageShape): number {
-  return (order === 'asc' ? 0 : 1) + (after ? 2 : 0)
+export function placeOf({ order, after, to }: PageShape): number {
+  return (order === 'asc' ? 0 : 1) + (after ? 2 : 0) + (to ? 4 : 0)
 }

@@ -15,7 +15,7 @@ import {
 import { flatten, readOutcomes } from './batch.ts'
 import { countQueries } from './queries/count.ts'
 import { deriveQueries } from './queries/derive.ts'
-import { matchCounts, pageQueries } from './queries/page.ts'
+import { drivenCounts, matchCounts, pageQueries } from './queries/page.ts'
 import { writeQueries } from './queries/write.ts'
 import { SqliteReaders } from './readers.ts'
 import { SqliteScan } from './scan.ts'
@@ -91,7 +91,7 @@ export class SqliteStore implements MessageStore {
     })
     const data = {
       path,
-      queries: { pages: pageQueries, matches: matchCounts, counts: countQueries },
+      queries: { pages: pageQueries, drivenCounts, matches: matchCounts, counts: countQueries },
     }
     const { PRIORITY_LOW, PRIORITY_NORMAL } = constants.priority
     this.#searchers = new SqliteReaders({ ...data, priority: PRIORITY_LOW }, SEARCHERS)
@@ -136,7 +136,8 @@ export class SqliteStore implements MessageStore {
   }
 
   page(query: PageQuery, signal?: AbortSignal) {
-    const readers = query.q ? this.#searchers : this.#answerers
+    // What may have to read every message must not hold up the rest.
+    const readers = query.q || query.to !== undefined ? this.#searchers : this.#answerers
     return this.#watch(readers.call('page', query, signal))
   }
 

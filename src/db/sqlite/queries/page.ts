@@ -33,6 +33,14 @@ const beyond: Condition = sql<boolean>`${sql.ref('messages.seq')} > ${slot('wate
 /** The message is of the sender in question. */
 export const bySender: Condition = sql<boolean>`${sql.ref('messages.from_msisdn')} = ${slot('from')}`
 
+/** The message is for the recipient in question. */
+export const byRecipient: Condition = sql<boolean>`${sql.ref('messages.to_msisdn')} = ${slot('to')}`
+
+/** The recipient filter, which no index serves: it reads rows, so it checks for cancellation at each. */
+function toRecipient({ to }: Pick<PageShape, 'to'>): Condition[] {
+  return to ? [alive, byRecipient] : []
+}
+
 /**
  * The sort key in a table. Beyond the watermark the few rows are met by their place, which the plus makes sure of:
  * with it, SQLite leaves the index of instants alone.
@@ -78,19 +86,19 @@ function beyondWhere(conditions: Condition[]) {
     .where((eb) => eb.and([beyond, ...conditions]))
 }
 
-/** One sender's messages up to the watermark; their rows are read only for their texts. */
-function senderWhere(conditions: Condition[], q: boolean) {
+/** One sender's messages up to the watermark; their rows are read only for conditions on their other columns. */
+function senderWhere(conditions: Condition[], onRows: Condition[]) {
   const own = build
     .selectFrom('sender_messages')
     .select(['sender_messages.seq', 'sender_messages.ts_key', 'sender_messages.message_id'])
     .where('sender_messages.sender', '=', slot<number>('sender'))
     .where((eb) => eb.and(conditions))
   // A cross join, which SQLite never turns round.
-  return q
+  return onRows.length > 0
     ? own
         .crossJoin('messages')
         .whereRef('messages.seq', '=', 'sender_messages.seq')
-        .where((eb) => eb.and([contains]))
+        .where((eb) => eb.and(onRows))
     : own
 }
 
@@ -133,23 +141,31 @@ function countOf(keys: KeyQuery): CompiledStatement<{ count: number }> {
 
 /** By the index of instants, which holds every message. */
 function byInstant(shape: PageShape, q: boolean): KeyQuery {
-  return messagesWhere([...within('messages', shape), ...(q ? [contains] : [])])
+  return messagesWhere([
+    ...within('messages', shape),
+    ...toRecipient(shape),
+    ...(q ? [contains] : []),
+  ])
 }
 
 /** By sender: the derived pages, and what lies beyond the watermark. */
 function ofSender(shape: PageShape, q: boolean): KeyQuery {
-  const rest = [bySender, ...within('beyond', shape), ...(q ? [contains] : [])]
-  return senderWhere(within('sender_messages', shape), q).unionAll(beyondWhere(rest))
+  const onRows = [...toRecipient(shape), ...(q ? [contains] : [])]
+  const rest = [bySender, ...within('beyond', shape), ...onRows]
+  return senderWhere(within('sender_messages', shape), onRows).unionAll(beyondWhere(rest))
 }
 
 /** By the trigrams of a needle, and what lies beyond the watermark. */
 function ofMatches(shape: PageShape, from: boolean): KeyQuery {
-  const sender = from ? [bySender] : []
-  const rest = [contains, ...sender, ...within('beyond', shape)]
-  return matchesWhere([...sender, ...within('messages', shape)]).unionAll(beyondWhere(rest))
+  const parties = [...(from ? [bySender] : []), ...toRecipient(shape)]
+  const rest = [...parties, contains, ...within('beyond', shape)]
+  return matchesWhere([...parties, ...within('messages', shape)]).unionAll(beyondWhere(rest))
 }
 
-const WHOLE: PageShape = { order: 'asc', after: false }
+/** A count with and without the recipient filter, in that order of `to`: false, true. */
+function countsOf(keysOf: (shape: PageShape) => KeyQuery) {
+  return [false, true].map((to) => countOf(keysOf({ order: 'asc', after: false, to })))
+}
 
 /** Pages by what they are driven by, and by the place of their shape. */
 export const pageQueries = {
@@ -161,13 +177,18 @@ export const pageQueries = {
   matchesSender: PAGE_SHAPES.map((shape) => pageOf(ofMatches(shape, true), shape)),
 }
 
-/** How many messages match, by what the count is driven by. */
+/** How many messages match, by what the count is driven by, without and with the recipient filter. */
+export const drivenCounts = {
+  instant: countsOf((shape) => byInstant(shape, false)),
+  instantText: countsOf((shape) => byInstant(shape, true)),
+  sender: countsOf((shape) => ofSender(shape, false)),
+  senderText: countsOf((shape) => ofSender(shape, true)),
+  matches: countsOf((shape) => ofMatches(shape, false)),
+  matchesSender: countsOf((shape) => ofMatches(shape, true)),
+}
+
+/** How many messages match a search alone. */
 export const matchCounts = {
-  instantText: countOf(byInstant(WHOLE, true)),
-  sender: countOf(ofSender(WHOLE, false)),
-  senderText: countOf(ofSender(WHOLE, true)),
-  matches: countOf(ofMatches(WHOLE, false)),
-  matchesSender: countOf(ofMatches(WHOLE, true)),
   /** All matches up to the watermark, from the index alone. */
   phrase: compile(
     build

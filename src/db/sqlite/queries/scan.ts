@@ -1,43 +1,29 @@
 import { type Expression, type SqlBool, sql } from 'kysely'
+import type { MessageFilter } from '../../store.ts'
 import { build, compile, slot } from './compile.ts'
-import { alive, bySender, contains } from './page.ts'
+import { alive, byRecipient, bySender, contains } from './page.ts'
 
-/** Without the index of instants: a scan meets rows by their place. */
+/** The sort key without its index: a scan reads rows in order of arrival. */
 const KEY = sql<string>`+${sql.ref('messages.ts_key')}`
 
-/** What a scan is restricted by, besides a range of instants. */
-export interface ScanShape {
-  from: boolean
-  q: boolean
-}
-
-function scanOf({ from, q }: ScanShape) {
-  const conditions: Expression<SqlBool>[] = [
-    q ? contains : alive,
-    ...(from ? [bySender] : []),
-    sql<boolean>`${KEY} >= ${slot('since')}`,
-    sql<boolean>`${KEY} < ${slot('until')}`,
-  ]
+/** The next messages after a position, in order of arrival. A scan builds it once. */
+export function scanQuery({ from, to, q }: MessageFilter) {
+  const conditions = {
+    from: from === undefined ? undefined : bySender,
+    to: to === undefined ? undefined : byRecipient,
+    // A missing bound stands for the end of all keys.
+    since: sql<boolean>`${KEY} >= ${slot('since')}`,
+    until: sql<boolean>`${KEY} < ${slot('until')}`,
+    q: q ? contains : undefined,
+  } satisfies Record<keyof MessageFilter, Expression<SqlBool> | undefined>
+  const given = Object.values(conditions).filter((condition) => condition !== undefined)
   return compile(
     build
       .selectFrom('messages')
       .select(['seq', 'message_id', 'from_msisdn', 'to_msisdn', 'ts', 'text', 'created_at'])
       .where('seq', '>', slot<number>('after'))
-      .where((eb) => eb.and(conditions))
+      .where((eb) => eb.and([alive, ...given]))
       .orderBy('seq')
       .limit(slot<number>('limit')),
   )
-}
-
-/** The next messages behind a place, in order of arrival, by the place of the shape. */
-export const scanQueries = [
-  scanOf({ from: false, q: false }),
-  scanOf({ from: true, q: false }),
-  scanOf({ from: false, q: true }),
-  scanOf({ from: true, q: true }),
-]
-
-/** The place of a shape among all shapes. */
-export function placeOfScan({ from, q }: ScanShape): number {
-  return (from ? 1 : 0) + (q ? 2 : 0)
 }
