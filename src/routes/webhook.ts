@@ -73,7 +73,7 @@ const webhook: FastifyPluginAsyncTypebox = async (app) => {
         tags: ['webhook'],
         summary: 'Post a signed message',
         description:
-          'The signature is the HMAC-SHA256 of the raw body under the shared secret, in hex, with or without `sha256=`. Post again whatever was not answered 200: a known `message_id` is answered 200 and stored once.',
+          'The signature is the HMAC-SHA256 of the raw body under the shared secret, in hex, with or without `sha256=`. Retry with the same bytes after no answer, 408, 429 and 5xx, with backoff and not before `Retry-After`: a known `message_id` is answered 200 and stored once. Do not retry 400, 413, 415 and 422: the request has to be corrected. 401 means another secret.',
         consumes: ['application/json', 'application/*+json'],
         headers: SignatureHeaders,
         body: InboundMessage,
