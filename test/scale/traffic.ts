@@ -1,4 +1,4 @@
-import { Agent, type IncomingMessage, request } from 'node:http'
+import { Agent, type ClientRequest, type IncomingMessage, request } from 'node:http'
 import { setTimeout as delay } from 'node:timers/promises'
 import type { Test } from 'tap'
 import { writeMessages } from '../../bench/corpus.ts'
@@ -29,13 +29,25 @@ interface Answer {
   retryAfter: string | undefined
 }
 
+/** Sends a body in two parts, the second once the first is on the wire: a large one arrives in pieces. */
+function sendInParts(request: ClientRequest, body: string): void {
+  const middle = body.length >> 1
+  request.write(body.slice(0, middle), () => setImmediate(() => request.end(body.slice(middle))))
+}
+
 function ask(url: string, agent: Agent | false, body?: string): Promise<Answer> {
   return new Promise((resolve) => {
     const asked = request(url, {
       method: body === undefined ? 'GET' : 'POST',
       agent,
       headers:
-        body === undefined ? {} : { 'content-type': 'application/json', 'x-signature': sign(body) },
+        body === undefined
+          ? {}
+          : {
+              'content-type': 'application/json',
+              'content-length': Buffer.byteLength(body),
+              'x-signature': sign(body),
+            },
       timeout: PATIENCE_MS,
     })
     const fail = (error: NodeJS.ErrnoException): void =>
@@ -52,7 +64,8 @@ function ask(url: string, agent: Agent | false, body?: string): Promise<Answer> 
       )
       response.resume()
     })
-    asked.end(body)
+    if (body === undefined) asked.end()
+    else sendInParts(asked, body)
   })
 }
 
@@ -75,19 +88,25 @@ export class Traffic {
   /** Reads that were answered 200. */
   reads = 0
   readonly #prefix: string
+  readonly #bodyBytes: number
   readonly #loops: Promise<void>[]
   #number = 0
   #ending = false
   #givenUp = false
 
-  /** Begins at once, and is given up at the latest when the test ends. @param prefix begins every id. */
-  constructor(t: Test, url: string, prefix: string, { readers = READERS } = {}) {
+  /**
+   * Begins at once, and is given up at the latest when the test ends.
+   * @param prefix begins every id.
+   * @param options.bodyBytes pads each body to this size with a field that the service ignores.
+   */
+  constructor(t: Test, url: string, prefix: string, { readers = READERS, bodyBytes = 0 } = {}) {
     t.teardown(() => {
       this.#ending = true
       this.#givenUp = true
     })
     this.url = url
     this.#prefix = prefix
+    this.#bodyBytes = bodyBytes
     this.#loops = [
       ...Array.from({ length: KEEPING }, () =>
         this.#send(new Agent({ keepAlive: true, maxSockets: 1 })),
@@ -129,13 +148,16 @@ export class Traffic {
     while (!this.#ending) {
       const number = this.#number++
       const message = MESSAGES[number % MESSAGES.length]
-      const body = JSON.stringify({
+      const fields = {
         message_id: this.#prefix + number,
         from: message?.from_msisdn,
         to: message?.to_msisdn,
         ts: new Date().toISOString(),
         text: message?.text,
-      })
+      }
+      const unpadded = Buffer.byteLength(JSON.stringify({ ...fields, padding: '' }))
+      const padding = 'x'.repeat(Math.max(0, this.#bodyBytes - unpadded))
+      const body = JSON.stringify(padding ? { ...fields, padding } : fields)
       for (;;) {
         const started = performance.now()
         const answer = await ask(`${this.url}/webhook`, agent, body)
