@@ -12,3 +12,11 @@ t.test('the image starts the service with the options of npm start', async (t) =
 t.test('types are stripped for the same options, as what is kept is for these alone', async (t) => {
   t.match(dockerfile, `node ${SHIPPED_OPTIONS.join(' ')} bin/lyftr-webhook.js`)
 })
+
+t.test('the image runs as a user with a number, which runAsNonRoot requires', async (t) => {
+  const [user, owner] = [/^USER (.+)$/m, /chown (\S+) \/data/].map(
+    (line) => line.exec(dockerfile)?.[1],
+  )
+  t.match(user, /^[1-9]\d*:[1-9]\d*$/)
+  t.equal(owner, user, 'and /data belongs to it')
+})
