@@ -11,7 +11,7 @@ export interface Shares {
   answers: number
   /** Searches and scans. */
   searches: number
-  /** Readiness, counting, and cancelling what was cut off. */
+  /** Readiness and counting. */
   upkeep: number
 }
 

@@ -45,19 +45,19 @@ function sessionOn(client: pg.PoolClient, names: ReadonlyMap<string, string>): S
 export class PoolLane implements Lane {
   readonly #pool: pg.Pool
   readonly #prepared: ReadonlyMap<string, string>
-  readonly #cancel: (client: pg.PoolClient) => void
+  readonly #cancel: (client: pg.PoolClient) => Promise<void>
   readonly #sessions = new WeakMap<pg.PoolClient, Session>()
   readonly #running = new Set<Promise<unknown>>()
   readonly #cut = new AbortController()
   #closing: Promise<void> | undefined
 
   /**
-   * @param cancel ends what the server does for this connection.
+   * @param cancel cancels the statement of this connection, which stays open meanwhile; never rejects.
    * @param prepared statements to prepare, by their text: their names.
    */
   constructor(
     config: pg.PoolConfig,
-    cancel: (client: pg.PoolClient) => void,
+    cancel: (client: pg.PoolClient) => Promise<void>,
     prepared: ReadonlyMap<string, string>,
   ) {
     this.#pool = new pg.Pool(config)
@@ -140,11 +140,9 @@ export class PoolLane implements Lane {
       client.release()
       return result
     } catch (error) {
-      if (!settled) {
-        working.catch(() => {})
-        this.#cancel(client)
-      }
-      client.release(true)
+      working.catch(() => {})
+      const idle = settled ? Promise.resolve() : this.#cancel(client)
+      void idle.then(() => client.release(true))
       throw error
     }
   }

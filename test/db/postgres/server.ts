@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import pg from 'pg'
 import type { Test } from 'tap'
+import type { ConnectionOptions } from '../../../src/db/postgres/connections.ts'
 import { PostgresStore, type PostgresStoreOptions } from '../../../src/db/postgres/store.ts'
 
 /** The server that tests may make databases on, where there is one. */
@@ -38,7 +39,7 @@ export async function execute(
 export async function openStore(
   t: Test,
   url: string,
-  options: Partial<PostgresStoreOptions> = {},
+  options: Partial<PostgresStoreOptions & ConnectionOptions> = {},
 ): Promise<PostgresStore> {
   const store = await PostgresStore.open(url, { patient: false, readTimeoutMs: 5000, ...options })
   t.teardown(() => store.close())

@@ -1,6 +1,8 @@
+import { sql } from 'kysely'
 import pg from 'pg'
 import t from 'tap'
 import { connectTo } from '../../../src/db/postgres/connections.ts'
+import type { Session } from '../../../src/db/postgres/lane.ts'
 import { StoreOpenError, StoreUnavailableError } from '../../../src/db/store.ts'
 import { message } from '../store-suite.ts'
 import { createDatabase, eventually, execute, indexed, openStore, SERVER } from './server.ts'
@@ -58,6 +60,71 @@ t.test('on a server', { skip: !SERVER }, async (t) => {
       t.equal((await store.page(ALL, new AbortController().signal)).total, 1)
     },
   )
+
+  t.test('overrides the settings of a database that the statements rely on', async (t) => {
+    const url = await createDatabase(t)
+    const name = new URL(url).pathname.slice(1)
+    const adverse = {
+      array_nulls: 'off',
+      standard_conforming_strings: 'off',
+      default_transaction_isolation: 'serializable',
+      gin_fuzzy_search_limit: '1',
+      lock_timeout: '1ms',
+      statement_timeout: '1s',
+      idle_session_timeout: '1s',
+      idle_in_transaction_session_timeout: '1s',
+      client_encoding: 'LATIN1',
+    }
+    const settings = Object.entries(adverse)
+    const alterations = settings.map(
+      ([key, value]) => `alter database ${name} set ${key} = '${value}'`,
+    )
+    const client = new pg.Client({ connectionString: url })
+    await client.connect()
+    for (const alteration of alterations) await client.query(alteration)
+    await client.end()
+
+    const stores = await Promise.all([1, 2, 3].map(() => openStore(t, url)))
+    const text = 'Größe \\n 👍'
+    const batch = [message({ message_id: 'a', text: null }), message({ message_id: 'b', text })]
+    t.same(await stores[0]?.append(batch), ['created', 'created'])
+    t.strictSame((await stores[1]?.page(ALL))?.data, batch)
+    // Under another isolation level one of two writers that meet would fail.
+    for (let round = 0; round < 20; round++) {
+      const same = [message({ message_id: `${round}` }), message({ message_id: `${round + 1}` })]
+      await Promise.all([...stores, ...stores].map((store) => store.append(same)))
+    }
+    await Promise.all(stores.map((store) => store.catchUp()))
+    t.equal((await stores[2]?.stats())?.total_messages, 23)
+  })
+
+  t.test('the server ends the sessions of an instance that is gone', async (t) => {
+    const { ingest, patient } = connectTo(await createDatabase(t), {
+      patient: false,
+      readTimeoutMs: 5000,
+    })
+    const setting = (name: string) => async (session: Session) => {
+      const { rows } = await sql<{
+        value: string
+      }>`select current_setting(${name}, true) as value`.execute(session)
+      return rows[0]?.value
+    }
+    for (const [name, value] of [
+      ['tcp_keepalives_idle', '10'],
+      ['tcp_keepalives_interval', '5'],
+      ['tcp_keepalives_count', '3'],
+      ['tcp_user_timeout', '20000'],
+      ['idle_in_transaction_session_timeout', '5s'],
+    ] as const) {
+      t.equal(await ingest.run(setting(name)), value, name)
+    }
+    // Known since version 17.
+    const transaction = await ingest.run(setting('transaction_timeout'))
+    t.ok(transaction === null || transaction === '5s')
+    t.equal(await patient.run(setting('idle_in_transaction_session_timeout')), '0')
+    await ingest.close(0)
+    await patient.close(0)
+  })
 
   t.test('time is limited but for what takes as long as it takes', async (t) => {
     const url = await createDatabase(t)

@@ -3,8 +3,9 @@ import { sql } from 'kysely'
 import t, { type Test } from 'tap'
 import { connectTo } from '../../../src/db/postgres/connections.ts'
 import { PostgresStore } from '../../../src/db/postgres/store.ts'
+import { StoreUnavailableError } from '../../../src/db/store.ts'
 import { message } from '../store-suite.ts'
-import { createDatabase, execute, openStore, SERVER } from './server.ts'
+import { createDatabase, eventually, execute, openStore, SERVER } from './server.ts'
 
 /** The certificate of the server, where it speaks TLS. */
 const CA = process.env.TEST_POSTGRES_CA
@@ -24,6 +25,21 @@ t.test('a URL that asks for TLS gets it, on every connection', { skip }, async (
   )
   t.ok(connections.length >= 3)
   t.ok(connections.every(({ ssl }) => ssl === true))
+})
+
+t.test('cancels over TLS', { skip }, async (t) => {
+  const url = await createDatabase(t)
+  const tls = `${url}?sslmode=verify-full&sslrootcert=${CA}`
+  const { searches } = connectTo(tls, { patient: false, readTimeoutMs: 60_000 })
+  t.teardown(() => searches.close(0))
+  const sleeping = `select count(*)::int from pg_stat_activity
+    where datname = current_database() and query ~ '^select pg_sleep' and state = 'active'`
+  const controller = new AbortController()
+  const reading = searches.run((session) => sql`select pg_sleep(60)`.execute(session), controller)
+  await eventually(url, sleeping, ({ count }) => count === 1)
+  controller.abort()
+  await t.rejects(reading, StoreUnavailableError)
+  await eventually(url, sleeping, ({ count }) => count === 0)
 })
 
 /** Makes a certificate that no server has. @returns its path. */
