@@ -1,5 +1,6 @@
 interface Waiting<Item, Outcome> {
   item: Item
+  since: number
   resolve: (outcome: Outcome) => void
   reject: (reason: unknown) => void
 }
@@ -20,13 +21,19 @@ export interface GroupCommitOptions {
  * (DeWitt et al., "Implementation Techniques for Main Memory Database Systems", 1984.)
  */
 export class GroupCommit<Item, Outcome> {
-  readonly #commit: (batch: Item[]) => Promise<Outcome[]>
+  readonly #commit: (batch: Item[], waitedMs: number) => Promise<Outcome[]>
   readonly #options: GroupCommitOptions
   #waiting: Waiting<Item, Outcome>[] = []
   #underWay = 0
 
-  /** @param commit stores a batch, all or nothing, and answers one outcome an item, in order. */
-  constructor(commit: (batch: Item[]) => Promise<Outcome[]>, options: GroupCommitOptions) {
+  /**
+   * @param commit stores a batch, all or nothing, and returns one outcome an item, in order; is called with the
+   *   milliseconds that the oldest item has waited.
+   */
+  constructor(
+    commit: (batch: Item[], waitedMs: number) => Promise<Outcome[]>,
+    options: GroupCommitOptions,
+  ) {
     this.#commit = commit
     this.#options = options
   }
@@ -39,7 +46,7 @@ export class GroupCommit<Item, Outcome> {
   /** Resolves with the item's outcome once its batch is committed; rejects with the batch's error. */
   append(item: Item): Promise<Outcome> {
     return new Promise((resolve, reject) => {
-      this.#waiting.push({ item, resolve, reject })
+      this.#waiting.push({ item, since: performance.now(), resolve, reject })
       this.#next()
     })
   }
@@ -54,8 +61,12 @@ export class GroupCommit<Item, Outcome> {
   }
 
   async #run(batch: Waiting<Item, Outcome>[]): Promise<void> {
+    const started = performance.now()
     try {
-      const outcomes = await this.#commit(batch.map(({ item }) => item))
+      const outcomes = await this.#commit(
+        batch.map(({ item }) => item),
+        started - (batch[0]?.since ?? started),
+      )
       batch.forEach(({ resolve, reject }, index) => {
         const outcome = outcomes[index]
         if (outcome === undefined) reject(new Error('the store told no outcome of this item'))

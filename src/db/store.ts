@@ -77,9 +77,10 @@ export interface MessageStore {
    * Stores the batch durably, all or nothing, and tells each message's outcome in order. Resolves only when the
    * rows are committed and synced to disk; an id that occurs twice in the batch is created once, and its first
    * message is what the later ones are compared with.
+   * @param waitedMs milliseconds that the oldest of them has waited; shortens the time limit, where there is one.
    * @throws StoreUnavailableError when the store cannot take it now; nothing of the batch is acknowledged then.
    */
-  append(batch: readonly NewMessage[]): Promise<AppendOutcome[]>
+  append(batch: readonly NewMessage[], waitedMs?: number): Promise<AppendOutcome[]>
   /**
    * A page and its total from one snapshot, which holds every message acknowledged before the call. An aborted read
    * is cut off and rejects.
@@ -96,7 +97,8 @@ export interface MessageStore {
   /** The message with this id. */
   message(id: string, signal?: AbortSignal): Promise<Static<typeof StoredMessage> | undefined>
   /**
-   * Brings up to date whatever answers are derived from. Answers are exact without it, and faster after it.
+   * Brings up to date whatever answers are derived from, for the messages stored so far. Answers are exact without it,
+   * and faster after it.
    */
   catchUp(onProgress?: ProgressListener): Promise<void>
   /** How it wants its batches. */

@@ -11,9 +11,9 @@ declare module 'fastify' {
 }
 
 async function inbox(app: FastifyInstance, { maxBatch }: { maxBatch: number }): Promise<void> {
-  async function commit(batch: NewMessage[]): Promise<AppendOutcome[]> {
+  async function commit(batch: NewMessage[], waitedMs: number): Promise<AppendOutcome[]> {
     const started = performance.now()
-    const outcomes = await app.store.append(batch)
+    const outcomes = await app.store.append(batch, waitedMs)
     app.measures.commit(batch.length, (performance.now() - started) / 1000)
     return outcomes
   }

@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto'
 import { sql } from 'kysely'
 import { fold } from '../fold.ts'
 import { instantKey } from '../instant.ts'
@@ -90,6 +91,19 @@ async function findStored(session: Session, ids: string[]): Promise<Map<string, 
   return new Map(rows.map((row) => [row.message_id, row]))
 }
 
+/** Inserts messages, each id once. @returns the places of those that were created. */
+async function insert(session: Session, messages: NewMessage[]): Promise<{ place: number }[]> {
+  const input = messages.map(
+    (message): Row => ({
+      ...message,
+      folded: message.text === null ? null : fold(message.text),
+      ts_key: instantKey(message.ts) ?? '',
+    }),
+  )
+  const parameters = COLUMNS.map((column) => input.map((row) => row[column]))
+  return (await session.executeQuery<{ place: number }>({ ...APPEND, parameters })).rows
+}
+
 /** Stores a batch durably, all or nothing. @returns each message's outcome, and how many were created. */
 export async function append(
   session: Session,
@@ -100,15 +114,7 @@ export async function append(
     if (!firsts.has(message.message_id)) firsts.set(message.message_id, message)
   }
   const unique = [...firsts.values()]
-  const stored = unique.map(
-    (message): Row => ({
-      ...message,
-      folded: message.text === null ? null : fold(message.text),
-      ts_key: instantKey(message.ts) ?? '',
-    }),
-  )
-  const parameters = COLUMNS.map((column) => stored.map((row) => row[column]))
-  const { rows } = await session.executeQuery<{ place: number }>({ ...APPEND, parameters })
+  const rows = await insert(session, unique)
   if (rows.length === batch.length) {
     return { outcomes: batch.map(() => 'created'), created: batch.length }
   }
@@ -125,4 +131,29 @@ export async function append(
     return kept && !sameContent(message, kept) ? 'altered' : 'duplicate'
   })
   return { outcomes, created: rows.length }
+}
+
+/** Runs the statement without messages. @throws where a table, a column or a privilege is missing. */
+export async function checkAppend(session: Session): Promise<void> {
+  await insert(session, [])
+}
+
+/** A batch of about 100 KiB: ids so long that the table and each index grow by pages. */
+const REHEARSED = 64
+const REHEARSED_ID_BYTES = 1000
+
+/** Stores a batch and rolls it back. @throws where there is no room for it. */
+export async function rehearseAppend(session: Session): Promise<void> {
+  const instant = '1970-01-01T00:00:00Z'
+  const messages = Array.from({ length: REHEARSED }, () => ({
+    message_id: `readiness check ${randomBytes(REHEARSED_ID_BYTES).toString('base64')}`,
+    from_msisdn: '',
+    to_msisdn: '',
+    ts: instant,
+    text: null,
+    created_at: instant,
+  }))
+  const transaction = await session.startTransaction().execute()
+  await insert(transaction, messages)
+  await transaction.rollback().execute()
 }

@@ -27,14 +27,14 @@ function oldest(messages: number) {
  * time. One instance counts at a time, and whoever comes second does nothing. Answers are the same before and after.
  */
 export async function countIn(session: Session, messages: number): Promise<CountedIn> {
-  if ((await countLeft(session)) === 0) return { busy: false, left: 0 }
+  if ((await countPending(session)) === 0) return { busy: false, left: 0 }
   return await session.transaction().execute(async (trx) => {
     const { rows } = await sql<{ locked: boolean }>`
       select pg_try_advisory_xact_lock(${LOCK}) as locked,
         set_config('synchronous_commit', 'off', true), set_config('enable_seqscan', 'off', true)`.execute(
       trx,
     )
-    if (!rows[0]?.locked) return { busy: true, left: await countLeft(trx) }
+    if (!rows[0]?.locked) return { busy: true, left: await countPending(trx) }
     await sql`
       with taken as (
         delete from uncounted using (${oldest(messages)}) as oldest
@@ -58,7 +58,7 @@ export async function countIn(session: Session, messages: number): Promise<Count
       insert into minutes (minute, count)
       select substr(ts_key, 1, ${sql.lit(MINUTE_LENGTH)}) as minute, count(*) from fresh group by minute order by minute
       on conflict (minute) do update set count = minutes.count + excluded.count`.execute(trx)
-    return { busy: false, left: await countLeft(trx) }
+    return { busy: false, left: await countPending(trx) }
   })
 }
 
@@ -75,11 +75,18 @@ export async function lockCounting<Result>(
   }
 }
 
-/** Messages that were not counted yet. */
-async function countLeft(session: Session): Promise<number> {
+/** The newest batch that was not counted yet. */
+export async function newestPending(session: Session): Promise<number | undefined> {
+  const newest = session.selectFrom('uncounted').select('batch').orderBy('batch', 'desc').limit(1)
+  return (await newest.executeTakeFirst())?.batch
+}
+
+/** Messages that were not counted yet. @param upTo the newest batch to consider. */
+export async function countPending(session: Session, upTo?: number): Promise<number> {
   const { left } = await session
     .selectFrom('uncounted')
     .select(sql<number>`coalesce(sum(messages), 0)::bigint`.as('left'))
+    .$if(upTo !== undefined, (query) => query.where('batch', '<=', upTo ?? 0))
     .executeTakeFirstOrThrow()
   return left
 }

@@ -161,12 +161,17 @@ export class PoolLane implements Lane {
   }
 }
 
-/** Resolves when the promise is settled, either way, or when the time is over. */
-export async function settledWithin(ms: number, promise: Promise<unknown>): Promise<void> {
+/** Waits until the promise is settled, either way, or the time is over. @returns whether it was settled in time. */
+export async function settledWithin(ms: number, promise: Promise<unknown>): Promise<boolean> {
   let timer: NodeJS.Timeout | undefined
-  const late = new Promise<void>((resolve) => {
-    timer = setTimeout(resolve, ms)
+  const late = new Promise<boolean>((resolve) => {
+    timer = setTimeout(() => resolve(false), ms)
   })
-  await Promise.race([promise.catch(() => {}), late])
+  const settled = promise.then(
+    () => true,
+    () => true,
+  )
+  const inTime = await Promise.race([settled, late])
   clearTimeout(timer)
+  return inTime
 }

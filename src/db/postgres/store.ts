@@ -7,48 +7,39 @@ import {
   type NewMessage,
   type PageQuery,
   type ProgressListener,
-  type StoreCondition,
   StoreOpenError,
   StoreUnavailableError,
   type WarningListener,
 } from '../store.ts'
 import { append } from './append.ts'
 import { type ConnectionOptions, type Connections, connectTo } from './connections.ts'
-import { type CountedIn, countIn } from './count-in.ts'
 import { reasonOf } from './failure.ts'
 import { emitted } from './handover.ts'
-import { type Lane, type Session, settledWithin } from './lane.ts'
+import type { Lane, Session } from './lane.ts'
 import { page } from './paging.ts'
+import { Readiness } from './readiness.ts'
+import { Rollup } from './rollup.ts'
 import { scan } from './scan.ts'
 import { stats } from './stats.ts'
 import { ensureTextIndex } from './text-index.ts'
 
-/** How long a batch may take, in milliseconds: senders are told within 5 s. */
+/** Milliseconds for a batch, counting that it waits for included. */
 const APPEND_WITHIN_MS = 3500
 
-/** The same while the database is known to be away: what waited for the batch before is not to wait as long again. */
+/** Milliseconds for a message, from its arrival to its answer: senders are told within 5 s. */
+const MESSAGE_WITHIN_MS = 4000
+
+/** Milliseconds for a batch while the database is known to be away. */
 const APPEND_WITHIN_AWAY_MS = 500
+
+/** Milliseconds that a batch waits at most for pending batches to be counted. */
+const THROTTLE_MS = 1000
 
 /**
  * Messages that make a batch worth sending beside another. A statement costs about 0.25 ms of processor time however few
  * messages it brings: with 64 senders, batches of 30 cost a fifth less a message than batches of 10.
  */
 const BESIDE = 32
-
-/** How long a readiness check may take, in milliseconds. */
-const READY_WITHIN_MS = 1000
-
-/** How often what is uncounted is counted, in milliseconds. */
-const COUNT_EVERY_MS = 500
-
-/** Messages that are counted in one transaction. */
-const COUNT_STEP = 10_000
-
-/** Messages that may be uncounted while more arrive; beyond it whoever stores them counts first. */
-const MAX_UNCOUNTED = 50_000
-
-/** How long it waits for that, in milliseconds. */
-const COUNT_FIRST_MS = 1000
 
 /** Messages of one import after which the database is told at once what it now holds. */
 const MANY = 10_000
@@ -68,20 +59,20 @@ export interface PostgresStoreOptions {
 export class PostgresStore implements MessageStore {
   readonly #connections: Connections
   readonly #patient: boolean
-  #timer: NodeJS.Timeout | undefined
+  readonly #rollup: Rollup
+  readonly #readiness: Readiness
   #indexTimer: NodeJS.Timeout | undefined
-  #counting: Promise<CountedIn> | undefined
-  #probe: Promise<void> | undefined
   #away = false
   #created = 0
   #warnedOfIndex = false
   readonly #onWarning: PostgresStoreOptions['onWarning']
   #closed = false
-  condition: StoreCondition = { backlog: 0, logBytes: 0 }
 
   private constructor(connections: Connections, options: PostgresStoreOptions) {
     this.#connections = connections
     this.#patient = options.patient
+    this.#rollup = new Rollup(connections.upkeep, options.patient)
+    this.#readiness = new Readiness(connections.upkeep)
     this.#onWarning = options.onWarning
   }
 
@@ -102,7 +93,7 @@ export class PostgresStore implements MessageStore {
     try {
       // Where no time limit cuts off a long migration.
       await connections.patient.run(prepare)
-      store.#scheduleCounting()
+      store.#rollup.start()
       void store.#indexTexts()
       return store
     } catch (error) {
@@ -118,23 +109,28 @@ export class PostgresStore implements MessageStore {
     return { concurrency: this.#connections.concurrency, beside: BESIDE }
   }
 
-  async append(batch: readonly NewMessage[]): Promise<AppendOutcome[]> {
-    if (this.condition.backlog > MAX_UNCOUNTED) await settledWithin(COUNT_FIRST_MS, this.#count())
-    const { outcomes, created } = await this.#store(batch)
-    this.#away = false
-    this.#created += created
-    this.condition = { ...this.condition, backlog: this.condition.backlog + created }
-    return outcomes
+  get condition() {
+    return { backlog: this.#rollup.backlog, logBytes: 0 }
   }
 
-  async #store(batch: readonly NewMessage[]) {
-    const withinMs = this.#away ? APPEND_WITHIN_AWAY_MS : APPEND_WITHIN_MS
+  async append(batch: readonly NewMessage[], waitedMs = 0): Promise<AppendOutcome[]> {
+    const withinMs = this.#away
+      ? APPEND_WITHIN_AWAY_MS
+      : Math.min(APPEND_WITHIN_MS, Math.max(APPEND_WITHIN_AWAY_MS, MESSAGE_WITHIN_MS - waitedMs))
+    const deadline = performance.now() + withinMs
+    await this.#rollup.throttle(Math.min(THROTTLE_MS, withinMs / 2))
     try {
-      return await this.#connections.ingest.run((session) => append(session, batch), {
-        withinMs: this.#patient ? undefined : withinMs,
-      })
+      const { outcomes, created } = await this.#connections.ingest.run(
+        (session) => append(session, batch),
+        { withinMs: this.#patient ? undefined : deadline - performance.now() },
+      )
+      this.#away = false
+      this.#created += created
+      this.#rollup.backlog += created
+      return outcomes
     } catch (error) {
       this.#away = error instanceof StoreUnavailableError
+      this.#readiness.doubt()
       throw error
     }
   }
@@ -178,44 +174,8 @@ export class PostgresStore implements MessageStore {
     return scanOver(this.#connections, filter)
   }
 
-  async catchUp(onProgress?: ProgressListener): Promise<void> {
-    for (;;) {
-      const { left } = await this.#count()
-      if (left === 0) return
-      await onProgress?.(left)
-    }
-  }
-
-  /** Callers share the step under way. */
-  #count(): Promise<CountedIn> {
-    this.#counting ??= this.#connections.upkeep
-      .run((session) => countIn(session, COUNT_STEP))
-      .then((counted) => {
-        this.condition = { ...this.condition, backlog: counted.left }
-        return counted
-      })
-      .finally(() => {
-        this.#counting = undefined
-      })
-    return this.#counting
-  }
-
-  /** Counts now and then for as long as the store is open: also what others left behind. */
-  #scheduleCounting(): void {
-    const tick = async (): Promise<void> => {
-      try {
-        for (;;) {
-          const { busy, left } = await this.#count()
-          if (busy || left < COUNT_STEP) break
-        }
-      } catch {
-        // The next one may succeed; whoever writes meanwhile hears of what is wrong.
-      }
-      if (!this.#closed) this.#scheduleCounting()
-    }
-    // Not all instances at once.
-    this.#timer = setTimeout(tick, COUNT_EVERY_MS * (0.5 + Math.random()))
-    this.#timer.unref()
+  catchUp(onProgress?: ProgressListener): Promise<void> {
+    return this.#rollup.catchUp(onProgress)
   }
 
   /** Has the index of texts made, and tried again as long as it is not there; says once why it is not. */
@@ -232,22 +192,14 @@ export class PostgresStore implements MessageStore {
     this.#indexTimer.unref()
   }
 
-  /** Callers share the check under way: many probes cost one write. */
-  ready(): Promise<void> {
-    this.#probe ??= this.#connections.upkeep
-      .run(probe, { withinMs: READY_WITHIN_MS })
-      .then(() => {
-        this.#away = false
-      })
-      .finally(() => {
-        this.#probe = undefined
-      })
-    return this.#probe
+  async ready(): Promise<void> {
+    await this.#readiness.check()
+    this.#away = false
   }
 
   async close(): Promise<void> {
     this.#closed = true
-    clearTimeout(this.#timer)
+    this.#rollup.stop()
     clearTimeout(this.#indexTimer)
     const { ingest, answers, searches, patient, upkeep } = this.#connections
     // Until statistics tell of so many new messages, questions would be planned as if there were few.
@@ -274,11 +226,4 @@ async function prepare(session: Session): Promise<void> {
 
 async function gatherStatistics(session: Session): Promise<void> {
   await sql`vacuum (analyze) messages, senders, minutes, uncounted`.execute(session)
-}
-
-async function probe(session: Session): Promise<void> {
-  await sql`
-    insert into heartbeat (id, at) select 1, ${new Date().toISOString()}
-    from (select count(*) from (select from messages limit 1) as any_message) as readable
-    on conflict (id) do update set at = excluded.at`.execute(session)
 }

@@ -74,6 +74,25 @@ t.test('on a server', { skip: !SERVER }, async (t) => {
     },
   )
 
+  t.test('catching up waits for what is stored already, not for what arrives', async (t) => {
+    const url = await createDatabase(t)
+    const [store, other] = [
+      await openStore(t, url, { patient: true }),
+      await openStore(t, url, { patient: true }),
+    ]
+    let stored = 0
+    const batch = () =>
+      Array.from({ length: 10_000 }, () => message({ message_id: `m${stored++}` }))
+    await store.append(batch())
+    await store.append(batch())
+    let steps = 0
+    await store.catchUp(async () => {
+      if (steps++ < 5) await other.append(batch())
+    })
+    t.ok(steps <= 2, `${steps} steps`)
+    t.equal((await store.stats()).total_messages, stored)
+  })
+
   t.test(
     'without pg_trgm it says so once, and answers; once it is there, it is used',
     async (t) => {

@@ -10,6 +10,8 @@ export interface Proxy {
   cut(): Promise<void>
   /** Swallows whatever is sent, in either direction, and answers no new connection. */
   stall(): void
+  /** Swallows whatever is sent over the connections that are open, which stay open; new ones work. */
+  lose(): void
   /** Lets everything through again; what was stalled stays lost. */
   resume(): Promise<void>
 }
@@ -18,6 +20,7 @@ export interface Proxy {
 export async function startProxy(t: Test, target: string): Promise<Proxy> {
   const { hostname, port } = new URL(target)
   const sockets = new Set<Socket>()
+  const lost = new WeakSet<Socket>()
   let stalled = false
   const server = createServer({ pauseOnConnect: true }, (client) => {
     sockets.add(client)
@@ -25,8 +28,8 @@ export async function startProxy(t: Test, target: string): Promise<Proxy> {
     if (stalled) return
     const upstream = connect(Number(port || 5432), hostname)
     sockets.add(upstream)
-    upstream.on('error', () => client.destroy()).on('close', () => client.destroy())
-    client.on('close', () => upstream.destroy())
+    upstream.on('error', () => {}).on('close', () => lost.has(upstream) || client.destroy())
+    client.on('close', () => lost.has(client) || upstream.destroy())
     client.pipe(upstream).pipe(client)
     client.resume()
   })
@@ -56,6 +59,12 @@ export async function startProxy(t: Test, target: string): Promise<Proxy> {
     stall() {
       stalled = true
       for (const socket of sockets) socket.unpipe().pause()
+    },
+    lose() {
+      for (const socket of sockets) {
+        lost.add(socket)
+        socket.unpipe().resume()
+      }
     },
     async resume() {
       stalled = false

@@ -184,6 +184,27 @@ t.test('on a server', { skip: !SERVER }, async (t) => {
     t.equal((await store.page(ALL).catch(() => store.page(ALL))).total, 1)
   })
 
+  t.test('is not ready while the statement that stores messages cannot run', async (t) => {
+    const url = await createDatabase(t)
+    const store = await openStore(t, url)
+    await store.ready()
+    for (const [damage, repair] of [
+      [
+        'alter table messages rename column to_msisdn to other',
+        'alter table messages rename column other to to_msisdn',
+      ],
+      ['alter table uncounted rename to other', 'alter table other rename to uncounted'],
+      ['alter sequence batches rename to other', 'alter sequence other rename to batches'],
+    ] as const) {
+      await execute(url, damage)
+      await t.rejects(store.ready(), damage)
+      await execute(url, repair)
+      await store.ready()
+    }
+    t.equal((await store.stats()).total_messages, 0, 'checks store nothing')
+    t.same(await store.append([message({ message_id: 'a' })]), ['created'])
+  })
+
   t.test('what cannot be opened is refused in one line without a password', async (t) => {
     const latin = await createDatabase(t, "lc_collate 'C' lc_ctype 'C'")
     await execute(
