@@ -2,7 +2,15 @@ import { readFileSync } from 'node:fs'
 import { isIP } from 'node:net'
 import { parseEnv } from 'node:util'
 import type { DatabaseAddress } from './db/open.ts'
-import { ConfigError, type Environment, isGiven, read, readList, refuse } from './settings.ts'
+import {
+  ConfigError,
+  type Environment,
+  isGiven,
+  read,
+  readList,
+  refuse,
+  type SettingName,
+} from './settings.ts'
 
 export { ConfigError }
 
@@ -83,40 +91,93 @@ function readDatabase(url: string): DatabaseAddress {
   return { kind: 'sqlite', path: file === ':memory:' ? undefined : file }
 }
 
-/** Understands an environment. @throws ConfigError for the first setting that has a bad value. */
-export function parseConfig(environment: Environment): Config {
+/** Reads every value before it reports the errors, all of them together. @throws ConfigError */
+function readAll<Values>(readers: { [Name in keyof Values]: () => Values[Name] }): Values {
+  const values: Partial<Values> = {}
+  const problems = new Set<string>()
+  for (const name in readers) {
+    try {
+      values[name] = readers[name]()
+    } catch (error) {
+      if (!(error instanceof ConfigError)) throw error
+      for (const problem of error.problems) problems.add(problem)
+    }
+  }
+  if (problems.size > 0) throw new ConfigError([...problems])
+  return values as Values
+}
+
+function readSecret(environment: Environment): string | undefined {
   const secret = read('WEBHOOK_SECRET', environment)
-  const previousSecret = read('WEBHOOK_SECRET_PREVIOUS', environment)
-  if (isGiven(previousSecret) && !isGiven(secret)) {
+  return isGiven(secret) ? secret : undefined
+}
+
+function readPreviousSecret(environment: Environment): string | undefined {
+  const secret = read('WEBHOOK_SECRET_PREVIOUS', environment)
+  if (!isGiven(secret)) return undefined
+  if (readSecret(environment) === undefined) {
     throw new ConfigError('WEBHOOK_SECRET_PREVIOUS: expected WEBHOOK_SECRET beside it')
   }
-  return Object.freeze({
-    secret: isGiven(secret) ? secret : undefined,
-    previousSecret: isGiven(previousSecret) ? previousSecret : undefined,
-    apiTokens: readList('API_TOKEN', environment),
-    metricsTokens: readList('METRICS_TOKEN', environment),
-    corsOrigins: readOrigins(environment),
-    trustProxy: readTrustProxy(environment),
-    maxFailuresPerMinute: Number(read('MAX_FAILURES_PER_MINUTE', environment)),
-    maxRequestsPerMinute: Number(read('MAX_REQUESTS_PER_MINUTE', environment)),
-    database: readDatabase(read('DATABASE_URL', environment)),
-    logLevel: read('LOG_LEVEL', environment).toUpperCase() as LogLevel,
-    host: read('HOST', environment),
-    port: Number(read('PORT', environment)),
-    maxBatch: Number(read('MAX_BATCH', environment)),
-    maxWaiting: Number(read('MAX_WAITING', environment)),
-    readTimeoutMs: Number(read('READ_TIMEOUT_MS', environment)),
-    shutdownDelayMs: Number(read('SHUTDOWN_DELAY_MS', environment)),
+  return secret
+}
+
+/** Understands an environment. @throws ConfigError for every setting that has a bad value. */
+export function parseConfig(environment: Environment): Config {
+  const number = (name: SettingName) => () => Number(read(name, environment))
+  const list = (name: SettingName) => () => readList(name, environment)
+  const config = readAll<Config>({
+    secret: () => readSecret(environment),
+    previousSecret: () => readPreviousSecret(environment),
+    apiTokens: list('API_TOKEN'),
+    metricsTokens: list('METRICS_TOKEN'),
+    corsOrigins: () => readOrigins(environment),
+    trustProxy: () => readTrustProxy(environment),
+    maxFailuresPerMinute: number('MAX_FAILURES_PER_MINUTE'),
+    maxRequestsPerMinute: number('MAX_REQUESTS_PER_MINUTE'),
+    database: () => readDatabase(read('DATABASE_URL', environment)),
+    logLevel: () => read('LOG_LEVEL', environment).toUpperCase() as LogLevel,
+    host: () => read('HOST', environment),
+    port: number('PORT'),
+    maxBatch: number('MAX_BATCH'),
+    maxWaiting: number('MAX_WAITING'),
+    readTimeoutMs: number('READ_TIMEOUT_MS'),
+    shutdownDelayMs: number('SHUTDOWN_DELAY_MS'),
   })
+  return Object.freeze(config)
+}
+
+/** Where the value of a setting comes from. */
+export type SettingSource = 'the environment' | '.env' | 'the development default' | 'the default'
+
+interface LoadOptions {
+  development: boolean
+}
+
+/** The environments that settings are read from, the first that has one goes before the others. */
+function environments({ development }: LoadOptions): [SettingSource, Environment][] {
+  return [
+    ['the environment', process.env],
+    ['.env', readDotEnv()],
+    ['the development default', development ? DEVELOPMENT : {}],
+  ]
 }
 
 /**
  * The configuration of this process: its environment, then a `.env` file in the working directory, then, for
  * development only, a secret and a file that need no set-up. @throws ConfigError
  */
-export function loadConfig(options: { development: boolean }): Config {
-  const below = options.development ? DEVELOPMENT : {}
-  return parseConfig(lay(process.env, lay(readDotEnv(), below)))
+export function loadConfig(options: LoadOptions): Config {
+  const layers = environments(options).map(([, environment]) => environment)
+  return parseConfig(layers.reduceRight((below, above) => lay(above, below)))
+}
+
+/** Tells where `loadConfig` takes a setting from. @throws ConfigError */
+export function sourceOf(name: SettingName, options: LoadOptions): SettingSource {
+  const [source] =
+    environments(options).find(
+      ([, environment]) => environment[name] !== undefined || isGiven(environment[`${name}_FILE`]),
+    ) ?? []
+  return source ?? 'the default'
 }
 
 /** One environment over another: what it sets itself, or by a file, hides both ways of setting it below. */

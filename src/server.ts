@@ -2,6 +2,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import closeWithGrace from 'close-with-grace'
 import { type App, buildApp } from './app.ts'
 import { type Config, ConfigError } from './config.ts'
+import type { LogOutput } from './plugins/log-output.ts'
 
 /** How long the end may take after the listener is closed, in milliseconds; then the process ends regardless. */
 const CLOSE_WITHIN_MS = 9500
@@ -23,8 +24,10 @@ async function listen(app: App, { host, port }: Config): Promise<void> {
 /**
  * The process: serves until SIGTERM or SIGINT, then ends with status 0 once everything is answered and on disk. While
  * it starts nothing is under way, and it ends at once.
+ * @param logTo where the log goes, standard output unless given.
+ * @returns the app, which listens.
  */
-export async function serve(config: Config): Promise<void> {
+export async function serve(config: Config, logTo?: LogOutput): Promise<App> {
   let app: App | undefined
   closeWithGrace(
     { delay: config.shutdownDelayMs + CLOSE_WITHIN_MS, logger: false },
@@ -41,6 +44,7 @@ export async function serve(config: Config): Promise<void> {
   )
   // A limit on the size of files makes a write fail, which is answered like a full disk, rather than end the process.
   process.on('SIGXFSZ', () => undefined)
-  app = await buildApp(config)
+  app = await buildApp(config, logTo)
   await listen(app, config)
+  return app
 }

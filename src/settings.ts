@@ -4,9 +4,16 @@ import { type Static, Type } from '@sinclair/typebox'
 /** What is read from the environment, or from a file, before it is understood: names and texts. */
 export type Environment = Readonly<Record<string, string | undefined>>
 
-/** A setting that the service cannot start with; the message is one line that names it and what it takes. */
+/** Settings that the service cannot start with; each problem is one line that names one and what it takes. */
 export class ConfigError extends Error {
   override readonly name = 'ConfigError'
+  readonly problems: readonly string[]
+
+  constructor(problems: string | readonly string[], options?: ErrorOptions) {
+    const all = [problems].flat()
+    super(all.join('\n'), options)
+    this.problems = all
+  }
 }
 
 const setting = (fallback: string, pattern: string, expected: string, description: string) =>

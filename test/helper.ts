@@ -154,6 +154,9 @@ export function spawnEntry(
   return { child, stderr: () => stderr, ended }
 }
 
+/** What a command that fails prints: perhaps its database, then one line. */
+export const ONE_ERROR_LINE = /^(database: [^\n]+\n)?lyftr-webhook: [^\n]+\n$/
+
 /** Runs the entry to its end, with this on its standard input. */
 export async function runEntry(
   t: Test,

@@ -1,6 +1,7 @@
 import { existsSync } from 'node:fs'
 import { setTimeout as delay } from 'node:timers/promises'
 import { ConfigError, loadConfig } from '../config.ts'
+import { describeDatabase } from '../db/describe.ts'
 import { type DatabaseAddress, openStore } from '../db/open.ts'
 import type { MessageStore, ProgressListener } from '../db/store.ts'
 import { ProgressBar } from './progress.ts'
@@ -13,18 +14,28 @@ export function leaveLock(): Promise<void> {
   return delay(PAUSE_MS)
 }
 
-/** What DATABASE_URL names; a private temporary file is of no use to a command. @throws ConfigError */
-export function bulkDatabase(): DatabaseAddress {
-  const { database } = loadConfig({ development: false })
+/** The option that every command takes. */
+export interface DevelopmentOption {
+  /** Whether settings that are not set have the values for development. */
+  dev?: boolean | undefined
+}
+
+/**
+ * Returns the database that a command works on, and prints which one it is on standard error. A private temporary file
+ * is of no use to a command. @throws ConfigError
+ */
+export function bulkDatabase({ dev = false }: DevelopmentOption): DatabaseAddress {
+  const { database } = loadConfig({ development: dev })
   if (database.kind === 'sqlite' && database.path === undefined) {
     throw new ConfigError('DATABASE_URL: expected a file or a PostgreSQL database')
   }
+  process.stderr.write(`database: ${describeDatabase(database)}\n`)
   return database
 }
 
-/** The same for what only reads, and so must not make the file. @throws ConfigError when there is none. */
-export function existingDatabase(): DatabaseAddress {
-  const database = bulkDatabase()
+/** The same for commands that only read and must not create the file. @throws ConfigError if there is none. */
+export function existingDatabase(options: DevelopmentOption): DatabaseAddress {
+  const database = bulkDatabase(options)
   if (database.kind === 'sqlite' && !existsSync(database.path ?? '')) {
     throw new ConfigError(`DATABASE_URL: there is no file ${database.path}`)
   }
@@ -35,7 +46,7 @@ export function existingDatabase(): DatabaseAddress {
 export async function indexing<Result>(
   work: (onProgress: ProgressListener) => Promise<Result>,
 ): Promise<Result> {
-  const bar = new ProgressBar('indexing')
+  const bar = new ProgressBar('indexing', 'messages')
   try {
     return await work((left) => {
       bar.left(left)

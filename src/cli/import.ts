@@ -1,23 +1,18 @@
-import { closeSync, openSync, writeSync } from 'node:fs'
+import { closeSync, fstatSync, openSync, type Stats, statSync, writeSync } from 'node:fs'
 import { open } from 'node:fs/promises'
 import { pipeline, type Readable } from 'node:stream'
-import { parseArgs } from 'node:util'
 import { createGunzip } from 'node:zlib'
+import type { DatabaseAddress } from '../db/open.ts'
 import type { AppendOutcome, MessageStore, NewMessage } from '../db/store.ts'
 import { readBulkLine } from './bulk-line.ts'
-import { bulkDatabase, leaveLock, openForBulk } from './database.ts'
+import { bulkDatabase, type DevelopmentOption, leaveLock, openForBulk } from './database.ts'
 import { type Line, readLines } from './lines.ts'
-import { ProgressBar } from './progress.ts'
+import { ProgressBar, type Unit } from './progress.ts'
 
-export const usage = '[--refused LIST] FILE|-'
-export const summary =
-  'Stores the messages of a file, or of standard input: one JSON object a line.'
-export const details = `  --refused   the file to write every refused line's number and reason to
-
-Each line has the fields of the webhook, and created_at where it is known when the message was stored. It is checked
-as the webhook checks: what is wrong is refused, and the first of these are told with their line numbers on standard
-error. A file that ends in .gz is decompressed. It is safe to run again, also after a crash: what is stored already counts as a duplicate. The service
-may run meanwhile. The status is 1 when a line was refused.`
+/** The options of the command. */
+export interface ImportOptions extends DevelopmentOption {
+  refused?: string
+}
 
 /** A line of more bytes is refused, as a body of the webhook is. */
 const MAX_LINE_LENGTH = 64 * 1024
@@ -34,13 +29,20 @@ const REFUSALS_TOLD = 20
 
 /** Where the lines come from, and how far they were read, where that can be told. */
 interface Input {
+  stat: Stats
   chunks: AsyncIterable<Buffer>
+  unit: Unit
   showProgress: (bar: ProgressBar, messages: number) => void
 }
 
 async function openInput(file: string): Promise<Input> {
   if (file === '-') {
-    return { chunks: process.stdin, showProgress: (bar, messages) => bar.update(messages) }
+    return {
+      stat: fstatSync(0),
+      chunks: process.stdin,
+      unit: 'messages',
+      showProgress: (bar, messages) => bar.update(messages),
+    }
   }
   const handle = await open(file)
   const stat = await handle.stat()
@@ -48,9 +50,26 @@ async function openInput(file: string): Promise<Input> {
   // A failure of either stream reaches whoever reads the last one.
   const chunks: Readable = file.endsWith('.gz') ? pipeline(bytes, createGunzip(), () => {}) : bytes
   return {
+    stat,
     chunks,
+    unit: stat.isFile() ? 'bytes' : 'messages',
     showProgress: (bar, messages) =>
       stat.isFile() ? bar.update(bytes.bytesRead, stat.size) : bar.update(messages),
+  }
+}
+
+/**
+ * Refuses to write the list over what is read or written beside it: opening it would empty that file.
+ * @throws when they are one file, by whatever name.
+ */
+function assertSeparate(list: string, input: Stats, database: DatabaseAddress): void {
+  const stat = statSync(list, { throwIfNoEntry: false })
+  const isSame = (other: Stats | undefined) =>
+    stat?.isFile() && other?.ino === stat.ino && other.dev === stat.dev
+  if (isSame(input)) throw new Error(`--refused: ${list} is the file to import`)
+  const file = database.kind === 'sqlite' ? database.path : undefined
+  if (file !== undefined && isSame(statSync(file, { throwIfNoEntry: false }))) {
+    throw new Error(`--refused: ${list} is the database`)
   }
 }
 
@@ -138,7 +157,7 @@ function messageOf({ number, bytes }: Line, now: string, tally: Tally): NewMessa
 
 async function store(input: Input, into: MessageStore, tally: Tally): Promise<void> {
   const writer = new BulkWriter(into, tally)
-  const bar = new ProgressBar('importing')
+  const bar = new ProgressBar('importing', input.unit)
   try {
     let batch: NewMessage[] = []
     for await (const lines of readLines(input.chunks, MAX_LINE_LENGTH)) {
@@ -161,17 +180,11 @@ async function store(input: Input, into: MessageStore, tally: Tally): Promise<vo
 }
 
 /** Imports a file. @returns 1 when a line was refused. */
-export async function run(args: string[]): Promise<number> {
-  const { positionals, values } = parseArgs({
-    args,
-    allowPositionals: true,
-    options: { refused: { type: 'string' } },
-  })
-  const [file, ...rest] = positionals
-  if (file === undefined || rest.length > 0) throw new Error('import takes one FILE, or -')
-  const database = bulkDatabase()
+export async function run(file: string, { dev, refused }: ImportOptions): Promise<number> {
+  const database = bulkDatabase({ dev })
   const input = await openInput(file)
-  const tally = new Tally(values.refused)
+  if (refused !== undefined) assertSeparate(refused, input.stat, database)
+  const tally = new Tally(refused)
   const opened = await openForBulk(database)
   try {
     await store(input, opened, tally)

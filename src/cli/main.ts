@@ -1,65 +1,110 @@
+import { Command } from 'commander'
 import packageJson from '../../package.json' with { type: 'json' }
+import type { MessageFilter } from '../db/store.ts'
+import type { DevelopmentOption } from './database.ts'
+import type { ExportOptions } from './export.ts'
+import type { ImportOptions } from './import.ts'
+import type { VerifyOptions } from './verify.ts'
 
-/** A command of the command line. */
-interface Command {
-  /** Its arguments, after its name. */
-  usage: string
-  /** What it does, in half a line. */
-  summary: string
-  /** Everything else there is to know to use it. */
-  details: string
-  /** @returns the exit status, unless the process goes on. */
-  run(args: string[]): Promise<number>
+const BULK_DETAILS = `
+
+Works on the database that DATABASE_URL names; the service may run meanwhile.`
+
+const IMPORT_DETAILS = `
+Each line has the fields of the webhook, and created_at if it is known when the message was stored. It passes the same
+checks as a post; lines that fail them are refused, and the first of these are reported with their line numbers on
+standard error. A file whose name ends in .gz is decompressed. It is safe to run again, also after a crash: messages
+that are stored already count as duplicates. The status is 1 if a line was refused.`
+
+/** Prints errors of the arguments as every other error: in one line. */
+function writeOneLine(text: string, write: (line: string) => void): void {
+  const line = text
+    .trim()
+    .replace(/^error: /, '')
+    .replaceAll('\n', ' ')
+  write(`lyftr-webhook: ${line}\n`)
 }
 
-/** Loaded when they are needed: a command waits for no other's libraries. */
-const COMMANDS: Record<string, () => Promise<Command>> = {
-  serve: () => import('./serve.ts'),
-  import: () => import('./import.ts'),
-  export: () => import('./export.ts'),
-  verify: () => import('./verify.ts'),
+const program = new Command('lyftr-webhook')
+  .description('Stores signed webhook messages exactly once and serves them.')
+  .version(packageJson.version)
+  .configureOutput({ outputError: writeOneLine })
+  .addHelpText(
+    'after',
+    '\nWithout a command it serves. Settings come from the environment and from .env; the README lists them.',
+  )
+
+function command(name: string, description: string): Command {
+  return program
+    .command(name)
+    .description(description)
+    .option('--dev', 'development defaults: the secret testsecret and the file ./data/app.db')
 }
 
-async function help(): Promise<string> {
-  const rows: [string, string][] = []
-  for (const [name, load] of Object.entries(COMMANDS)) {
-    const { usage, summary } = await load()
-    rows.push([`${name} ${usage}`, summary])
-  }
-  return `lyftr-webhook ${packageJson.version}
+// Each command is imported when it runs: none waits for the libraries of another.
 
-usage: lyftr-webhook [command]
+command('serve', 'Takes and serves messages until SIGTERM.').action(
+  async (options: DevelopmentOption) => {
+    const { run } = await import('./serve.ts')
+    await run(options)
+  },
+)
 
-${rows.map(([usage, summary]) => `  ${usage}\n      ${summary}`).join('\n')}
+command('import', 'Stores the messages of a file, one JSON object a line.')
+  .argument('<file>', 'the file, or - for standard input')
+  .option('--refused <list>', 'file to write the number and the reason of every refused line to')
+  .addHelpText('after', IMPORT_DETAILS + BULK_DETAILS)
+  .action(async (file: string, options: ImportOptions) => {
+    const { run } = await import('./import.ts')
+    process.exitCode = await run(file, options)
+  })
 
-Without a command it serves. Each tells more with --help. Settings come from the environment and from .env; the README
-lists them.
-`
-}
+const FILTERS = {
+  from: ['--from <msisdn>', 'the sender, exactly'],
+  to: ['--to <msisdn>', 'the recipient, exactly'],
+  since: ['--since <ts>', 'that instant or later, in RFC 3339, with Z or an offset'],
+  until: ['--until <ts>', 'before that instant'],
+  q: ['--q <text>', 'a literal substring of the text, case-insensitive in every script'],
+} satisfies Record<keyof MessageFilter, [string, string]>
 
-async function main([name = 'serve', ...args]: string[]): Promise<number> {
-  if (name === '--help' || name === '-h') {
-    process.stdout.write(await help())
-    return 0
-  }
-  if (name === '--version') {
-    process.stdout.write(`${packageJson.version}\n`)
-    return 0
-  }
-  const load = Object.hasOwn(COMMANDS, name) ? COMMANDS[name] : undefined
-  if (!load) throw new Error(`no command ${name}; see lyftr-webhook --help`)
-  const { usage, summary, details, run } = await load()
-  if (args.includes('--help') || args.includes('-h')) {
-    process.stdout.write(`usage: lyftr-webhook ${name} ${usage}\n\n${summary}\n\n${details}\n`)
-    return 0
-  }
-  return run(args)
+const exporting = command(
+  'export',
+  'Writes messages to standard output, in order of arrival, as import takes them.',
+)
+for (const [flags, description] of Object.values(FILTERS)) exporting.option(flags, description)
+exporting
+  .option('--gzip', 'compress')
+  .addHelpText(
+    'after',
+    `${BULK_DETAILS.slice(1)}\nIt writes all messages that were stored when it began and none that came later.`,
+  )
+  .action(async (options: ExportOptions) => {
+    const { run } = await import('./export.ts')
+    await run(options)
+  })
+
+command('verify', 'Compares counters and indexes with a recount of the messages.')
+  .option('--repair', 'rebuild them where they differ, and compare once more')
+  .addHelpText(
+    'after',
+    `${BULK_DETAILS.slice(1)}\nPrints each kind of difference and its count; the status is 1 if any are left.`,
+  )
+  .action(async (options: VerifyOptions) => {
+    const { run } = await import('./verify.ts')
+    process.exitCode = await run(options)
+  })
+
+/** What an error says to the user, one line each; bad settings are reported all at once. */
+function linesOf(error: unknown): string[] {
+  if (!(error instanceof Error)) return [String(error)]
+  const problems = 'problems' in error && Array.isArray(error.problems) ? error.problems : []
+  return problems.length > 0 ? problems.map(String) : [error.message]
 }
 
 try {
-  process.exitCode = await main(process.argv.slice(2))
+  const args = process.argv.slice(2)
+  await program.parseAsync(args.length === 0 ? ['serve'] : args, { from: 'user' })
 } catch (error) {
-  const [line] = (error instanceof Error ? error.message : String(error)).split('\n')
-  process.stderr.write(`lyftr-webhook: ${line}\n`)
+  for (const text of linesOf(error)) process.stderr.write(`lyftr-webhook: ${text.split('\n')[0]}\n`)
   process.exit(1)
 }

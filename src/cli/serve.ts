@@ -1,15 +1,16 @@
-import { parseArgs } from 'node:util'
-import { loadConfig } from '../config.ts'
+import { loadConfig, sourceOf } from '../config.ts'
 import { serve } from '../server.ts'
+import type { DevelopmentOption } from './database.ts'
+import { prettyOutput, welcome } from './terminal.ts'
 
-export const usage = '[--dev]'
-export const summary = 'Takes and serves messages until SIGTERM.'
-export const details =
-  '  --dev   for development: the secret testsecret and the file ./data/app.db unless set otherwise'
-
-/** Runs the service. @throws ConfigError when it cannot start. */
-export async function run(args: string[]): Promise<number> {
-  const { values } = parseArgs({ args, options: { dev: { type: 'boolean', default: false } } })
-  await serve(loadConfig({ development: values.dev }))
-  return 0
+/** Runs the service; for development on a terminal, with a log and a welcome to read. @throws ConfigError */
+export async function run({ dev = false }: DevelopmentOption): Promise<void> {
+  const config = loadConfig({ development: dev })
+  const forPeople = dev && process.stdout.isTTY
+  const app = await serve(config, forPeople ? await prettyOutput() : undefined)
+  if (!forPeople) return
+  const [address] = app.addresses()
+  const port = typeof address === 'object' ? address.port : config.port
+  const secretSource = sourceOf('WEBHOOK_SECRET', { development: dev })
+  process.stdout.write(welcome(config, port, secretSource))
 }

@@ -1,18 +1,15 @@
-import { parseArgs } from 'node:util'
 import { type DatabaseAddress, rebuildDatabase, verifyDatabase } from '../db/open.ts'
 import type { Verification } from '../db/verification.ts'
-import { existingDatabase, indexing } from './database.ts'
+import { type DevelopmentOption, existingDatabase, indexing } from './database.ts'
 import { ProgressBar } from './progress.ts'
 
-export const usage = '[--repair]'
-export const summary = 'Compares counters and indexes with a recount of the messages.'
-export const details = `  --repair   where they differ, builds them again from nothing, and compares once more
-
-Prints a line for each kind of difference and how many there are; the status is 1 when there are any left. The service
-may run meanwhile.`
+/** The options of the command. */
+export interface VerifyOptions extends DevelopmentOption {
+  repair?: boolean
+}
 
 async function compare(database: DatabaseAddress): Promise<Verification> {
-  const bar = new ProgressBar('verifying')
+  const bar = new ProgressBar('verifying', 'messages')
   try {
     return await verifyDatabase(database, (messages, total) => bar.update(messages, total))
   } finally {
@@ -28,12 +25,11 @@ function report({ messages, differences }: Verification): void {
 }
 
 /** Verifies, and repairs where asked. @returns 1 when there are differences in the end. */
-export async function run(args: string[]): Promise<number> {
-  const { values } = parseArgs({ args, options: { repair: { type: 'boolean', default: false } } })
-  const database = existingDatabase()
+export async function run(options: VerifyOptions): Promise<number> {
+  const database = existingDatabase(options)
   let verification = await compare(database)
   report(verification)
-  if (values.repair && verification.differences.length > 0) {
+  if (options.repair && verification.differences.length > 0) {
     await indexing((onProgress) => rebuildDatabase(database, onProgress))
     verification = await compare(database)
     report(verification)

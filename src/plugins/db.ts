@@ -1,6 +1,7 @@
 import type { FastifyInstance } from 'fastify'
 import fp from 'fastify-plugin'
 import { ConfigError } from '../config.ts'
+import { describeDatabase } from '../db/describe.ts'
 import { type DatabaseAddress, openStore } from '../db/open.ts'
 import { type MessageStore, StoreOpenError } from '../db/store.ts'
 
@@ -18,6 +19,7 @@ async function db(
   app: FastifyInstance,
   { database, readTimeoutMs }: { database: DatabaseAddress; readTimeoutMs: number },
 ): Promise<void> {
+  app.log.info({ database: describeDatabase(database) }, 'opening the database')
   let told = performance.now()
   const tellProgress = (left: number): void => {
     if (performance.now() - told < TELL_EVERY_MS) return

@@ -2,7 +2,16 @@ import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { gunzipSync } from 'node:zlib'
 import t, { type Test } from 'tap'
 import { SqliteStore } from '../../src/db/sqlite/store.ts'
-import { folderOf, runEntry, SECRET, sign, spawnEntry, startService, wire } from '../helper.ts'
+import {
+  folderOf,
+  ONE_ERROR_LINE,
+  runEntry,
+  SECRET,
+  sign,
+  spawnEntry,
+  startService,
+  wire,
+} from '../helper.ts'
 import { messageLines } from './message-lines.ts'
 
 const ENVIRONMENT = { DATABASE_URL: 'sqlite:///app.db' }
@@ -26,7 +35,7 @@ t.test('what was exported imports to the same messages and answers', async (t) =
   await importAll(t, lines)
   const { status, stdout, stderr } = await runEntry(t, ['export'], ENVIRONMENT)
   t.equal(status, 0)
-  t.equal(stderr, '')
+  t.equal(stderr, `database: ${folderOf(t)}/app.db\n`)
   t.same(stdout.trimEnd().split('\n'), lines, 'as they arrived, byte for byte')
 
   t.match(await importAll(t, [stdout], 'copy.db'), {
@@ -110,7 +119,7 @@ t.test('a reader that has seen enough ends it quietly', async (t) => {
   const { child, stderr, ended } = spawnEntry(t, ['export'], ENVIRONMENT)
   child.stdout?.once('data', () => child.stdout?.destroy())
   t.equal(await ended, 0)
-  t.equal(stderr(), '')
+  t.equal(stderr(), `database: ${folderOf(t)}/app.db\n`)
 })
 
 t.test('what cannot be done ends in one line with status 1, and makes no file', async (t) => {
@@ -125,7 +134,7 @@ t.test('what cannot be done ends in one line with status 1, and makes no file', 
     const { status, stdout, stderr } = await runEntry(t, [...args], environment)
     t.equal(status, 1)
     t.equal(stdout, '')
-    t.match(stderr, /^lyftr-webhook: [^\n]+\n$/)
+    t.match(stderr, ONE_ERROR_LINE)
   }
   t.notOk(existsSync(`${folderOf(t)}/missing.db`))
   t.equal(readFileSync(`${folderOf(t)}/other.db`).length, 0)

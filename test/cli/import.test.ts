@@ -1,8 +1,8 @@
-import { existsSync, readFileSync, writeFileSync } from 'node:fs'
+import { existsSync, linkSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs'
 import { gzipSync } from 'node:zlib'
 import t from 'tap'
 import { SqliteStore } from '../../src/db/sqlite/store.ts'
-import { folderOf, runEntry, wire } from '../helper.ts'
+import { folderOf, ONE_ERROR_LINE, runEntry, wire } from '../helper.ts'
 
 const ENVIRONMENT = { DATABASE_URL: 'sqlite:///app.db' }
 const ALL = { order: 'asc' as const, limit: 100, offset: 0 }
@@ -22,7 +22,7 @@ t.test('stores what the webhook would take, and again nothing', async (t) => {
   t.strictSame(await runEntry(t, ['import', 'in.ndjson'], ENVIRONMENT), {
     status: 0,
     stdout: 'created 3, duplicate 1 (1 altered), refused 0\n',
-    stderr: '',
+    stderr: `database: ${folderOf(t)}/app.db\n`,
   })
   t.match(await runEntry(t, ['import', 'in.ndjson'], ENVIRONMENT), {
     status: 0,
@@ -56,7 +56,7 @@ t.test('tells which lines are refused and why, and stores the rest', async (t) =
   const { status, stdout, stderr } = await runEntry(t, ['import', '-'], ENVIRONMENT, input)
   t.equal(status, 1)
   t.equal(stdout, 'created 2, duplicate 0, refused 7\n')
-  t.same(stderr.split('\n'), [
+  t.same(stderr.split('\n').slice(1), [
     "line 2: message_id must be a string; from: Phone number must start with '+'; ts: Timestamp must be an ISO-8601 UTC date and time that exists, ending with Z, such as 2025-01-15T10:00:00Z",
     'line 3: line is not valid JSON',
     'line 4: line is not valid UTF-8',
@@ -74,7 +74,7 @@ t.test('of many refused lines tells the first 20 and how many there are', async 
   const { status, stdout, stderr } = await runEntry(t, args, ENVIRONMENT, input)
   t.equal(status, 1)
   t.equal(stdout, 'created 1, duplicate 0, refused 33\n')
-  const told = stderr.trimEnd().split('\n')
+  const told = stderr.trimEnd().split('\n').slice(1)
   t.equal(told.length, 21)
   t.match(told[19], /^line 20: message_id is required; from is required/)
   t.equal(told[20], '… and 13 more refused')
@@ -90,7 +90,7 @@ t.test('a line as long as a body may be is taken, and a very long one is not kep
   const input = `${line('a', { pad: 'x'.repeat(pad) })}\n${line('b', { pad: 'x'.repeat(pad + 1) })}\n${'x'.repeat(3_000_000)}`
   const { stdout, stderr } = await runEntry(t, ['import', '-'], ENVIRONMENT, input)
   t.equal(stdout, 'created 1, duplicate 0, refused 2\n')
-  t.match(stderr, /^line 2: line is longer than 64 KiB\nline 3: line is longer than 64 KiB\n$/)
+  t.match(stderr, /\nline 2: line is longer than 64 KiB\nline 3: line is longer than 64 KiB\n$/)
 })
 
 t.test('reads a compressed file, in more batches than one', async (t) => {
@@ -111,7 +111,7 @@ t.test('what cannot be done ends in one line with status 1', async (t) => {
   for (const args of [['import'], ['import', 'a', 'b'], ['import', 'missing'], ['import', '--x']]) {
     const { status, stderr } = await runEntry(t, args, ENVIRONMENT)
     t.equal(status, 1)
-    t.match(stderr, /^lyftr-webhook: [^\n]+\n$/)
+    t.match(stderr, ONE_ERROR_LINE)
   }
   t.notOk(existsSync(`${folderOf(t)}/app.db`))
   for (const [args, url] of [
@@ -121,6 +121,34 @@ t.test('what cannot be done ends in one line with status 1', async (t) => {
   ] as const) {
     const { status, stderr } = await runEntry(t, [...args], { DATABASE_URL: url })
     t.equal(status, 1)
-    t.match(stderr, /^lyftr-webhook: [^\n]+\n$/)
+    t.match(stderr, ONE_ERROR_LINE)
   }
+})
+
+t.test('--refused never names a file that would be emptied', async (t) => {
+  const folder = folderOf(t)
+  const input = `${line('a')}\n{}\n`
+  writeFileSync(`${folder}/in.ndjson`, input)
+  symlinkSync('in.ndjson', `${folder}/link`)
+  linkSync(`${folder}/in.ndjson`, `${folder}/hard-link`)
+  for (const list of ['in.ndjson', './in.ndjson', 'link', 'hard-link']) {
+    const args = ['import', '--refused', list, 'in.ndjson']
+    const { status, stderr } = await runEntry(t, args, ENVIRONMENT)
+    t.equal(status, 1, list)
+    t.match(stderr, `lyftr-webhook: --refused: ${list} is the file to import\n`)
+  }
+  t.equal(readFileSync(`${folder}/in.ndjson`, 'utf8'), input)
+
+  const { stdout } = await runEntry(t, ['import', 'in.ndjson'], ENVIRONMENT)
+  t.match(stdout, 'created 1')
+  const database = readFileSync(`${folder}/app.db`)
+  const args = ['import', '--refused', 'app.db', 'in.ndjson']
+  const { status, stderr } = await runEntry(t, args, ENVIRONMENT)
+  t.equal(status, 1)
+  t.match(stderr, 'lyftr-webhook: --refused: app.db is the database\n')
+  t.strictSame(readFileSync(`${folder}/app.db`), database)
+  t.match(await runEntry(t, ['import', '--refused', '/dev/null', '-'], ENVIRONMENT, '{}'), {
+    status: 1,
+    stdout: 'created 0, duplicate 0, refused 1\n',
+  })
 })

@@ -1,22 +1,84 @@
 import { writeFileSync } from 'node:fs'
 import t from 'tap'
-import { folderOf, runEntry } from '../helper.ts'
+import { folderOf, runEntry, wire } from '../helper.ts'
 
 const COMMANDS = ['serve', 'import', 'export', 'verify']
 
-t.test('tells how it is used', async (t) => {
-  for (const args of [['--help'], ['-h']]) {
+t.test('prints its usage', async (t) => {
+  for (const args of [['--help'], ['-h'], ['help']]) {
     const { status, stdout } = await runEntry(t, args)
     t.equal(status, 0)
-    t.match(stdout, /usage: lyftr-webhook/)
-    for (const command of COMMANDS) t.match(stdout, command)
+    t.match(stdout, /^Usage: lyftr-webhook/)
+    for (const command of COMMANDS) t.match(stdout, new RegExp(`^  ${command} `, 'm'))
   }
   for (const command of COMMANDS) {
-    const { status, stdout } = await runEntry(t, [command, '--help'])
-    t.equal(status, 0)
-    t.match(stdout, `usage: lyftr-webhook ${command} `)
+    for (const args of [
+      [command, '--help'],
+      ['help', command],
+    ]) {
+      const { status, stdout } = await runEntry(t, args)
+      t.equal(status, 0)
+      t.match(stdout, `Usage: lyftr-webhook ${command} `)
+      t.match(stdout, '--dev')
+    }
   }
   t.match(await runEntry(t, ['--version']), { status: 0, stdout: /^\d+\.\d+\.\d+\n$/ })
+})
+
+t.test('imports no library of a command to print version and help', async (t) => {
+  // As a module that cannot be resolved ends the process.
+  const hook = `${folderOf(t)}/only-commander.mjs`
+  writeFileSync(
+    hook,
+    `import { registerHooks } from 'node:module'
+     registerHooks({ resolve(specifier, context, next) {
+       if (/^[@a-z]/.test(specifier) && !/^(node:|commander$|file:)/.test(specifier)) throw new Error(specifier)
+       return next(specifier, context)
+     } })`,
+  )
+  for (const args of [['--version'], ['--help'], ['help', 'import']]) {
+    const { status, stderr } = await runEntry(t, args, { NODE_OPTIONS: `--import ${hook}` })
+    t.equal(status, 0, stderr)
+  }
+})
+
+t.test('every command takes --dev and says which database it works on', async (t) => {
+  const folder = folderOf(t)
+  const body = wire({ message_id: 'a' })
+  const database = `database: ${folder}/data/app.db\n`
+  t.match(await runEntry(t, ['import', '--dev', '-'], {}, body), {
+    status: 0,
+    stdout: 'created 1, duplicate 0, refused 0\n',
+    stderr: database,
+  })
+  t.match(await runEntry(t, ['export', '--dev']), { status: 0, stdout: /"a"/, stderr: database })
+  t.match(await runEntry(t, ['verify', '--dev']), { status: 0, stderr: database })
+  t.match(await runEntry(t, ['verify']), {
+    status: 1,
+    stderr: /^database: \/data\/app.db\nlyftr-webhook: DATABASE_URL: there is no file/,
+  })
+  t.match(await runEntry(t, ['verify', '--dev'], { DATABASE_URL: 'sqlite:///other.db' }), {
+    status: 1,
+    stderr: `database: ${folder}/other.db\n`,
+  })
+  const url = 'postgres://me:hidden@127.0.0.1:1/messages?password=hidden'
+  const { stderr } = await runEntry(t, ['verify'], { DATABASE_URL: url })
+  t.match(stderr, /^database: postgres:\/\/me@127.0.0.1:1\/messages\nlyftr-webhook: /)
+  t.notMatch(stderr, /hidden/)
+})
+
+t.test('reports all bad settings at once, one line each', async (t) => {
+  const { status, stderr } = await runEntry(t, [], {
+    PORT: 'x',
+    LOG_LEVEL: 'loud',
+    TRUST_PROXY: 'maybe',
+    WEBHOOK_SECRET_FILE: 'missing',
+    WEBHOOK_SECRET_PREVIOUS: 'older',
+  })
+  t.equal(status, 1)
+  const lines = stderr.trimEnd().split('\n')
+  const names = lines.map((line) => /^lyftr-webhook: ([A-Z_]+): /.exec(line)?.[1])
+  t.strictSame(names, ['WEBHOOK_SECRET_FILE', 'TRUST_PROXY', 'LOG_LEVEL', 'PORT'])
 })
 
 t.test('refuses what it does not know in one line', async (t) => {
