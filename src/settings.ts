@@ -120,6 +120,16 @@ const Settings = Type.Object({
 /** The name of a setting. */
 export type SettingName = keyof Static<typeof Settings>
 
+/** Every setting by name: its default, its description, and whether a file may hold it (`…_FILE`). */
+export const SETTINGS = Object.entries(Settings.properties).map(
+  ([name, { default: fallback, description, secret }]) => ({
+    name,
+    default: String(fallback),
+    description: String(description),
+    hasFile: secret === true,
+  }),
+)
+
 /** The error of a value that a setting does not take. A secret is not repeated, but for what a URL begins with. */
 export function refuse(name: SettingName, value: string): ConfigError {
   const { expected, secret } = Settings.properties[name]

@@ -1,12 +1,15 @@
 import { existsSync, readFileSync } from 'node:fs'
 import t from 'tap'
 import { parse } from 'yaml'
+import { parseConfig } from '../src/config.ts'
+import { SETTINGS } from '../src/settings.ts'
 
 const ROOT = new URL('../', import.meta.url)
 
 interface Service {
   profiles?: string[]
-  environment?: Record<string, string>
+  env_file?: unknown
+  environment?: Record<string, string | null>
   volumes?: string[]
   healthcheck?: { test: unknown }
   depends_on?: string[] | Record<string, unknown>
@@ -70,4 +73,44 @@ t.test('an instance has longer to stop than the load balancer needs to leave it'
   const needed = (inter ?? 0) + (fastinter ?? 0) * ((fall ?? 0) - 1)
   t.equal(needed, 700)
   t.ok(Number(environment?.SHUTDOWN_DELAY_MS) > 2 * needed)
+})
+
+const text = (path: string) => readFileSync(new URL(path, ROOT), 'utf8')
+
+/** The names of all variables: each setting, and the file that may hold it. */
+const VARIABLES = SETTINGS.flatMap(({ name, hasFile }) => (hasFile ? [name, `${name}_FILE`] : name))
+
+t.test('every setting reaches the containers, from the shell or from .env', async (t) => {
+  for (const name of ['webhook-api', 'webhook-1', 'webhook-2', 'webhook-3']) {
+    const { environment = {}, env_file } = compose.services[name] ?? {}
+    t.strictSame(Object.keys(environment).sort(), VARIABLES.toSorted(), name)
+    t.strictSame(env_file, [{ path: '.env', required: false }], name)
+  }
+  const { environment = {} } = compose.services['webhook-api'] ?? {}
+  const fixed = Object.entries(environment).filter(([, value]) => value !== null)
+  t.strictSame(Object.fromEntries(fixed), { HOST: '0.0.0.0', PORT: '8000' })
+  t.notMatch(text('compose.yaml'), /\$\{[A-Z_]+:?\?/, 'no command needs a variable')
+})
+
+t.test('.env.example has every setting with its default, all of them commented out', async (t) => {
+  const example = text('.env.example')
+  const settings = [...example.matchAll(/^# ?([A-Z_]+)=(.*)$/gm)]
+  t.strictSame(settings.map(([, name]) => name).sort(), VARIABLES.toSorted())
+  const values = Object.fromEntries(settings.map(([, name, value]) => [name, value]))
+  for (const { name, default: fallback } of SETTINGS) t.equal(values[name], fallback, name)
+  for (const line of example.split('\n')) t.match(line, /^(#.*)?$/)
+  t.strictSame(parseConfig(values), parseConfig({}))
+})
+
+t.test('the README lists every setting with its default', async (t) => {
+  const readme = text('README.md')
+  const rows = [...readme.matchAll(/^\| `([A-Z_]+)` \| (?:none|`(.*?)`) \| .+ \|$/gm)]
+  t.strictSame(
+    rows.map(([, name, fallback = '']) => [name, fallback]),
+    SETTINGS.map(({ name, default: fallback }) => [name, fallback]),
+  )
+  for (const { name, hasFile } of SETTINGS) {
+    const named = new RegExp(`What may be secret[^|]*\`${name}\``).test(readme)
+    t.equal(named, hasFile, `${name}: whether it may come in a file`)
+  }
 })
