@@ -42,7 +42,7 @@ function originOf(host: string, port: number): string {
   return `http://${isIPv6(host) ? `[${host}]` : host}:${port}`
 }
 
-/** A command that posts a message, signed, for a shell to paste into. */
+/** A command that posts a message, signed, for a shell to paste into; it ends the answer's line. */
 function curlLine(origin: string, secret: string): string {
   const body = JSON.stringify({
     message_id: 'hello-1',
@@ -52,7 +52,7 @@ function curlLine(origin: string, secret: string): string {
     text: 'Hello',
   })
   const signature = createHmac('sha256', secret).update(body).digest('hex')
-  return `curl ${origin}/webhook -H 'Content-Type: application/json' -H 'X-Signature: ${signature}' -d '${body}'`
+  return `curl -w '\\n' ${origin}/webhook -H 'Content-Type: application/json' -H 'X-Signature: ${signature}' -d '${body}'`
 }
 
 /** What a developer needs to begin: where the secret comes from, the database, the documentation, a first post. */
