@@ -4,6 +4,9 @@ import { type App, buildApp } from './app.ts'
 import { type Config, ConfigError } from './config.ts'
 import type { LogOutput } from './plugins/log-output.ts'
 
+/** Signals that end the service; a terminal, npm or an orchestrator may send them more than once. */
+const STOP_SIGNALS = ['SIGTERM', 'SIGINT', 'SIGHUP', 'SIGQUIT'] as const
+
 /** How long the end may take after the listener is closed, in milliseconds; then the process ends regardless. */
 const CLOSE_WITHIN_MS = 9500
 
@@ -23,18 +26,20 @@ async function listen(app: App, { host, port }: Config): Promise<void> {
 
 /**
  * The process: serves until SIGTERM or SIGINT, then ends with status 0 once everything is answered and on disk. While
- * it starts nothing is under way, and it ends at once.
+ * it starts nothing is under way, and it ends at once. Further signals change nothing.
  * @param logTo where the log goes, standard output unless given.
  * @returns the app, which listens.
  */
 export async function serve(config: Config, logTo?: LogOutput): Promise<App> {
   let app: App | undefined
-  closeWithGrace(
-    { delay: config.shutdownDelayMs + CLOSE_WITHIN_MS, logger: false },
-    async ({ err, signal }) => {
+  let stopping = false
+  // It would exit at a second signal.
+  const { close } = closeWithGrace(
+    { delay: config.shutdownDelayMs + CLOSE_WITHIN_MS, logger: false, skip: [...STOP_SIGNALS] },
+    async ({ err }) => {
+      stopping = true
       if (!app) return
       if (err) app.log.error({ cause: err }, 'an error that nothing caught ends the service')
-      else app.log.info(`${signal}: stopping`)
       app.shutdown.draining = true
       if (!err) await delay(config.shutdownDelayMs)
       await app.close()
@@ -42,6 +47,12 @@ export async function serve(config: Config, logTo?: LogOutput): Promise<App> {
       await Promise.race([app.flushLog(), delay(FLUSH_WITHIN_MS)])
     },
   )
+  for (const signal of STOP_SIGNALS) {
+    process.on(signal, () => {
+      app?.log.info(`${signal}: ${stopping ? 'already stopping' : 'stopping'}`)
+      if (!stopping) close()
+    })
+  }
   // A limit on the size of files makes a write fail, which is answered like a full disk, rather than end the process.
   process.on('SIGXFSZ', () => undefined)
   app = await buildApp(config, logTo)

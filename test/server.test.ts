@@ -155,6 +155,9 @@ t.test('with a delay it goes on serving while it is no longer ready', async (t) 
   const service = await startService(t, { SHUTDOWN_DELAY_MS: '1000' })
   service.process.kill('SIGTERM')
   await logged(service, ({ msg }) => msg === 'SIGTERM: stopping')
+  // It does not shorten the delay.
+  service.process.kill('SIGTERM')
+  await logged(service, ({ msg }) => msg === 'SIGTERM: already stopping')
   const ready = await fetch(`${service.url}/health/ready`)
   t.equal(ready.status, 503)
   t.strictSame(await ready.json(), { detail: 'shutting down' })
@@ -163,6 +166,29 @@ t.test('with a delay it goes on serving while it is no longer ready', async (t) 
   t.equal(answer.status, 200)
   t.equal(answer.headers.get('connection'), 'close')
   t.equal(await service.ended, 0)
+})
+
+t.test('further signals while it stops change nothing', async (t) => {
+  const service = await startService(t)
+  const body = wire({ message_id: 'under way' })
+  const posting = request(`${service.url}/webhook`, {
+    method: 'POST',
+    headers: { 'x-signature': sign(body), 'content-length': body.length },
+  })
+  posting.write(body.slice(0, 10))
+  const open = async () => (await fetch(`${service.url}/metrics`)).text()
+  while (!(await open()).includes('http_requests_open{room="messages"} 1'));
+  service.process.kill('SIGTERM')
+  await logged(service, ({ msg }) => msg === 'SIGTERM: stopping')
+  for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP', 'SIGTERM'] as const) {
+    service.process.kill(signal)
+    await logged(service, ({ msg }) => msg === `${signal}: already stopping`)
+  }
+  posting.end(body.slice(10))
+  const [answered] = await once(posting, 'response')
+  t.equal(answered.statusCode, 200)
+  t.equal(await service.ended, 0)
+  t.equal(service.log.at(-1)?.msg, 'stopped')
 })
 
 t.test('ends though a search is under way', async (t) => {
