@@ -78,6 +78,8 @@ function lineOf({ requestId, method, path, status, latencyMs, notes }: Exchange)
 }
 
 function isError({ status, notes }: Exchange): boolean {
+  // What is not served because the service stops as planned is no error.
+  if (notes.refused === 'stopping') return false
   return status >= 500 || notes.result === 'invalid_signature'
 }
 

@@ -1,4 +1,5 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
+import { refuseForNow } from '../plugins/errors.ts'
 import { Alive, Ready } from '../schemas/health.ts'
 import { problem } from '../schemas/problem.ts'
 
@@ -34,9 +35,13 @@ const health: FastifyPluginAsyncTypebox = async (app) => {
         },
       },
     },
-    async () => {
-      if (app.shutdown.draining) throw app.httpErrors.serviceUnavailable('shutting down')
-      if (!app.verifySignature) throw app.httpErrors.serviceUnavailable('WEBHOOK_SECRET is not set')
+    async (request, reply) => {
+      if (app.shutdown.draining) {
+        return refuseForNow(request, reply, 'stopping', 'shutting down')
+      }
+      if (!app.verifySignature) {
+        return refuseForNow(request, reply, 'no_secret', 'WEBHOOK_SECRET is not set')
+      }
       await readyWithin(READY_WITHIN_MS)
       return { status: 'ready' as const }
     },

@@ -14,11 +14,13 @@ t.test('is alive and ready', async (t) => {
 })
 
 t.test('without a secret it is alive, not ready, and says why', async (t) => {
-  const { app } = await startApp(t, { secret: undefined })
+  const { app, log } = await startApp(t, { secret: undefined })
   t.equal((await app.inject('/health/live')).statusCode, 200)
   const ready = await app.inject('/health/ready')
   t.equal(ready.statusCode, 503)
   t.match(ready.json(), { detail: /WEBHOOK_SECRET/ })
+  t.match(log.at(-1), { level: 'ERROR', status: 503, refused: 'no_secret' })
+  t.notOk('cause' in (log.at(-1) ?? {}))
 })
 
 t.test('a database that is gone makes it not ready, and leaves it alive', async (t) => {
@@ -55,11 +57,13 @@ t.test('a database that does not answer is told within a second', async (t) => {
   t.equal((await app.inject('/health/ready')).statusCode, 200)
 })
 
-t.test('while it drains it is alive and not ready', async (t) => {
-  const { app } = await startApp(t)
+t.test('while it drains it is alive and not ready, which is no error', async (t) => {
+  const { app, log } = await startApp(t)
   app.shutdown.draining = true
   t.equal((await app.inject('/health/live')).statusCode, 200)
   const ready = await app.inject('/health/ready')
   t.equal(ready.statusCode, 503)
   t.strictSame(ready.json(), { detail: 'shutting down' })
+  t.match(log.at(-1), { level: 'INFO', status: 503, refused: 'stopping' })
+  t.notOk('cause' in (log.at(-1) ?? {}))
 })
