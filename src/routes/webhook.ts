@@ -13,6 +13,11 @@ const BODY_LIMIT = 64 * 1024
 
 const JSON_TYPE = /^application\/json$|\+json$/
 
+/** No content coding, which `Content-Encoding` ought not to name (RFC 9110, section 8.4), but may. */
+const IDENTITY = /^\s*(?:identity)?\s*$/i
+
+const UNSUPPORTED_CODING = 'unsupported content coding, send the body without Content-Encoding'
+
 function refuseBody(reason: string): RefusedInputError {
   return new RefusedInputError(['body'], reason, 'json_invalid')
 }
@@ -55,6 +60,10 @@ const webhook: FastifyPluginAsyncTypebox = async (app) => {
     if (!app.verifySignature?.(bytes, request.headers['x-signature'])) {
       request.notes.result = 'invalid_signature'
       done(app.failedAttempt(request, reply, 'invalid signature'))
+    } else if (!IDENTITY.test(request.headers['content-encoding'] ?? '')) {
+      // RFC 9110, section 12.5.3: tells this 415 from that of a media type.
+      reply.header('accept-encoding', 'identity')
+      done(app.httpErrors.unsupportedMediaType(UNSUPPORTED_CODING))
     } else if (request.mediaType !== undefined && !JSON_TYPE.test(request.mediaType)) {
       const expected = 'unsupported media type, expected application/json'
       done(app.httpErrors.unsupportedMediaType(expected))
@@ -82,7 +91,7 @@ const webhook: FastifyPluginAsyncTypebox = async (app) => {
           401: problem('The signature is missing, malformed or wrong.', 'invalid signature'),
           413: problem('The body is over 64 KiB.', 'the body is too large'),
           415: problem(
-            'The body is not JSON.',
+            'The body is not JSON, or compressed (then with `Accept-Encoding`).',
             'unsupported media type, expected application/json',
           ),
           422: inputProblems({

@@ -1,3 +1,4 @@
+import { gzipSync } from 'node:zlib'
 import fc from 'fast-check'
 import t from 'tap'
 import { post, postAll, sign, startApp, startService, wire } from '../helper.ts'
@@ -198,6 +199,31 @@ t.test('takes JSON by any of its names, and nothing else', async (t) => {
     t.match(answer.json(), { detail: /expected application\/json/ })
   }
   t.equal((await app.store.stats()).total_messages, 5)
+})
+
+t.test('a compressed body is a 415, after its signature', async (t) => {
+  const { app, log } = await startApp(t)
+  const body = wire({ message_id: 'm' })
+  const packed = gzipSync(body)
+  for (const coding of ['gzip', 'br', 'GZIP', 'identity, gzip', 'x']) {
+    const answer = await post(app, packed, {
+      'x-signature': sign(packed),
+      'content-encoding': coding,
+      'content-type': 'text/plain',
+    })
+    t.equal(answer.statusCode, 415, coding)
+    t.match(answer.json(), { detail: /content coding/ })
+    t.equal(answer.headers['accept-encoding'], 'identity', 'RFC 9110, section 12.5.3')
+    t.match(log.at(-1), { level: 'INFO', status: 415, result: 'validation_error' })
+  }
+  const unsigned = await post(app, packed, { 'content-encoding': 'gzip' })
+  t.equal(unsigned.statusCode, 401)
+  const other = { 'x-signature': sign(body), 'content-type': 'text/plain' }
+  t.notOk('accept-encoding' in (await post(app, body, other)).headers)
+  for (const coding of ['identity', 'Identity', '']) {
+    const headers = { 'x-signature': sign(body), 'content-encoding': coding }
+    t.equal((await post(app, body, headers)).statusCode, 200, coding)
+  }
 })
 
 t.test('a body of 64 KiB is read, one byte more is not', async (t) => {
