@@ -4,8 +4,10 @@ import { isRestricted, rangeOf } from '../key-range.ts'
 import { layPage, rankOfFirst, SKIP_AT_MOST, skipToMinute } from '../page-layout.ts'
 import type { MessageFilter, MessagePage, PageQuery } from '../store.ts'
 import { prepareInstantCounts } from './instant-counts.ts'
+import { prepareMatchRanges } from './match-ranges.ts'
 import type { countQueries } from './queries/count.ts'
 import type { drivenCounts, matchCounts, pageQueries } from './queries/page.ts'
+import type { rangeQueries } from './queries/ranges.ts'
 import {
   type CompiledStatement,
   type Prepared,
@@ -15,13 +17,14 @@ import {
   prepareAll,
   type SlotValues,
 } from './statement.ts'
-import { isIndexed } from './trigrams.ts'
+import { indexSearch, isIndexed } from './trigrams.ts'
 
 /** The queries of pages. */
 export interface PageQueries {
   pages: typeof pageQueries
   drivenCounts: typeof drivenCounts
   matches: typeof matchCounts
+  ranges: typeof rangeQueries
 }
 
 type Driver = keyof typeof pageQueries
@@ -66,6 +69,7 @@ export function preparePaging(
   const pages = prepareVariants(database, queries.pages)
   const counts = prepareVariants(database, queries.drivenCounts)
   const match = prepareAll(database, queries.matches)
+  const matchRanges = prepareMatchRanges(prepareAll(database, queries.ranges))
   const instantCounts = prepareInstantCounts(count)
 
   return function page(query) {
@@ -76,7 +80,6 @@ export function preparePaging(
     const values = {
       ...filter,
       sender: sender?.id ?? 0,
-      phrase: `"${filter.q.replaceAll('"', '""')}"`,
       afterKey: query.after?.key,
       afterId: query.after?.id,
       // One more than asked for tells whether there is a next page.
@@ -90,7 +93,7 @@ export function preparePaging(
       ? Math.max(0, counted.before(values.until) - start)
       : messages + (count.beyond.get(values)?.count ?? 0)
 
-    const { driver, total } = drive(query, values, inRange, sender?.count ?? 0, restricted)
+    const { driver, total, search } = drive(query, values, inRange, sender?.count ?? 0, restricted)
     if (query.offset >= total) return { data: [], total, next: undefined }
     const to = query.to !== undefined
     if (driver === 'instant' && !to && query.offset > SKIP_AT_MOST && !query.after) {
@@ -99,21 +102,22 @@ export function preparePaging(
       Object.assign(values, skipToMinute(query, values, ranks, minute))
     }
     const variant = placeOf({ order: query.order, after: !!query.after, to })
-    const rows = pages[driver][variant]?.all(values)
+    const rows = pages[driver][variant]?.all(search ? { ...values, ...search() } : values)
     return layPage(rows ?? [], query, total)
   }
 
-  /** How many messages match, and what to find a page of them by. */
+  /** Returns the total, the access path for a page, and for an index search the values of its parameters. */
   function drive(
     query: PageQuery,
-    values: SlotValues,
+    values: SlotValues & { q: string; watermark: number },
     inRange: number,
     ofSender: number,
     restricted: boolean,
-  ): { driver: Driver; total: number } {
+  ): { driver: Driver; total: number; search?: () => SlotValues } {
     const from = query.from !== undefined
     const to = query.to !== undefined
-    const countBy = (driver: Driver) => counts[driver][to ? 1 : 0]?.get(values)?.count ?? 0
+    const countBy = (driver: Driver, more?: SlotValues) =>
+      counts[driver][to ? 1 : 0]?.get({ ...values, ...more })?.count ?? 0
     if (values.q === '') {
       const driver = from ? 'sender' : 'instant'
       if (to || (from && restricted)) return { driver, total: countBy(driver) }
@@ -121,21 +125,38 @@ export function preparePaging(
       return { driver, total }
     }
 
-    const searchable = isIndexed(String(values.q))
-    const phrases = searchable ? (match.phrase.get(values)?.count ?? 0) : Number.POSITIVE_INFINITY
-    const byMatches = from ? 'matchesSender' : 'matches'
     const byText = from ? 'senderText' : 'instantText'
     const textRows = from ? ofSender : inRange
+    if (!isIndexed(values.q)) return { driver: byText, total: countBy(byText) }
+    const byMatches = from ? 'matchesSender' : 'matches'
+    const { few, candidates, search, exact } = lookUp(values)
+    const countPhrase = () => match.phrase.get(search())?.count ?? 0
+    const phrases = few ? countPhrase() : candidates
+
     let total: number
-    if (searchable && !from && !to && !restricted) {
-      total = phrases + (match.beyondText.get(values)?.count ?? 0)
+    if (!from && !to && !restricted && exact) {
+      total = (few ? phrases : countPhrase()) + (match.beyondText.get(values)?.count ?? 0)
     } else {
-      const cheapest = phrases * COST.matches < textRows * COST[byText] ? byMatches : byText
-      total = countBy(cheapest)
+      const cheaper = phrases * COST.matches < textRows * COST[byText]
+      total = cheaper ? countBy(byMatches, search()) : countBy(byText)
     }
     // By its text a page is met in order and may end early, if matches are spread evenly; by trigrams all are sorted.
     const met = (textRows / Math.max(total, 1)) * (query.offset + query.limit)
     const walked = Math.min(met, textRows) * COST[byText]
-    return { driver: phrases * COST.matches < walked ? byMatches : byText, total }
+    return phrases * COST.matches < walked
+      ? { driver: byMatches, total, search }
+      : { driver: byText, total }
+  }
+
+  /** What is known of a search of the index, whose ranges are found when they are first needed. */
+  function lookUp({ q, watermark }: { q: string; watermark: number }) {
+    const indexed = indexSearch(q)
+    const { few, candidates, ranges } = matchRanges({ ...indexed, q }, watermark)
+    let found: string | undefined
+    const search = (): SlotValues => {
+      found ??= JSON.stringify(ranges())
+      return { ...indexed, exact: Number(indexed.exact), ranges: found }
+    }
+    return { few, candidates, search, exact: indexed.exact }
   }
 }

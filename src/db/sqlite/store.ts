@@ -16,6 +16,7 @@ import { flatten, readOutcomes } from './batch.ts'
 import { countQueries } from './queries/count.ts'
 import { deriveQueries } from './queries/derive.ts'
 import { drivenCounts, matchCounts, pageQueries } from './queries/page.ts'
+import { rangeQueries } from './queries/ranges.ts'
 import { writeQueries } from './queries/write.ts'
 import { SqliteReaders } from './readers.ts'
 import { SqliteScan } from './scan.ts'
@@ -91,7 +92,13 @@ export class SqliteStore implements MessageStore {
     })
     const data = {
       path,
-      queries: { pages: pageQueries, drivenCounts, matches: matchCounts, counts: countQueries },
+      queries: {
+        pages: pageQueries,
+        drivenCounts,
+        matches: matchCounts,
+        ranges: rangeQueries,
+        counts: countQueries,
+      },
     }
     const { PRIORITY_LOW, PRIORITY_NORMAL } = constants.priority
     this.#searchers = new SqliteReaders({ ...data, priority: PRIORITY_LOW }, SEARCHERS)

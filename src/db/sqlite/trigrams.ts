@@ -16,3 +16,38 @@ export function indexedText(text: string): string {
 export function isIndexed(needle: string): boolean {
   return Array.from(needle).length >= TRIGRAM && needle.search(ALIKE) < 0
 }
+
+/** Code points of a needle that a phrase is made of; longer needles are compared with the text as well. */
+const PHRASE_LENGTH = 32
+
+/** Rows that FTS5 may compare in one uninterruptible step; 4 KiB texts full of the trigrams take 25 µs each. */
+const UNINTERRUPTIBLE_ROWS = 4096
+
+/** How a needle is looked up in the trigram index. */
+export interface IndexSearch {
+  /** FTS5 query for the texts that contain the needle, or its beginning where it is long. */
+  phrase: string
+  /** FTS5 query for the texts that contain each of the phrase's trigrams, anywhere. */
+  candidates: string
+  /** Whether every text that the phrase matches contains the needle. */
+  exact: boolean
+  /** Candidates that may be compared with the phrase without a cancellation check in between. */
+  slice: number
+}
+
+const quote = (text: string): string => `"${text.replaceAll('"', '""')}"`
+
+/** Returns the index search for a folded needle, for which `isIndexed` holds. */
+export function indexSearch(needle: string): IndexSearch {
+  const points = Array.from(needle)
+  const phrase = points.slice(0, PHRASE_LENGTH)
+  const trigrams = phrase.slice(TRIGRAM - 1).map((_, at) => phrase.slice(at, at + TRIGRAM).join(''))
+  const distinct = new Set(trigrams)
+  return {
+    phrase: quote(phrase.join('')),
+    candidates: [...distinct].map(quote).join(' AND '),
+    exact: phrase.length === points.length,
+    // Each repetition of a trigram reads all of its positions in a text again.
+    slice: Math.ceil((UNINTERRUPTIBLE_ROWS * distinct.size) / trigrams.length),
+  }
+}

@@ -12,10 +12,15 @@ import type { SqliteSchema } from '../schema.ts'
 import { type CompiledStatement, PAGE_SHAPES, type PageShape } from '../statement.ts'
 import { build, compile, slot } from './compile.ts'
 
+/** The tables, and the parts of the trigram index that a search reads: rowids, both inclusive. */
+interface SearchSchema extends SqliteSchema {
+  ranges: { first: number; last: number }
+}
+
 /** What a page is found by before its rows are read. */
 type KeyQuery = SelectQueryBuilder<
-  SqliteSchema,
-  keyof SqliteSchema,
+  SearchSchema,
+  keyof SearchSchema,
   { seq: number; ts_key: string; message_id: string }
 >
 
@@ -102,15 +107,32 @@ function senderWhere(conditions: Condition[], onRows: Condition[]) {
     : own
 }
 
-/** Up to the watermark, the messages whose texts have the needle: a phrase of trigrams is exactly a substring. */
-function matchesWhere(conditions: Condition[]) {
+const RANGES = sql<SearchSchema['ranges']>`(
+  select value ->> 0 as first, value ->> 1 as last from json_each(${slot('ranges')}))`
+
+/**
+ * Rows of the index that the phrase matches, in the ranges that `prepareMatchRanges` returns: FTS5 calls no function
+ * for rows that it compares and drops, so that each range bounds the work between two cancellation checks.
+ */
+function phraseWhere() {
   return build
-    .selectFrom('trigrams')
+    .selectFrom(RANGES.as('ranges'))
+    .crossJoin('trigrams')
+    .where(sql<boolean>`${sql.ref('trigrams')} match ${slot('phrase')}`)
+    .whereRef('trigrams.rowid', '>=', 'ranges.first')
+    .whereRef('trigrams.rowid', '<=', 'ranges.last')
+    .where((eb) => eb.and([alive]))
+}
+
+/** Up to the watermark, the messages whose texts have the needle. */
+function matchesWhere(conditions: Condition[]) {
+  // A phrase of trigrams is exactly a substring, but only of the beginning of a long needle.
+  const exact = sql<boolean>`(${slot('exact')} or ${contains})`
+  return phraseWhere()
     .crossJoin('messages')
     .select(['messages.seq', 'messages.ts_key', 'messages.message_id'])
-    .where(sql<boolean>`${sql.ref('trigrams')} match ${slot('phrase')}`)
     .whereRef('messages.seq', '=', 'trigrams.rowid')
-    .where((eb) => eb.and([alive, ...conditions]))
+    .where((eb) => eb.and([exact, ...conditions]))
 }
 
 /** A page of what the keys name: it is found over keys alone, so that skipping an offset reads no row. */
@@ -190,13 +212,7 @@ export const drivenCounts = {
 /** How many messages match a search alone. */
 export const matchCounts = {
   /** All matches up to the watermark, from the index alone. */
-  phrase: compile(
-    build
-      .selectFrom('trigrams')
-      .select((eb) => eb.fn.countAll<number>().as('count'))
-      .where(sql<boolean>`${sql.ref('trigrams')} match ${slot('phrase')}`)
-      .where((eb) => eb.and([alive])),
-  ),
+  phrase: compile(phraseWhere().select((eb) => eb.fn.countAll<number>().as('count'))),
   /** What of the rows beyond the watermark has the needle. */
   beyondText: countOf(beyondWhere([contains])),
 }

@@ -1,0 +1,73 @@
+import t, { type Test } from 'tap'
+import { openReader } from '../../../src/db/sqlite/connection.ts'
+import { prepareMatchRanges } from '../../../src/db/sqlite/match-ranges.ts'
+import { matchCounts } from '../../../src/db/sqlite/queries/page.ts'
+import { rangeQueries } from '../../../src/db/sqlite/queries/ranges.ts'
+import { prepare, prepareAll } from '../../../src/db/sqlite/statement.ts'
+import { SqliteStore } from '../../../src/db/sqlite/store.ts'
+import { indexSearch } from '../../../src/db/sqlite/trigrams.ts'
+import { StoreUnavailableError } from '../../../src/db/store.ts'
+import { message } from '../store-suite.ts'
+
+/** Holds every trigram of `needle`, but none next to another. */
+const APART = 'nee.eed.edl.dle.'
+
+async function storeOf(t: Test, texts: string[]) {
+  const path = `${t.testdir()}/app.db`
+  const store = await SqliteStore.open(path)
+  t.teardown(() => store.close())
+  await store.append(texts.map((text, n) => message({ message_id: `m${n}`, text })))
+  await store.catchUp()
+  return { path, store }
+}
+
+t.test('a search whose candidates never match is cancelled by its signal', async (t) => {
+  const { store } = await storeOf(t, [APART, APART])
+  const query = { order: 'asc' as const, limit: 1, offset: 0, q: 'needle' }
+  const controller = new AbortController()
+  const search = store.page(query, controller.signal)
+  controller.abort()
+  await t.rejects(search, StoreUnavailableError)
+  t.equal((await store.page(query)).total, 0, 'and the thread answers the next one')
+})
+
+t.test('no range has more rows than a slice, and together they hold every match', async (t) => {
+  const SLICE = 8
+  const kinds = [APART, 'a needle', 'hay']
+  // Runs of each kind, shorter and longer than a slice.
+  const texts = [3, 1, 20, 9, 4, 30, 1, 1, 8, 17, 2, 40].flatMap((length, run) =>
+    Array.from({ length }, () => kinds[run % kinds.length] ?? ''),
+  )
+  const { path } = await storeOf(t, texts)
+  const database = openReader(path, () => {})
+  t.teardown(() => database.close())
+  const search = { ...indexSearch('needle'), q: 'needle', slice: SLICE }
+  const { few, ranges } = prepareMatchRanges(prepareAll(database, rangeQueries))(
+    search,
+    texts.length,
+  )
+  t.equal(few, false)
+  const found = ranges()
+  for (const [first, last] of found) {
+    t.ok(last - first < SLICE, `${first} to ${last}`)
+    t.equal(texts[last - 1], 'a needle', 'FTS5 returns at the end of the range')
+  }
+  const total = prepare(database, matchCounts.phrase).get({
+    ...search,
+    ranges: JSON.stringify(found),
+  })
+  t.equal(total?.count, texts.filter((text) => text === 'a needle').length)
+})
+
+t.test('needles longer than a phrase, and with repeated trigrams, are found exactly', async (t) => {
+  const long = 'abcdefghijklmnopqrstuvwxyz0123456789'
+  const { store } = await storeOf(t, [long, `${long.slice(0, -1)}X`, 'a'.repeat(40)])
+  const totalOf = async (q: string, from?: string) =>
+    (await store.page({ order: 'asc', limit: 1, offset: 0, q, from })).total
+  t.equal(await totalOf(long), 1)
+  t.equal(await totalOf(long, '+919876543210'), 1)
+  t.equal(await totalOf(long.slice(0, -1)), 2)
+  t.equal(await totalOf('a'.repeat(40)), 1)
+  t.equal(await totalOf('a'.repeat(41)), 0)
+  t.ok(indexSearch('a'.repeat(40)).slice < indexSearch('needle').slice, 'repetitions cost more')
+})
