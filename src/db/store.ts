@@ -36,6 +36,13 @@ export interface PagePosition {
   id: string
 }
 
+/** A position whose id is too long for a cursor, which carries a hash of it instead. */
+export interface HashedPosition {
+  key: string
+  /** SHA-256 of the id in UTF-8, in hex. */
+  idHash: string
+}
+
 /** One page of what a filter matches. */
 export interface PageQuery extends MessageFilter {
   order: Order
@@ -86,6 +93,8 @@ export interface MessageStore {
    * is cut off and rejects.
    */
   page(query: PageQuery, signal?: AbortSignal): Promise<MessagePage>
+  /** Returns the position of the message with this sort key and hashed id, if there is one. */
+  findPosition(position: HashedPosition, signal?: AbortSignal): Promise<PagePosition | undefined>
   /** Totals, the ten busiest senders and the extremes, from one snapshot. */
   stats(signal?: AbortSignal): Promise<Static<typeof Stats>>
   /**

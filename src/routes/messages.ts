@@ -58,7 +58,11 @@ const messages: FastifyPluginAsyncTypebox<{ readTimeoutMs: number }> = async (
       if (query.cursor !== undefined && query.offset !== undefined) {
         throw refuseCursor('cursor and offset exclude each other')
       }
-      const after = query.cursor === undefined ? undefined : readCursor(scope, query.cursor)
+      const position = query.cursor === undefined ? undefined : readCursor(scope, query.cursor)
+      const after =
+        position && 'idHash' in position
+          ? await app.store.findPosition(position, request.signal)
+          : position
       if (query.cursor !== undefined && !after) {
         throw refuseCursor('cursor must be the next of a page with the same filters and order')
       }

@@ -1,5 +1,7 @@
 import fc from 'fast-check'
+import type { LightMyRequestResponse } from 'fastify'
 import t from 'tap'
+import { message } from '../db/store-suite.ts'
 import { postAll, startApp } from '../helper.ts'
 
 t.test('lists messages in the form of the reference', async (t) => {
@@ -207,6 +209,21 @@ t.test('a page leads to the next one, in its body and in its Link', async (t) =>
     url = link
   }
   t.same(seen, ['m4', 'm3', 'm2', 'm1', 'm0'])
+})
+
+t.test('pages follow each other whatever the length of adopted ids', async (t) => {
+  const { app } = await startApp(t)
+  const ids = ['a', 'x'.repeat(6500), 'x'.repeat(6501), `${'x'.repeat(6500)}y`, ''.repeat(900)]
+  await app.store.append(ids.map((message_id) => message({ message_id })))
+  const seen: string[] = []
+  let url: string | undefined = '/messages?limit=1'
+  while (url) {
+    const { statusCode, headers, body }: LightMyRequestResponse = await app.inject(url)
+    t.equal(statusCode, 200, body)
+    seen.push(JSON.parse(body).data[0].message_id)
+    url = /^<([^>]+)>/.exec(String(headers.link))?.[1]
+  }
+  t.same(seen, ids.toSorted())
 })
 
 t.test(

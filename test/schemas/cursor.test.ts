@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from 'node:util'
 import fc from 'fast-check'
 import t from 'tap'
 import { readCursor, writeCursor } from '../../src/schemas/cursor.ts'
@@ -8,8 +9,7 @@ t.test('a cursor of any place leads back to it', async () => {
   fc.assert(
     fc.property(fc.string(), fc.string({ unit: 'binary' }), (key, id) => {
       const place = { key, id: id.toWellFormed() }
-      const read = readCursor(scope, writeCursor(scope, place))
-      return read?.key === place.key && read.id === place.id
+      return isDeepStrictEqual(readCursor(scope, writeCursor(scope, place)), place)
     }),
   )
 })
@@ -34,4 +34,14 @@ t.test('an altered cursor, or one of another question, leads nowhere', async (t)
   for (const text of ['', '.', 'x', `${cursor}.`, `${cursor}x`, `.${cursor}`]) {
     t.equal(readCursor(scope, text), undefined)
   }
+})
+
+t.test('a cursor is bounded, however long an adopted id is', async (t) => {
+  for (const id of ['x'.repeat(6500), '\u0001'.repeat(700), '😀'.repeat(100_000)]) {
+    const cursor = writeCursor(scope, { key: '', id })
+    t.ok(cursor.length <= 8192, `${cursor.length} characters`)
+    t.match(readCursor(scope, cursor), { key: '', idHash: /^[0-9a-f]{64}$/ })
+  }
+  const longest = writeCursor(scope, { key: '2025-01-15T10:00:00.123456789', id: '😀'.repeat(512) })
+  t.match(readCursor(scope, longest), { id: '😀'.repeat(512) }, 'ids of the webhook are not hashed')
 })

@@ -142,6 +142,11 @@ export class PostgresStore implements MessageStore {
     return this.#snapshot(lane, (session) => page(session, query), signal)
   }
 
+  /** Finds none: only adopted ids are too long for a cursor, and PostgreSQL adopts no table. */
+  async findPosition() {
+    return undefined
+  }
+
   stats(signal?: AbortSignal) {
     return this.#snapshot(this.#connections.answers, stats, signal)
   }

@@ -1,7 +1,8 @@
+import { createHash } from 'node:crypto'
 import { setPriority } from 'node:os'
 import type { Static } from '@sinclair/typebox'
 import type { StoredMessage } from '../../schemas/messages.ts'
-import type { PageQuery } from '../store.ts'
+import type { HashedPosition, PagePosition, PageQuery } from '../store.ts'
 import { openReader } from './connection.ts'
 import { type PageQueries, preparePaging } from './paging.ts'
 import type { countQueries } from './queries/count.ts'
@@ -22,6 +23,10 @@ async function openOperations({ data, assertNotCut }: ThreadContext<ReaderData>)
   // On Linux it is the thread's own.
   setPriority(0, priority)
   const database = openReader(path, assertNotCut)
+  database.function('id_hash', { deterministic: true }, (id) => {
+    assertNotCut()
+    return createHash('sha256').update(String(id)).digest('hex')
+  })
   const count = prepareAll(database, queries.counts)
   const page = preparePaging(database, queries, count)
   const stats = prepareStats(count)
@@ -31,6 +36,8 @@ async function openOperations({ data, assertNotCut }: ThreadContext<ReaderData>)
 
   const operations = {
     page: (query: PageQuery) => snapshot(() => page(query)),
+    findPosition: (position: HashedPosition): PagePosition | undefined =>
+      count.position.get({ ...position }),
     stats: () => snapshot(stats),
     message: (id: string): Static<typeof StoredMessage> | undefined =>
       count.message.get({ message_id: id }),

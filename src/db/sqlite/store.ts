@@ -3,6 +3,7 @@ import { constants, tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import {
   type AppendOutcome,
+  type HashedPosition,
   type MessageFilter,
   type MessageStore,
   type NewMessage,
@@ -146,6 +147,10 @@ export class SqliteStore implements MessageStore {
     // What may have to read every message must not hold up the rest.
     const readers = query.q || query.to !== undefined ? this.#searchers : this.#answerers
     return this.#watch(readers.call('page', query, signal))
+  }
+
+  findPosition(position: HashedPosition, signal?: AbortSignal) {
+    return this.#watch(this.#searchers.call('findPosition', position, signal))
   }
 
   stats(signal?: AbortSignal) {
