@@ -17,31 +17,35 @@ function trigramsOf(text: string): string[] {
   return trigrams
 }
 
-/** How many texts have a term, and how often they have it. */
+/** A prime below 2^31, so that products of a row and a place stay exact. */
+export const CHECKSUM_MODULUS = 2_147_483_647
+
+/** How many texts have a term, how often they have it, and a checksum of the rows and places where they do. */
 export interface TermCount {
   term: string
   doc: number
   cnt: number
+  checksum: number
 }
 
 /** Counts trigrams over texts, in memory that is bounded by handing over what was counted now and then. */
 export class TrigramRecount {
-  readonly #counts = new Map<string, { doc: number; cnt: number; last: number }>()
-  #texts = 0
+  readonly #counts = new Map<string, { doc: number; cnt: number; checksum: number; last: number }>()
 
-  /** Counts a text. @returns how many trigrams it has. */
-  add(text: string): number {
+  /** Counts the text of a row. @returns how many trigrams it has. */
+  add(row: number, text: string): number {
     const trigrams = trigramsOf(indexedText(text))
-    this.#texts++
-    for (const term of trigrams) {
+    for (const [at, term] of trigrams.entries()) {
+      const place = (row * (at + 1)) % CHECKSUM_MODULUS
       const count = this.#counts.get(term)
       if (!count) {
-        this.#counts.set(term, { doc: 1, cnt: 1, last: this.#texts })
+        this.#counts.set(term, { doc: 1, cnt: 1, checksum: place, last: row })
         continue
       }
       count.cnt++
-      if (count.last !== this.#texts) count.doc++
-      count.last = this.#texts
+      if (count.last !== row) count.doc++
+      count.last = row
+      count.checksum = (count.checksum + place) % CHECKSUM_MODULUS
     }
     return trigrams.length
   }
@@ -53,7 +57,7 @@ export class TrigramRecount {
 
   /** What was counted since it was last asked for. */
   *take(): Generator<TermCount, void> {
-    for (const [term, { doc, cnt }] of this.#counts) yield { term, doc, cnt }
+    for (const [term, { doc, cnt, checksum }] of this.#counts) yield { term, doc, cnt, checksum }
     this.#counts.clear()
   }
 }

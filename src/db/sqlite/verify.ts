@@ -1,8 +1,9 @@
 import Database from 'better-sqlite3'
+import { instantKey } from '../instant.ts'
 import type { Difference, Verification, VerifyListener } from '../verification.ts'
 import { openReader, openWriter } from './connection.ts'
-import { forgetQueries, VERIFY_TABLES, verifyQueries } from './queries/verify.ts'
-import { prepareAll } from './statement.ts'
+import { forgetQueries, repairKeys, VERIFY_TABLES, verifyQueries } from './queries/verify.ts'
+import { prepare, prepareAll } from './statement.ts'
 import { TrigramRecount } from './trigram-recount.ts'
 
 /** Texts that are read at a time, and terms that are counted in memory before they go to a temporary table. */
@@ -27,6 +28,28 @@ function readVarint(bytes: Uint8Array): number {
     if (byte < 0x80) break
   }
   return value
+}
+
+/** What SQLite finds wrong with the table of messages and its indexes, at most 100 lines. */
+function integrityErrors(database: Database.Database): string[] {
+  const lines = database.prepare<[], string>("pragma integrity_check('messages')").pluck().all()
+  return lines.filter((line) => line !== 'ok')
+}
+
+/** The indexes of messages, which SQLite keeps itself, and the sort keys of their timestamps. */
+function messageDifferences(database: Database.Database, { query }: Snapshot): Difference[] {
+  const errors = integrityErrors(database)
+  const missing = errors.filter((line) => line.includes('missing from index')).length
+  const table = 'messages'
+  return [
+    { table, kind: 'missing from an index', count: missing },
+    { table, kind: 'of other errors of an index', count: missing > 0 ? 0 : errors.length },
+    {
+      table,
+      kind: 'with the sort key of another instant',
+      count: query.wrongKeys.get()?.count ?? 0,
+    },
+  ]
 }
 
 /** The totals of the watermark, and whether a message to come would be taken for one that was derived from. */
@@ -79,12 +102,12 @@ function trigramDifferences(
     const last = texts.at(-1)
     if (!last) break
     after = last.seq
-    for (const { text, sz } of texts) {
+    for (const { seq, text, sz } of texts) {
       if (text === null || text === '') {
         if (sz !== null) rows.surplus++
         continue
       }
-      const trigrams = recount.add(text)
+      const trigrams = recount.add(seq, text)
       if (sz === null) rows.missing++
       else if (readVarint(sz) !== trigrams) rows.wrong++
     }
@@ -94,12 +117,14 @@ function trigramDifferences(
   }
   handOver()
   query.subtractVocabulary.run()
+  const { counted = 0, elsewhere = 0 } = query.wrongTerms.get() ?? {}
   const table = 'trigrams'
   return [
     { table, kind: 'missing', count: rows.missing },
     { table, kind: 'surplus', count: rows.surplus },
     { table, kind: 'of another length', count: rows.wrong },
-    { table, kind: 'counted wrongly', count: query.wrongTerms.get()?.count ?? 0 },
+    { table, kind: 'counted wrongly', count: counted },
+    { table, kind: 'in another row or place', count: elsewhere },
   ]
 }
 
@@ -120,6 +145,7 @@ function unlessCorrupt(compare: () => Difference[]): Difference[] {
  */
 export function verify(path: string, onProgress: VerifyListener = () => {}): Verification {
   const database = openReader(path, () => {})
+  database.function('instant_key', { deterministic: true }, (ts) => instantKey(String(ts)) ?? '')
   try {
     database.exec(VERIFY_TABLES)
     const query = prepareAll(database, verifyQueries)
@@ -129,6 +155,7 @@ export function verify(path: string, onProgress: VerifyListener = () => {}): Ver
       const snapshot: Snapshot = { query, watermark, messages, senders }
       onProgress(0, messages)
       const found = [
+        ...messageDifferences(database, snapshot),
         ...watermarkDifferences(snapshot),
         ...counterDifferences(snapshot),
         ...senderMessageDifferences(snapshot),
@@ -142,11 +169,17 @@ export function verify(path: string, onProgress: VerifyListener = () => {}): Ver
   }
 }
 
-/** Deletes everything that is derived, in one transaction; answers are exact meanwhile, and slower. */
+/**
+ * Repairs indexes and sort keys of messages, and deletes everything that is derived, in one transaction: answers are
+ * exact afterwards, and slower until it is derived again.
+ */
 export function forgetDerived(path: string): void {
   const database = openWriter(path, true)
   try {
+    const sound = integrityErrors(database).length === 0
     const forget = database.transaction(() => {
+      if (!sound) database.exec('reindex messages')
+      prepare(database, repairKeys).run()
       for (const query of Object.values(prepareAll(database, forgetQueries))) query.run()
     })
     forget.immediate()

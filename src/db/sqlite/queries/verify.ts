@@ -1,6 +1,7 @@
 import { type RawBuilder, type SelectQueryBuilder, sql } from 'kysely'
 import { DAY_LENGTH, MINUTE_LENGTH } from '../../key-range.ts'
 import type { SqliteSchema } from '../schema.ts'
+import { CHECKSUM_MODULUS } from '../trigram-recount.ts'
 import { build, compile, slot } from './compile.ts'
 import { bucketOf } from './derive.ts'
 
@@ -10,8 +11,10 @@ type VerifySchema = {
   trigrams_docsize: { id: number; sz: Buffer }
   /** Every term of the index: rows that have it, and how often it occurs. */
   'temp.vocabulary': { term: string; doc: number; cnt: number }
-  /** The same as counted from the texts, then less what the index has. */
-  'temp.recount': { term: string; doc: number; cnt: number }
+  /** Every occurrence of a term: its row, and its place there. */
+  'temp.occurrences': { term: string; doc: number; offset: number }
+  /** The same as counted from the texts, with a checksum of all occurrences; then less what the index has. */
+  'temp.recount': { term: string; doc: number; cnt: number; checksum: number }
 }
 
 const all = build.withTables<VerifySchema>()
@@ -19,11 +22,17 @@ const all = build.withTables<VerifySchema>()
 /** Made before the snapshot, on the connection that verifies. */
 export const VERIFY_TABLES = `
   create virtual table temp.vocabulary using fts5vocab (main, trigrams, row);
-  create temp table recount (term text primary key, doc integer, cnt integer) without rowid;
+  create virtual table temp.occurrences using fts5vocab (main, trigrams, instance);
+  create temp table recount (term text primary key, doc integer, cnt integer, checksum integer) without rowid;
 `
 
 /** Messages up to the watermark. */
 const derived = build.selectFrom('messages').where('seq', '<=', slot<number>('watermark'))
+
+/** Checksum of a term: where it occurs in which rows, in any order. `TrigramRecount` computes the same from texts. */
+const CHECKSUM = sql<number>`(
+  select sum((doc * (offset + 1)) % ${sql.lit(CHECKSUM_MODULUS)}) from temp.occurrences
+  where occurrences.term = vocabulary.term)`
 
 /** A row for each bucket or sender: its name, and how many messages it has. */
 type CountQuery = SelectQueryBuilder<
@@ -89,6 +98,17 @@ export const verifyQueries = {
     build.selectFrom('minutes').select(['minute as key', 'count']),
     bucketOf(MINUTE_LENGTH),
   ),
+  /** Not by the index of instants, which has keys only. */
+  wrongKeys: compile(
+    build
+      .selectFrom(
+        sql<{ count: number }>`(
+        select count(*) as count from messages not indexed where ts_key <> instant_key(ts))`.as(
+          'wrong',
+        ),
+      )
+      .select('count'),
+  ),
   /** A right row names its message by all of its fields, so that there is at most one for each message. */
   senderMessages: compile(
     build
@@ -137,11 +157,17 @@ export const verifyQueries = {
   addTerm: compile(
     all
       .insertInto('temp.recount')
-      .values({ term: slot('term'), doc: slot('doc'), cnt: slot('cnt') })
+      .values({
+        term: slot('term'),
+        doc: slot('doc'),
+        cnt: slot('cnt'),
+        checksum: slot('checksum'),
+      })
       .onConflict((conflict) =>
         conflict.column('term').doUpdateSet({
           doc: sql`recount.doc + excluded.doc`,
           cnt: sql`recount.cnt + excluded.cnt`,
+          checksum: sql`recount.checksum + excluded.checksum`,
         }),
       ),
   ),
@@ -149,11 +175,16 @@ export const verifyQueries = {
   subtractVocabulary: compile(
     all
       .insertInto('temp.recount')
-      .columns(['term', 'doc', 'cnt'])
+      .columns(['term', 'doc', 'cnt', 'checksum'])
       .expression(
         all
           .selectFrom('temp.vocabulary')
-          .select(['term', sql<number>`-doc`.as('doc'), sql<number>`-cnt`.as('cnt')])
+          .select([
+            'term',
+            sql<number>`-doc`.as('doc'),
+            sql<number>`-cnt`.as('cnt'),
+            sql<number>`-${CHECKSUM}`.as('checksum'),
+          ])
           // Without a condition, SQLite takes what follows for that of a join.
           .where(sql<boolean>`true`),
       )
@@ -161,16 +192,29 @@ export const verifyQueries = {
         conflict.column('term').doUpdateSet({
           doc: sql`recount.doc + excluded.doc`,
           cnt: sql`recount.cnt + excluded.cnt`,
+          checksum: sql`recount.checksum + excluded.checksum`,
         }),
       ),
   ),
   wrongTerms: compile(
     all
       .selectFrom('temp.recount')
-      .select((eb) => eb.fn.countAll<number>().as('count'))
-      .where((eb) => eb.or([eb('doc', '!=', 0), eb('cnt', '!=', 0)])),
+      .select([
+        countIf(sql`doc <> 0 or cnt <> 0`).as('counted'),
+        countIf(sql`doc = 0 and cnt = 0 and checksum % ${sql.lit(CHECKSUM_MODULUS)} <> 0`).as(
+          'elsewhere',
+        ),
+      ]),
   ),
 }
+
+/** Gives every message the sort key of its timestamp. */
+export const repairKeys = compile(
+  build
+    .updateTable('messages')
+    .set({ ts_key: sql`instant_key(ts)` })
+    .where(sql<boolean>`ts_key <> instant_key(ts)`),
+)
 
 /** Everything that is derived, made as if no message had been met yet; in this order, in one transaction. */
 export const forgetQueries = {
