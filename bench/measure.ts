@@ -83,8 +83,9 @@ export async function measure(
 /** What the question promises on every size but the smallest; on that one, only the clock counts. */
 export function barsOf(question: Question, measured: Measured, firstPage: Measured): Bar[] {
   const [smallest, ...larger] = measured.timings
+  const { promised, name } = question
+  if (promised.kind === 'nothing') return []
   return larger.map((timing) => {
-    const { promised, name } = question
     const what = `${name}, ${timing.messages.toLocaleString('en-US')} messages`
     if (promised.kind === 'milliseconds') {
       const ms = timing.medianMs

@@ -1,7 +1,7 @@
 import { existsSync, readFileSync, writeFileSync } from 'node:fs'
-import { type Bar, whole } from './figures.ts'
+import { whole } from './figures.ts'
 import type { IngestResults } from './ingest.ts'
-import { type Machine, machineLine } from './machine.ts'
+import { barsIn, markdown, measuredOn } from './markdown.ts'
 import type { PostgresResults } from './postgres.ts'
 import type { ReadsResults } from './reads.ts'
 import type { SoakResults } from './soak.ts'
@@ -14,32 +14,6 @@ const page = new URL('benchmarks.md', docs)
 
 const BEGIN = '<!-- figures -->'
 const END = '<!-- /figures -->'
-
-function markdown(rows: readonly (readonly string[])[]): string {
-  const [head = [], ...body] = rows
-  const line = (cells: readonly string[]) => `| ${cells.join(' | ')} |`
-  return [
-    line(head),
-    line(head.map((_, at) => (at === 0 ? '---' : '---:'))),
-    ...body.map(line),
-  ].join('\n')
-}
-
-function barsIn(bars: readonly Bar[]): string {
-  return markdown([
-    ['Promised', 'Expected', 'Found', ''],
-    ...bars.map(({ what, expected, found, pass }) => [
-      what,
-      expected,
-      found,
-      pass ? 'pass' : '**fail**',
-    ]),
-  ])
-}
-
-function measuredOn(date: string, machine: Machine): string {
-  return `Measured on ${date}: ${machineLine(machine)}.`
-}
 
 function ingestSection({
   date,
@@ -160,6 +134,33 @@ function interferenceTable({ interference }: ReadsResults): string[] {
   ]
 }
 
+/** The queries on each size, and how the larger sizes compare with the smallest. */
+function readsTable({ files, questions }: ReadsResults): string {
+  const sizes = files.map(({ messages }) => whole(messages))
+  return markdown([
+    ['', ...sizes, ...sizes.slice(1).map((size) => `${size} against ${sizes[0]}`)],
+    ...questions.map(({ name, timings }) => [
+      name,
+      ...timings.map(({ medianMs, status }) =>
+        status === 200 ? `${medianMs.toFixed(2)} ms` : `answered ${status}`,
+      ),
+      ...timings
+        .slice(1)
+        .map(({ medianMs }) => `${(medianMs / (timings[0]?.medianMs ?? Number.NaN)).toFixed(2)}×`),
+    ]),
+  ])
+}
+
+/** The same queries on PostgreSQL. */
+function postgresReadsSection(found: ReadsResults): string {
+  return [
+    '## Reads on PostgreSQL',
+    measuredOn(found.date, found.machine),
+    `${found.server}, as it is installed, on the same machine; one instance. The same messages and queries.`,
+    readsTable(found),
+  ].join('\n\n')
+}
+
 function readsSection(found: ReadsResults): string {
   const { date, machine, files, questions, bars } = found
   const sizes = files.map(({ messages }) => whole(messages))
@@ -177,20 +178,7 @@ function readsSection(found: ReadsResults): string {
     measuredOn(date, machine),
     `Through HTTP, the sizes in turns, the median of up to ${Math.max(...questions.flatMap(({ timings }) => timings.map(({ runs }) => runs)))} answers each. The files: ${files.map(({ messages, mebibytes }) => `${whole(messages)} messages in ${whole(mebibytes)} MiB`).join(', ')}.`,
     '![Median time of an answer](reads.svg)',
-    markdown([
-      ['', ...sizes, ...sizes.slice(1).map((size) => `${size} against ${sizes[0]}`)],
-      ...questions.map(({ name, timings }) => [
-        name,
-        ...timings.map(({ medianMs, status }) =>
-          status === 200 ? `${medianMs.toFixed(2)} ms` : `answered ${status}`,
-        ),
-        ...timings
-          .slice(1)
-          .map(
-            ({ medianMs }) => `${(medianMs / (timings[0]?.medianMs ?? Number.NaN)).toFixed(2)}×`,
-          ),
-      ]),
-    ]),
+    readsTable(found),
     ...interferenceTable(found),
     '### What was promised',
     barsIn(bars),
@@ -228,11 +216,13 @@ function read(name: string): string | undefined {
 const ingest = read('ingest.json')
 const postgres = read('postgres.json')
 const reads = read('reads.json')
+const postgresReads = read('reads-postgres.json')
 const soak = read('soak.json')
 const sections = [
   ...(ingest === undefined ? [] : [ingestSection(JSON.parse(ingest))]),
   ...(postgres === undefined ? [] : [postgresSection(JSON.parse(postgres))]),
   ...(reads === undefined ? [] : [readsSection(JSON.parse(reads))]),
+  ...(postgresReads === undefined ? [] : [postgresReadsSection(JSON.parse(postgresReads))]),
   ...(soak === undefined ? [] : [soakSection(JSON.parse(soak))]),
 ]
 const before = readFileSync(page, 'utf8')

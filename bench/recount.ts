@@ -60,6 +60,12 @@ function checkPage(filter: Filter, { data, total }: PageAnswer): Check {
   }
 }
 
+/** A single message as a page of one. */
+function pageIn({ id }: Filter, answer: PageAnswer | PlainRow): PageAnswer {
+  if ('data' in answer) return answer
+  return { data: [answer], total: answer.message_id === id ? 1 : 0 }
+}
+
 function checkStats(answer: StatsAnswer): Check {
   const senders = new Map<string, number>()
   let count = 0
@@ -97,7 +103,9 @@ function checkStats(answer: StatsAnswer): Check {
 export function recount(file: CorpusFile, said: readonly Said[]): string[] {
   const checks = said.map(({ filter, body }) => ({
     name: `${pathOf(filter)} on ${file.messages} messages`,
-    check: filter ? checkPage(filter, JSON.parse(body)) : checkStats(JSON.parse(body)),
+    check: filter
+      ? checkPage(filter, pageIn(filter, JSON.parse(body)))
+      : checkStats(JSON.parse(body)),
   }))
   const database = new Database(file.path, { readonly: true })
   const rows = database

@@ -1,0 +1,28 @@
+import { PostgresStore } from '../src/db/postgres/store.ts'
+import type { NewMessage } from '../src/db/store.ts'
+import { writeMessages } from './corpus.ts'
+import type { DatabaseServer } from './database-server.ts'
+import { whole } from './figures.ts'
+
+const BATCH = 1000
+
+/** Creates a database with the messages of the corpus of that size. @returns its URL. */
+export async function corpusDatabase(server: DatabaseServer, messages: number): Promise<string> {
+  const url = await server.create(`reads_${messages}`)
+  const started = performance.now()
+  const store = await PostgresStore.open(url, { patient: true, readTimeoutMs: 0 })
+  let batch: NewMessage[] = []
+  for (const message of writeMessages(messages)) {
+    batch.push(message)
+    if (batch.length < BATCH) continue
+    await store.append(batch)
+    batch = []
+  }
+  if (batch.length > 0) await store.append(batch)
+  await store.catchUp()
+  // Closing gathers statistics.
+  await store.close()
+  const seconds = Math.round((performance.now() - started) / 1000)
+  process.stdout.write(`  ${whole(messages)} messages in PostgreSQL, ${seconds} s\n`)
+  return url
+}
