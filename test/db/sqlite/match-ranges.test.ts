@@ -65,7 +65,7 @@ t.test('needles longer than a phrase, and with repeated trigrams, are found exac
   const totalOf = async (q: string, from?: string) =>
     (await store.page({ order: 'asc', limit: 1, offset: 0, q, from })).total
   t.equal(await totalOf(long), 1)
-  t.equal(await totalOf(long, '+919876543210'), 1)
+  t.equal(await totalOf(long, '+1'), 1)
   t.equal(await totalOf(long.slice(0, -1)), 2)
   t.equal(await totalOf('a'.repeat(40)), 1)
   t.equal(await totalOf('a'.repeat(41)), 0)
