@@ -84,9 +84,23 @@ function readTrustProxy(environment: Environment): Config['trustProxy'] {
   return ranges
 }
 
+/** The path of a sqlite URL, in which `?`, `#` and `%` must be percent-encoded. @throws ConfigError */
+function readPath(encoded: string): string {
+  if (/[?#]/.test(encoded)) {
+    throw new ConfigError(
+      'DATABASE_URL: expected a sqlite URL without parameters; in a file name ? is %3F and # is %23',
+    )
+  }
+  try {
+    return decodeURIComponent(encoded)
+  } catch {
+    throw new ConfigError('DATABASE_URL: expected percent-encoded UTF-8; in a file name % is %25')
+  }
+}
+
 function readDatabase(url: string): DatabaseAddress {
   if (!url.toLowerCase().startsWith('sqlite:')) return { kind: 'postgres', url }
-  const file = url.slice('sqlite:///'.length)
+  const file = readPath(url.slice('sqlite:///'.length))
   if (file.includes('\0')) throw new ConfigError('DATABASE_URL: expected a path without NUL')
   return { kind: 'sqlite', path: file === ':memory:' ? undefined : file }
 }

@@ -65,6 +65,7 @@ t.test('understands every setting', async (t) => {
   const databaseOf = (url: string) => parseConfig({ DATABASE_URL: url }).database
   t.strictSame(databaseOf('sqlite:////tmp/x.db'), { kind: 'sqlite', path: '/tmp/x.db' })
   t.strictSame(databaseOf('sqlite:///:memory:'), { kind: 'sqlite', path: undefined })
+  t.strictSame(databaseOf('sqlite:///a%3Fb%23c%25d e.db'), { kind: 'sqlite', path: 'a?b#c%d e.db' })
   for (const url of ['postgres://u:p@host:5433/db?max=20', 'postgresql:///db?host=/run']) {
     t.strictSame(databaseOf(url), { kind: 'postgres', url })
   }
@@ -165,6 +166,12 @@ t.test('a bad value is refused in one line that names the variable', async (t) =
       'sqlite:///a.db ',
       'sqlite:/// a.db',
       'sqlite:///a\0b',
+      'sqlite:///a%00b',
+      'sqlite:////a.db?timeout=5',
+      'sqlite:///a.db#main',
+      'sqlite:///:memory:?cache=shared',
+      'sqlite:///50%.db',
+      'sqlite:///%ff.db',
     ],
     ['HOST', '', 'a b'],
     ['MAX_BATCH', '0', '-1', '1.5', '100000'],
