@@ -27,8 +27,8 @@ export interface OpenOptions {
   onProgress?: ProgressListener
   /** Hears what an operator should know and what does not stop the service. */
   onWarning?: WarningListener
-  /** Hears once when the file is found damaged while it is open. */
-  onDamage?: (damage: Error) => void
+  /** Called once when the store has become unusable until a restart: damaged, or detached from its files. */
+  onFailure?: (failure: Error) => void
   /** For very many messages at once, from the command line: memory is spent, and nothing is cut off. */
   bulk?: boolean
   /** Milliseconds that a question may take; 5000 unless given. */
@@ -38,14 +38,14 @@ export interface OpenOptions {
 /** Opens the store that an address names. @throws StoreOpenError in one line for the operator. */
 export async function openStore(
   database: DatabaseAddress,
-  { onProgress, onWarning, onDamage, bulk = false, readTimeoutMs = 5000 }: OpenOptions = {},
+  { onProgress, onWarning, onFailure, bulk = false, readTimeoutMs = 5000 }: OpenOptions = {},
 ): Promise<MessageStore> {
   if (database.kind === 'postgres') {
     return await PostgresStore.open(database.url, { patient: bulk, onWarning, readTimeoutMs })
   }
   const store = await SqliteStore.open(database.path, onProgress, {
     bulk,
-    ...(onDamage && { onDamage }),
+    ...(onFailure && { onFailure }),
   })
   if (store.withoutInstant > 0) {
     onWarning?.(

@@ -115,8 +115,8 @@ export interface MessageStore {
   /** How the store was when it last told, without asking it. */
   readonly condition: StoreCondition
   /**
-   * Resolves when the store has just been read and written, rejects when it cannot be; may take long. Once damage was
-   * found it rejects for good.
+   * Resolves when the store has just been read and written, or when a write still waits and has not reached the time
+   * limit of `append`; rejects when it cannot be written. Once damage was found it rejects for good.
    */
   ready(): Promise<void>
   /** Ends what is under way and releases everything; reads that are under way may be cut off. */
@@ -131,6 +131,11 @@ export class StoreUnavailableError extends Error {
 /** What is stored was found damaged: from then on nothing is taken, since it could not be promised to be kept. */
 export class StoreDamagedError extends StoreUnavailableError {
   override readonly name = 'StoreDamagedError'
+}
+
+/** A file that the store shares with other processes was removed or replaced: it is unusable until it is opened anew. */
+export class StoreDetachedError extends StoreUnavailableError {
+  override readonly name = 'StoreDetachedError'
 }
 
 /** The store can never be opened like this; the message is one line for the operator. */

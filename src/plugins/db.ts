@@ -3,7 +3,7 @@ import fp from 'fastify-plugin'
 import { ConfigError } from '../config.ts'
 import { describeDatabase } from '../db/describe.ts'
 import { type DatabaseAddress, openStore } from '../db/open.ts'
-import { type MessageStore, StoreOpenError } from '../db/store.ts'
+import { type MessageStore, StoreDamagedError, StoreOpenError } from '../db/store.ts'
 
 declare module 'fastify' {
   interface FastifyInstance {
@@ -29,10 +29,12 @@ async function db(
   const store = await openStore(database, {
     onProgress: tellProgress,
     onWarning: (message, details) => app.log.warn(details, message),
-    onDamage: (cause) =>
+    onFailure: (cause) =>
       app.log.error(
         { cause },
-        'the database is damaged: the service takes no more messages and stays not ready; restore the file',
+        cause instanceof StoreDamagedError
+          ? 'the database is damaged: the service takes no more messages and stays not ready; restore the file'
+          : 'a file of the open database was removed or replaced: nothing is stored or read until a restart',
       ),
     readTimeoutMs,
   }).catch((error: unknown) => {

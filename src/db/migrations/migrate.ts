@@ -34,11 +34,20 @@ class TransactionalSqliteDialect extends SqliteDialect {
   }
 }
 
+/** Whether every migration has been run, and no other: then there is nothing to write, not even the lock. */
+function isCurrent(database: Database): boolean {
+  const hasTable = database.prepare("select 1 from sqlite_schema where name = 'kysely_migration'")
+  if (!hasTable.get()) return false
+  const done = database.prepare('select name from kysely_migration order by name').pluck().all()
+  return done.join() === Object.keys(MIGRATIONS).sort().join()
+}
+
 /**
  * Brings the schema up to date, each migration in a transaction of its own; again where another process that does the
  * same was in the way, until the patience is over. @throws what stopped it.
  */
 export async function migrate(database: Database, patienceMs: number): Promise<void> {
+  if (isCurrent(database)) return
   // Views of others keep the name of the table they were made for while it is renamed and made anew.
   database.pragma('legacy_alter_table = ON')
   const migrator = new Migrator({

@@ -1,13 +1,11 @@
-import { type Stats, statSync } from 'node:fs'
 import Database from 'better-sqlite3'
 import { fold } from '../fold.ts'
 import { instantKey } from '../instant.ts'
-import { StoreUnavailableError } from '../store.ts'
 import { LockPatience } from './lock-patience.ts'
 import { indexedText } from './trigrams.ts'
 
 /** How long a start and a read wait for a lock that another program holds, in milliseconds. */
-const BUSY_TIMEOUT_MS = 4000
+export const BUSY_TIMEOUT_MS = 4000
 
 /** The same for a write, which waits by `LockPatience`. */
 const WRITE_BUSY_TIMEOUT_MS = 50
@@ -21,30 +19,11 @@ const READER_CACHE_KIB = 4096
  */
 const CHECKPOINT_PAGES = 8000
 
-/** Which file a path led to, to notice when it leads to another one or to none. */
-export interface FileIdentity {
-  dev: number
-  ino: number
-}
-
-function statOf(path: string): Stats {
-  const stat = statSync(path, { throwIfNoEntry: false })
-  if (!stat) throw new StoreUnavailableError(`the database file is no longer at ${path}`)
-  return stat
-}
-
-/** The file at the path now. @throws StoreUnavailableError when there is none. */
-export function identify(path: string): FileIdentity {
-  const { dev, ino } = statOf(path)
-  return { dev, ino }
-}
-
-/** @returns the size in bytes. @throws StoreUnavailableError when the path leads to another file than it did, or none. */
-export function assertInPlace(path: string, expected: FileIdentity): number {
-  const { dev, ino, size } = statOf(path)
-  if (ino === expected.ino && dev === expected.dev) return size
-  throw new StoreUnavailableError(`another file has taken the place of the database at ${path}`)
-}
+/**
+ * Size in bytes that the write-ahead log is truncated to once it is checkpointed: above what ordinary writes and an
+ * import reach, so that only the growth during a long read is given back.
+ */
+export const LOG_LIMIT = 128 * 1024 * 1024
 
 /** From now on a lock is waited for by `LockPatience`. */
 export function waitBriefly(database: Database.Database): void {
@@ -62,6 +41,7 @@ export function openWriter(path: string, fileMustExist: boolean): Database.Datab
   // Set explicitly: this build of SQLite opens WAL files with NORMAL, which loses commits with the power.
   database.pragma('synchronous = FULL')
   database.pragma(`wal_autocheckpoint = ${CHECKPOINT_PAGES}`)
+  database.pragma(`journal_size_limit = ${LOG_LIMIT}`)
   database.function('instant_key', { deterministic: true }, (ts) => instantKey(String(ts)) ?? '')
   database.function('indexed_text', { deterministic: true }, (text) => indexedText(String(text)))
   return database

@@ -31,6 +31,15 @@ export class FullDisk {
     }
   }
 
+  /** Runs a write that is not needed to serve reads: a full disk is remembered, not thrown. */
+  tolerate(work: () => void): void {
+    try {
+      this.notice(work)
+    } catch (error) {
+      if (!this.#full) throw error
+    }
+  }
+
   /** Once the disk was full, writes as much as there must be room for. @throws SqliteError when there is not. */
   assertRoom(): void {
     if (!this.#full) return

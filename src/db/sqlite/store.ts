@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs'
+import { mkdtempSync, rmSync } from 'node:fs'
 import { constants, tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import {
@@ -11,9 +11,13 @@ import {
   type ProgressListener,
   type StoreCondition,
   StoreDamagedError,
+  StoreDetachedError,
   StoreOpenError,
+  StoreUnavailableError,
 } from '../store.ts'
 import { flatten, readOutcomes } from './batch.ts'
+import { FileGuard, makeFolder, resolveLinks } from './files.ts'
+import { SharedProbe } from './probe.ts'
 import { countQueries } from './queries/count.ts'
 import { deriveQueries } from './queries/derive.ts'
 import { drivenCounts, matchCounts, pageQueries } from './queries/page.ts'
@@ -28,27 +32,20 @@ import type { WriterData, WriterOperations, WriterReady } from './writer.ts'
 const SEARCHERS = 2
 const ANSWERERS = 1
 
-/** Makes a folder and those above it, one by one: Node's own way never ends where one cannot be made, as in /proc. */
-function makeFolder(folder: string): void {
-  if (existsSync(folder)) return
-  makeFolder(dirname(folder))
-  try {
-    mkdirSync(folder)
-  } catch (error) {
-    // Another process made it meanwhile.
-    if (!existsSync(folder)) throw error
-  }
-}
-
-/** Messages derived in one transaction in bulk: some 0.5 s, which a readiness check of another process outwaits. */
+/**
+ * Messages derived in one transaction in bulk, at most and at least; and the milliseconds that one may take, so that
+ * other processes get the lock: on a slow disk a step is made smaller.
+ */
 const BULK_STEP = 15_000
+const SMALLEST_BULK_STEP = 1000
+const BULK_STEP_MS = 500
 
 /** How a store is opened. */
 export interface SqliteStoreOptions {
   /** For very many messages at once: memory is spent on writing less often, and others wait longer for the lock. */
   bulk?: boolean
-  /** Hears once when the file is found damaged while it is open. */
-  onDamage?: (damage: StoreDamagedError) => void
+  /** Called once when the store has become unusable: damaged, or detached from its files. */
+  onFailure?: (failure: StoreUnavailableError) => void
 }
 
 /** Messages in one SQLite file, which only worker threads touch: one writes, a few read. */
@@ -59,10 +56,12 @@ export class SqliteStore implements MessageStore {
   readonly #scans = new Set<SqliteScan>()
   readonly #path: string
   readonly #temporary: string | undefined
-  readonly #step: number | undefined
-  readonly #onDamage: SqliteStoreOptions['onDamage']
-  #probe: Promise<void> | undefined
-  #damage: StoreDamagedError | undefined
+  #step: number | undefined
+  readonly #onFailure: SqliteStoreOptions['onFailure']
+  #guard: FileGuard | undefined
+  readonly #probe = new SharedProbe(() => this.#watch(() => this.#writer.call('probe', undefined)))
+  /** Damaged, or detached from its files: until it is opened anew. */
+  #failure: StoreUnavailableError | undefined
   /** Rows adopted from an older service whose `ts` is no instant, as counted at the start. */
   withoutInstant = 0
   /** There is one writer; a second batch at its door keeps it from waiting until this thread hears of the first. */
@@ -70,19 +69,21 @@ export class SqliteStore implements MessageStore {
   condition: StoreCondition = { backlog: 0, logBytes: 0 }
 
   private constructor(
-    path: string,
+    configuredPath: string,
     temporary: string | undefined,
-    { bulk = false, onDamage }: SqliteStoreOptions,
+    { bulk = false, onFailure }: SqliteStoreOptions,
   ) {
-    this.#onDamage = onDamage
+    const path = resolveLinks(configuredPath)
+    this.#onFailure = onFailure
     this.#path = path
     this.#temporary = temporary
     this.#step = bulk ? BULK_STEP : undefined
     this.#writer = new SqliteThread({
       entry: new URL('./writer.ts', import.meta.url),
       data: (previous): WriterData => ({
+        configuredPath,
         path,
-        previous: previous?.file,
+        previous: previous?.files,
         write: writeQueries,
         derive: deriveQueries,
         bulk,
@@ -108,7 +109,7 @@ export class SqliteStore implements MessageStore {
 
   /**
    * Opens the file at the path, or a private temporary one where there is none, makes missing folders, brings the
-   * schema up to date and derives whatever is behind.
+   * schema up to date and derives whatever is behind. On a full disk it opens and serves reads.
    * @param onProgress hears how many messages are left to be derived, where it takes long.
    * @throws StoreOpenError when the file cannot be opened or is no database of ours.
    */
@@ -124,8 +125,10 @@ export class SqliteStore implements MessageStore {
       const file = path ?? join(temporary ?? '', 'private.db')
       makeFolder(dirname(file))
       store = new SqliteStore(file, temporary, options)
-      store.withoutInstant = (await store.#writer.start()).withoutInstant
-      await store.catchUp(onProgress)
+      const { files, withoutInstant } = await store.#writer.start()
+      store.#guard = new FileGuard(files)
+      store.withoutInstant = withoutInstant
+      await store.#catchUpIfPossible(onProgress)
       await Promise.all([store.#searchers.start(), store.#answerers.start()])
       return store
     } catch (error) {
@@ -137,8 +140,9 @@ export class SqliteStore implements MessageStore {
   }
 
   async append(batch: readonly NewMessage[]): Promise<AppendOutcome[]> {
-    if (this.#damage) throw this.#damage
-    const { outcomes, condition } = await this.#watch(this.#writer.call('append', flatten(batch)))
+    const { outcomes, condition } = await this.#watch(() =>
+      this.#writer.call('append', flatten(batch)),
+    )
     this.condition = condition
     return readOutcomes(outcomes)
   }
@@ -146,7 +150,7 @@ export class SqliteStore implements MessageStore {
   page(query: PageQuery, signal?: AbortSignal) {
     // What may have to read every message must not hold up the rest.
     const readers = query.q || query.to !== undefined ? this.#searchers : this.#answerers
-    return this.#watch(readers.call('page', query, signal))
+    return this.#watch(() => readers.call('page', query, signal))
   }
 
   findPosition(position: HashedPosition, signal?: AbortSignal) {
@@ -154,19 +158,27 @@ export class SqliteStore implements MessageStore {
   }
 
   stats(signal?: AbortSignal) {
-    return this.#watch(this.#answerers.call('stats', undefined, signal))
+    return this.#watch(() => this.#answerers.call('stats', undefined, signal))
   }
 
   message(id: string, signal?: AbortSignal) {
-    return this.#watch(this.#answerers.call('message', id, signal))
+    return this.#watch(() => this.#answerers.call('message', id, signal))
   }
 
   async catchUp(onProgress?: ProgressListener): Promise<void> {
     for (;;) {
+      const started = performance.now()
       const left = await this.#writer.call('catchUp', this.#step)
+      this.#adaptStep(performance.now() - started)
       if (left === 0) return
       await onProgress?.(left)
     }
+  }
+
+  #adaptStep(ms: number): void {
+    if (this.#step === undefined) return
+    const factor = ms > BULK_STEP_MS ? 0.5 : 2
+    this.#step = Math.min(BULK_STEP, Math.max(SMALLEST_BULK_STEP, Math.round(this.#step * factor)))
   }
 
   async *scan(filter: MessageFilter) {
@@ -179,30 +191,62 @@ export class SqliteStore implements MessageStore {
     }
   }
 
-  /** Notices damage, which nobody is to overlook because somebody else asked. */
-  #watch<Result>(work: Promise<Result>): Promise<Result> {
-    return work.catch((error: unknown) => {
-      if (error instanceof StoreDamagedError && !this.#damage) {
-        this.#damage = error
-        this.#onDamage?.(error)
-      }
-      throw error
-    })
+  /** At the start: answers are exact without it, and the writer goes on with it once it can write. */
+  async #catchUpIfPossible(onProgress?: ProgressListener): Promise<void> {
+    try {
+      await this.catchUp(onProgress)
+    } catch (error) {
+      if (!(error instanceof StoreUnavailableError) || error instanceof StoreDamagedError)
+        throw error
+    }
   }
 
-  /** Callers share the check under way: many probes cost one write. */
-  async ready(): Promise<void> {
-    if (this.#damage) throw this.#damage
-    this.#probe ??= this.#watch(this.#writer.call('probe', undefined)).finally(() => {
-      this.#probe = undefined
-    })
-    return this.#probe
+  /**
+   * Runs work on a store that is usable before it and after it, and remembers when it is not. What was read while the
+   * files were replaced may be wrong.
+   */
+  async #watch<Result>(work: () => Promise<Result>): Promise<Result> {
+    if (this.#failure) throw this.#failure
+    try {
+      this.#guard?.assertShared()
+      const result = await work()
+      this.#guard?.assertShared()
+      return result
+    } catch (error) {
+      const failure = this.#detached() ?? error
+      const isLasting =
+        failure instanceof StoreDamagedError || failure instanceof StoreDetachedError
+      if (isLasting && !this.#failure) {
+        this.#failure = failure
+        this.#onFailure?.(failure)
+      }
+      throw failure
+    }
+  }
+
+  /** The error of a store whose log or shared memory was removed or replaced. */
+  #detached(): StoreDetachedError | undefined {
+    try {
+      this.#guard?.assertShared()
+    } catch (error) {
+      if (error instanceof StoreDetachedError) return error
+    }
+    return undefined
+  }
+
+  ready(): Promise<void> {
+    return this.#probe.run()
   }
 
   async close(): Promise<void> {
-    const scans = [...this.#scans].map((scan) => scan.close())
-    await Promise.all([this.#searchers.close(), this.#answerers.close(), ...scans])
-    // Last, since the last connection to close folds the write-ahead log into the file.
+    const closeReaders = async (): Promise<void> => {
+      const scans = [...this.#scans].map((scan) => scan.close())
+      await Promise.all([this.#searchers.close(), this.#answerers.close(), ...scans])
+    }
+    // The last connection to close folds the write-ahead log into the file, unless it only reads. Where another process
+    // may have written to the log unseen, that would lose what it wrote.
+    if (this.#detached()) await this.#writer.close()
+    await closeReaders()
     await this.#writer.close()
     if (this.#temporary) rmSync(this.#temporary, { recursive: true, force: true })
   }

@@ -1,18 +1,13 @@
 import { migrate } from '../migrations/migrate.ts'
 import type { AppendOutcome, StoreCondition } from '../store.ts'
 import { byteOf, type FlatBatch, type FlatMessage, unflatten } from './batch.ts'
-import {
-  assertInPlace,
-  type FileIdentity,
-  identify,
-  openWriter,
-  preferBulk,
-  waitBriefly,
-} from './connection.ts'
-import { assertSound, isDamage } from './damage.ts'
+import { LOG_LIMIT, openWriter, preferBulk, waitBriefly } from './connection.ts'
+import { isDamage } from './damage.ts'
 import { prepareDerive } from './derive.ts'
+import { type DatabaseFiles, FileGuard, identifyFiles } from './files.ts'
 import { FullDisk } from './full-disk.ts'
-import { LockPatience } from './lock-patience.ts'
+import { inspectFile } from './inspect.ts'
+import { isLocked, LockPatience } from './lock-patience.ts'
 import type { deriveQueries } from './queries/derive.ts'
 import type { writeQueries } from './queries/write.ts'
 import { prepareAll } from './statement.ts'
@@ -20,9 +15,11 @@ import { serveCalls, type ThreadContext } from './thread-main.ts'
 
 /** What the writing thread is given. */
 export interface WriterData {
+  /** As configured; `path` is the same without symbolic links. */
+  configuredPath: string
   path: string
-  /** The file that a thread before this one wrote to; a new one must not be made in its place. */
-  previous: FileIdentity | undefined
+  /** The files that a thread before this one wrote to; new ones must not be made in their place. */
+  previous: DatabaseFiles | undefined
   write: typeof writeQueries
   derive: typeof deriveQueries
   /** Whether memory is to be spent on taking very many messages at once. */
@@ -31,7 +28,7 @@ export interface WriterData {
 
 /** What the writing thread tells when it is ready. */
 export interface WriterReady {
-  file: FileIdentity
+  files: DatabaseFiles
   /** Rows adopted whose `ts` is no instant. */
   withoutInstant: number
 }
@@ -39,7 +36,10 @@ export interface WriterReady {
 /** How long messages wait for a lock that another program holds, in milliseconds: senders wait 15 to 30 s. */
 const APPEND_PATIENCE_MS = 4000
 
-/** The same for a readiness check, which is asked again soon and must not keep messages waiting. */
+/**
+ * The same for a readiness check, which must not keep messages waiting. A lock that it meets is no failure before
+ * messages would be refused because of it.
+ */
 const PROBE_PATIENCE_MS = 500
 
 /** Rows derived in one transaction while it is quiet: some 15 ms, after which a message is let in. */
@@ -57,30 +57,52 @@ const MAX_BACKLOG = 50_000
 /** Milliseconds without a message after which the rest is derived. */
 const QUIET_MS = 100
 
+/** Milliseconds between two attempts to truncate the log: the first may find a reader that still needs it. */
+const TRUNCATE_EVERY_MS = 1000
+
 async function openOperations({ data, tell }: ThreadContext<WriterData>) {
-  const { path, previous } = data
-  if (previous) assertInPlace(path, previous)
-  else assertSound(path)
+  const { configuredPath, path, previous } = data
+  if (previous) new FileGuard(previous).assertInPlace()
+  else inspectFile(path)
   const database = openWriter(path, previous !== undefined)
   if (data.bulk) preferBulk(database)
   await migrate(database, APPEND_PATIENCE_MS)
   waitBriefly(database)
   const write = prepareAll(database, data.write)
   const derive = prepareDerive(database, data.derive)
-  const lock = new LockPatience()
+  const lock = new LockPatience(() => database.pragma('data_version', { simple: true }))
 
   const beat = (at = new Date().toISOString()): void => {
     write.beat.run({ at })
   }
   const disk = new FullDisk(beat)
-  // There is a write-ahead log once something was written; a commit is in it before it is in the file.
-  lock.run(APPEND_PATIENCE_MS, beat)
-  const file = identify(path)
-  const log = identify(`${path}-wal`)
-  let logBytes = 0
-  const assertBothInPlace = (): void => {
-    assertInPlace(path, file)
-    logBytes = assertInPlace(`${path}-wal`, log)
+  // On a full disk reads are served, and writes once there is room.
+  disk.tolerate(() => lock.run(APPEND_PATIENCE_MS, beat))
+  const behind = (): number => {
+    const { watermark = 0, newest } = write.backlog.get() ?? {}
+    return Math.max(0, (newest ?? 0) - watermark)
+  }
+  let backlog = behind()
+  // The log and the shared memory exist once something was read.
+  const files = identifyFiles(configuredPath, path)
+  const guard = new FileGuard(files)
+  let logBytes = guard.assertInPlace()
+  let lastAppend = 0
+  let damage: unknown
+
+  const condition = (): StoreCondition => ({ backlog, logBytes })
+
+  /** Runs a write on the files that are in place before it and after it. */
+  function guarded<Result>(work: () => Result): Result {
+    guard.assertInPlace()
+    const result = disk.notice(work)
+    logBytes = guard.assertInPlace()
+    return result
+  }
+
+  function deriveStep(step: number): void {
+    backlog = derive(step) < step ? 0 : Math.max(0, backlog - step)
+    tell(condition())
   }
 
   const insert = (message: FlatMessage): AppendOutcome => {
@@ -92,31 +114,15 @@ async function openOperations({ data, tell }: ThreadContext<WriterData>) {
       Uint8Array.from(unflatten(flat), (message) => byteOf(insert(message))),
   )
 
-  const behind = (): number => {
-    const { watermark = 0, newest } = write.backlog.get() ?? {}
-    return Math.max(0, (newest ?? 0) - watermark)
-  }
-  let backlog = behind()
-  let lastAppend = 0
-  let damage: unknown
-
-  const condition = (): StoreCondition => ({ backlog, logBytes })
-
-  function deriveStep(step: number): void {
-    backlog = derive(step) < step ? 0 : Math.max(0, backlog - step)
-    tell(condition())
-  }
-
   const operations = {
     /** Commits the batch, synced to disk, to the file that is still the one at the path. Tells each message's byte. */
     append(batch: FlatBatch): { outcomes: Uint8Array; condition: StoreCondition } {
-      const outcomes = disk.notice(() =>
+      const outcomes = guarded(() =>
         lock.run(APPEND_PATIENCE_MS, () => {
           while (backlog > MAX_BACKLOG) deriveStep(BEHIND_STEP)
           return insertAll.immediate(batch)
         }),
       )
-      assertBothInPlace()
       backlog += outcomes.length
       lastAppend = performance.now()
       return { outcomes, condition: condition() }
@@ -125,19 +131,27 @@ async function openOperations({ data, tell }: ThreadContext<WriterData>) {
     /** Derives one step of what is behind, of that many messages. @returns how many are left. */
     catchUp(step = BEHIND_STEP): number {
       backlog = behind()
-      if (backlog > 0) lock.run(APPEND_PATIENCE_MS, () => deriveStep(step))
+      if (backlog > 0) guarded(() => lock.run(APPEND_PATIENCE_MS, () => deriveStep(step)))
       return backlog
     },
 
-    /** Throws unless the file is in place, sound as far as known, and can be read and written, shown by doing it. */
+    /**
+     * Throws unless the files are in place, sound as far as known, and can be read and written, shown by doing it. A
+     * lock of another process passes as long as `append` would wait for it.
+     */
     probe(): void {
       if (damage) throw damage
-      assertBothInPlace()
       write.readAny.get()
-      lock.run(PROBE_PATIENCE_MS, () => {
-        disk.assertRoom()
-        beat()
-      })
+      try {
+        guarded(() =>
+          lock.run(PROBE_PATIENCE_MS, () => {
+            disk.assertRoom()
+            beat()
+          }),
+        )
+      } catch (error) {
+        if (!isLocked(error) || lock.lockedMs >= APPEND_PATIENCE_MS) throw error
+      }
     },
 
     close(): void {
@@ -145,14 +159,19 @@ async function openOperations({ data, tell }: ThreadContext<WriterData>) {
     },
   }
 
-  /** Derives what is behind once it is quiet. A failure waits for the next quiet: whoever writes meets it too. */
+  /**
+   * Once no message has come for a while, derives what is behind, then truncates a log that a long read let grow. A
+   * failure waits for the next quiet: the next write meets it too.
+   */
   function idle(): boolean | number {
-    if (backlog === 0) return false
+    if (backlog === 0 && logBytes <= LOG_LIMIT) return false
     const quiet = performance.now() - lastAppend
     if (quiet < QUIET_MS) return QUIET_MS - quiet
     try {
-      disk.notice(() => deriveStep(QUIET_STEP))
-      return backlog > 0
+      if (backlog > 0) guarded(() => deriveStep(QUIET_STEP))
+      else guarded(() => database.pragma('wal_checkpoint(TRUNCATE)'))
+      if (backlog > 0) return true
+      return logBytes > LOG_LIMIT && TRUNCATE_EVERY_MS
     } catch (error) {
       if (isDamage(error)) damage ??= error
       lastAppend = performance.now()
@@ -161,7 +180,7 @@ async function openOperations({ data, tell }: ThreadContext<WriterData>) {
   }
 
   const withoutInstant = write.withoutInstant.get()?.count ?? 0
-  return { operations, idle, ready: { file, withoutInstant } satisfies WriterReady }
+  return { operations, idle, ready: { files, withoutInstant } satisfies WriterReady }
 }
 
 /** What the writing thread can be asked for. */

@@ -1,11 +1,10 @@
-import { execFileSync } from 'node:child_process'
-import { existsSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, readdirSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import Database from 'better-sqlite3'
 import t, { type Test } from 'tap'
 import { openWriter } from '../../../src/db/sqlite/connection.ts'
 import { SqliteStore } from '../../../src/db/sqlite/store.ts'
-import { StoreOpenError, StoreUnavailableError } from '../../../src/db/store.ts'
+import { StoreDetachedError, StoreUnavailableError } from '../../../src/db/store.ts'
 import { message, suite } from '../store-suite.ts'
 
 async function open(t: Test, path: string | undefined = `${t.testdir()}/app.db`) {
@@ -40,30 +39,6 @@ t.test('two stores that open the same new file together both come up', async (t)
   t.same(await two.append([message({ message_id: 'a' })]), ['duplicate'])
 })
 
-t.test('a file that is no database is refused in one line and left as it is', async (t) => {
-  const path = `${t.testdir({ 'app.db': 'this is no database, but it is long enough to be looked at'.repeat(20) })}/app.db`
-  await t.rejects(SqliteStore.open(path), StoreOpenError)
-  t.match(execFileSync('head', ['-c', '19', path], { encoding: 'utf8' }), 'this is no database')
-})
-
-t.test('a table that is not ours is refused and left as it is', async (t) => {
-  const path = `${t.testdir()}/app.db`
-  const other = new Database(path)
-  other.exec('create table messages (id integer, body text)')
-  other.close()
-  await t.rejects(SqliteStore.open(path), { message: /has the columns body, id; expected are/ })
-  const again = new Database(path)
-  t.same(
-    again.pragma('table_info(messages)', { simple: false }),
-    again.pragma('table_info(messages)'),
-  )
-  t.equal(
-    again.prepare("select count(*) from sqlite_schema where name = 'messages'").pluck().get(),
-    1,
-  )
-  again.close()
-})
-
 t.test('a schema of a later version is refused in one line', async (t) => {
   const path = `${t.testdir()}/app.db`
   await (await SqliteStore.open(path)).close()
@@ -83,6 +58,7 @@ t.test(
       (path: string) => rmSync(path),
       (path: string) => renameSync(path, `${path}.old`),
       (path: string) => rmSync(`${path}-wal`),
+      (path: string) => rmSync(`${path}-shm`),
       (path: string) => {
         rmSync(path)
         writeFileSync(path, '')
@@ -92,12 +68,58 @@ t.test(
       const store = await SqliteStore.open(path)
       await store.ready()
       replace(path)
-      await t.rejects(store.ready(), StoreUnavailableError)
-      await t.rejects(store.append([message({ message_id: 'a' })]), StoreUnavailableError)
+      const refused = { name: /^Store(Unavailable|Detached)Error$/ }
+      await t.rejects(store.ready(), refused)
+      await t.rejects(store.append([message({ message_id: 'a' })]), refused)
       await store.close()
     }
   },
 )
+
+t.test('a removed -shm file is final, for reads too, and closing keeps the log', async (t) => {
+  const path = `${t.testdir()}/app.db`
+  const failures: unknown[] = []
+  const store = await SqliteStore.open(path, undefined, {
+    onFailure: (error) => failures.push(error),
+  })
+  await store.append([message({ message_id: 'a' })])
+  renameSync(`${path}-shm`, `${path}-away`)
+  await t.rejects(store.append([message({ message_id: 'b' })]), StoreDetachedError)
+  renameSync(`${path}-away`, `${path}-shm`)
+  await t.rejects(store.append([message({ message_id: 'b' })]), StoreDetachedError)
+  await t.rejects(store.ready(), StoreDetachedError)
+  await t.rejects(store.page({ order: 'asc', limit: 1, offset: 0 }), StoreDetachedError)
+  t.match(failures, [{ message: /app\.db-shm/ }], 'reported once')
+  rmSync(`${path}-shm`)
+  await store.close()
+  t.ok(existsSync(`${path}-wal`), 'the log is left to whoever opens the database next')
+  const again = await open(t, path)
+  t.same(await again.append([message({ message_id: 'a' })]), ['duplicate'])
+})
+
+t.test('a symbolic link is followed once', async (t) => {
+  const folder = t.testdir({ real: {} })
+  const path = `${folder}/app.db`
+  symlinkSync('real/data.db', path)
+  await t.rejects(SqliteStore.open(path), {
+    name: 'StoreOpenError',
+    message:
+      /^cannot open "[^"]+": it is a symbolic link to real\/data\.db, which does not exist; [^\n]+$/,
+  })
+  t.same(readdirSync(`${folder}/real`), [])
+  writeFileSync(`${folder}/real/data.db`, '')
+  const store = await open(t, path)
+  t.same(await store.append([message({ message_id: 'a' })]), ['created'])
+  await store.ready()
+  t.equal((await store.stats()).total_messages, 1)
+  t.same(readdirSync(folder).sort(), ['app.db', 'real'])
+
+  writeFileSync(`${folder}/real/other.db`, '')
+  rmSync(path)
+  symlinkSync('real/other.db', path)
+  await t.rejects(store.append([message({ message_id: 'b' })]), StoreUnavailableError)
+  await t.rejects(store.ready(), StoreUnavailableError)
+})
 
 t.test(
   'while another program holds the write lock, reads go on and writes fail as unavailable',

@@ -1,0 +1,117 @@
+import {
+  existsSync,
+  lstatSync,
+  mkdirSync,
+  readlinkSync,
+  realpathSync,
+  type Stats,
+  statSync,
+} from 'node:fs'
+import { basename, dirname, join } from 'node:path'
+import { StoreDetachedError, StoreUnavailableError } from '../store.ts'
+
+/** Which file a path led to. */
+interface FileIdentity {
+  path: string
+  dev: number
+  ino: number
+}
+
+/** The files of one open database. */
+export interface DatabaseFiles {
+  /** By the configured path, which may be a symbolic link. */
+  database: FileIdentity
+  /** The write-ahead log (`-wal`). */
+  log: FileIdentity
+  /** The shared memory (`-shm`), which holds the index of the log and the locks between processes. */
+  sharedMemory: FileIdentity
+}
+
+function statOf(path: string): Stats {
+  const stat = statSync(path, { throwIfNoEntry: false })
+  if (!stat) throw new StoreUnavailableError(`the database file is no longer at ${path}`)
+  return stat
+}
+
+function identify(path: string): FileIdentity {
+  const { dev, ino } = statOf(path)
+  return { path, dev, ino }
+}
+
+/** Size in bytes of the file, which must still be at its path. @throws StoreUnavailableError */
+function sizeInPlace({ path, dev, ino }: FileIdentity): number {
+  const found = statOf(path)
+  if (found.ino === ino && found.dev === dev) return found.size
+  throw new StoreUnavailableError(
+    `another file has taken the place of the database file at ${path}`,
+  )
+}
+
+/** Makes a folder and those above it, one by one: Node's own way never ends where one cannot be made, as in /proc. */
+export function makeFolder(folder: string): void {
+  if (existsSync(folder)) return
+  makeFolder(dirname(folder))
+  try {
+    mkdirSync(folder)
+  } catch (error) {
+    // Another process made it meanwhile.
+    if (!existsSync(folder)) throw error
+  }
+}
+
+/**
+ * Returns the path without symbolic links: SQLite names its log and its shared memory after the file they lead to.
+ * A missing file keeps its name. @throws Error for a link to a file that does not exist.
+ */
+export function resolveLinks(path: string): string {
+  if (statSync(path, { throwIfNoEntry: false })) return realpathSync(path)
+  if (lstatSync(path, { throwIfNoEntry: false })?.isSymbolicLink()) {
+    throw new Error(
+      `it is a symbolic link to ${readlinkSync(path)}, which does not exist; create an empty file there to start with`,
+    )
+  }
+  return join(realpathSync(dirname(path)), basename(path))
+}
+
+/** Identifies the files of a database that has just been opened. @param path without symbolic links. */
+export function identifyFiles(configuredPath: string, path: string): DatabaseFiles {
+  return {
+    database: identify(configuredPath),
+    log: identify(`${path}-wal`),
+    sharedMemory: identify(`${path}-shm`),
+  }
+}
+
+/**
+ * Notices when a file of an open database is removed or replaced. Without the log or the shared memory this process and
+ * any other no longer see each other's locks, so that each could overwrite what the other has committed: from then on
+ * every check fails, even if the file is put back, until the database is opened anew.
+ */
+export class FileGuard {
+  readonly #files: DatabaseFiles
+  #detached: StoreDetachedError | undefined
+
+  constructor(files: DatabaseFiles) {
+    this.#files = files
+  }
+
+  /** Checks what connections share with other processes. @returns the size of the log. @throws StoreDetachedError */
+  assertShared(): number {
+    if (this.#detached) throw this.#detached
+    try {
+      sizeInPlace(this.#files.sharedMemory)
+      return sizeInPlace(this.#files.log)
+    } catch (error) {
+      if (!(error instanceof StoreUnavailableError)) throw error
+      this.#detached = new StoreDetachedError(error.message)
+      throw this.#detached
+    }
+  }
+
+  /** Checks all files. @returns the size of the log. @throws StoreUnavailableError */
+  assertInPlace(): number {
+    const logBytes = this.assertShared()
+    sizeInPlace(this.#files.database)
+    return logBytes
+  }
+}

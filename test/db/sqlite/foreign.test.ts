@@ -1,0 +1,110 @@
+import { copyFileSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import Database from 'better-sqlite3'
+import t, { type Test } from 'tap'
+import { SqliteStore } from '../../../src/db/sqlite/store.ts'
+import { StoreOpenError } from '../../../src/db/store.ts'
+
+/** Every file of a folder, byte for byte. */
+function bytesOf(folder: string): Record<string, string> {
+  const names = readdirSync(folder).sort()
+  return Object.fromEntries(names.map((name) => [name, readFileSync(`${folder}/${name}`, 'hex')]))
+}
+
+async function isRefused(t: Test, folder: string, reason: RegExp): Promise<void> {
+  const before = bytesOf(folder)
+  const error = await SqliteStore.open(`${folder}/app.db`).then(
+    () => undefined,
+    (thrown: unknown) => thrown,
+  )
+  t.ok(error instanceof StoreOpenError, 'refused')
+  const message = error instanceof Error ? error.message : ''
+  t.match(message, reason)
+  t.notMatch(message, /\n/, 'in one line')
+  t.strictSame(bytesOf(folder), before, 'every byte is as it was, and no file was added')
+}
+
+const LEGACY_COLUMNS = 'message_id text primary key, from_msisdn, to_msisdn, ts, text, created_at'
+
+const DATABASES: Record<string, [sql: string, reason: RegExp]> = {
+  'without a table messages': [
+    'create table notes (body); insert into notes values (1)',
+    /it has notes/,
+  ],
+  'with other columns in messages': [
+    'create table messages (id integer, body text)',
+    /has the columns body, id; expected are created_at/,
+  ],
+  'with only a view': ['create view v as select 1', /another application/],
+  'with a view called messages': ['create view messages as select 1 as id', /has the columns id;/],
+  'with tables that adoption would create': [
+    `create table messages (${LEGACY_COLUMNS}); create table senders (id)`,
+    /it has tables whose names this service needs \(senders\)/,
+  ],
+  'of another program that uses Kysely': [
+    `create table kysely_migration (name text, timestamp text); insert into kysely_migration values ('a', 'b')`,
+    /another application/,
+  ],
+}
+
+for (const [what, [sql, reason]] of Object.entries(DATABASES)) {
+  for (const mode of ['delete', 'wal']) {
+    t.test(`refuses a database ${what} and changes nothing, journal_mode ${mode}`, async (t) => {
+      const folder = t.testdir()
+      const other = new Database(`${folder}/app.db`)
+      other.pragma(`journal_mode = ${mode}`)
+      other.exec(sql)
+      other.close()
+      await isRefused(t, folder, reason)
+    })
+  }
+}
+
+t.test('refuses a database with an unfinished log and leaves both as they are', async (t) => {
+  const folder = t.testdir()
+  mkdirSync(`${folder}/crashed`)
+  const other = new Database(`${folder}/live.db`)
+  other.pragma('journal_mode = wal')
+  other.exec('create table notes (body)')
+  for (const end of ['', '-wal', '-shm']) {
+    copyFileSync(`${folder}/live.db${end}`, `${folder}/crashed/app.db${end}`)
+  }
+  other.close()
+  const { 'app.db-shm': _before, ...before } = bytesOf(`${folder}/crashed`)
+  await t.rejects(SqliteStore.open(`${folder}/crashed/app.db`), { message: /it has notes/ })
+  const { 'app.db-shm': _after, ...after } = bytesOf(`${folder}/crashed`)
+  t.strictSame(after, before)
+})
+
+for (const [what, bytes] of Object.entries({
+  'of one byte': 'x',
+  'of a few bytes': 'hello\n',
+  'of text': 'this is no database, but long enough to be one\n'.repeat(100),
+})) {
+  t.test(`refuses a file ${what} and changes nothing`, async (t) => {
+    await isRefused(t, t.testdir({ 'app.db': bytes }), /damaged or not a SQLite database/)
+  })
+}
+
+t.test(
+  'takes an empty file, an empty database, and one whose first start was cut short',
+  async (t) => {
+    const start = async (prepare: (path: string) => void) => {
+      const path = `${t.testdir()}/app.db`
+      prepare(path)
+      const store = await SqliteStore.open(path)
+      t.equal((await store.stats()).total_messages, 0)
+      await store.close()
+    }
+    await start((path) => writeFileSync(path, ''))
+    for (const sql of [
+      'create table t (x); drop table t; vacuum',
+      'create table kysely_migration (name varchar(255) primary key, timestamp varchar(255) not null)',
+    ]) {
+      await start((path) => {
+        const database = new Database(path)
+        database.exec(sql)
+        database.close()
+      })
+    }
+  },
+)
