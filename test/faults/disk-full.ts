@@ -122,3 +122,49 @@ t.test('a limit on the size of files, which is an error of writing', async (t) =
     },
   })
 })
+
+t.test('a start on a full disk serves reads, and recovers when there is room', async (t) => {
+  const disk = `${folderOf(t)}/disk`
+  mkdirSync(disk)
+  if (!run('mount', '-t', 'tmpfs', '-o', 'size=24m', 'tmpfs', disk)) {
+    t.comment('nothing can be mounted here')
+    return
+  }
+  const filler = `${disk}/filler`
+  const fill = () => {
+    const file = openSync(filler, 'a')
+    try {
+      for (;;) writeSync(file, Buffer.alloc(4096))
+    } catch {
+      // No space left on device.
+    }
+    closeSync(file)
+  }
+  const environment = { DATABASE_URL: 'sqlite:///disk/app.db' }
+  const post = async (service: Service, message_id: string) => {
+    const load = new Load({ url: () => service.url, connections: 1, prefix: message_id })
+    while (load.seen.statuses.size === 0) await delay(5)
+    return [...(await load.stop()).statuses.keys()]
+  }
+  let service = await startService(t, environment)
+  try {
+    t.strictSame(await post(service, 'before'), [200])
+    fill()
+    service.process.kill('SIGKILL')
+    await service.ended
+    service = await startService(t, environment)
+    t.equal(await statusOf(service, '/health/ready'), 503)
+    t.equal(await statusOf(service, '/health/live'), 200)
+    t.strictSame(await post(service, 'full'), [503])
+    for (const path of ['/messages', '/messages?q=x', '/stats']) {
+      t.equal(await statusOf(service, path), 200, `${path} is served`)
+    }
+    rmSync(filler)
+    t.equal(await statusOf(service, '/health/ready'), 200, 'ready as soon as there is room')
+    t.strictSame(await post(service, 'after'), [200])
+  } finally {
+    service.process.kill('SIGKILL')
+    await service.ended
+    run('umount', disk)
+  }
+})

@@ -140,11 +140,16 @@ export class SqliteStore implements MessageStore {
   }
 
   async append(batch: readonly NewMessage[]): Promise<AppendOutcome[]> {
-    const { outcomes, condition } = await this.#watch(() =>
-      this.#writer.call('append', flatten(batch)),
-    )
-    this.condition = condition
-    return readOutcomes(outcomes)
+    try {
+      const { outcomes, condition } = await this.#watch(() =>
+        this.#writer.call('append', flatten(batch)),
+      )
+      this.condition = condition
+      return readOutcomes(outcomes)
+    } catch (error) {
+      this.#probe.noteFailure(error)
+      throw error
+    }
   }
 
   page(query: PageQuery, signal?: AbortSignal) {
