@@ -1,0 +1,53 @@
+import { statSync } from 'node:fs'
+import { setTimeout as delay } from 'node:timers/promises'
+import Database from 'better-sqlite3'
+import t from 'tap'
+import { folderOf, spawnEntry, startService } from '../helper.ts'
+import { Load } from '../load.ts'
+
+const MiB = 1024 * 1024
+
+/** What the log is truncated to at most. */
+const LIMIT = 128 * MiB
+
+t.setTimeout(300_000)
+
+t.test('the log that a stalled export let grow is given back once it has gone', async (t) => {
+  const path = `${folderOf(t)}/app.db`
+  const service = await startService(t)
+  const logBytes = () => statSync(`${path}-wal`).size
+  const filled = new Load({
+    url: () => service.url,
+    connections: 8,
+    prefix: 'a-',
+    text: 'x'.repeat(4000),
+  })
+  await filled.acknowledge(500)
+
+  // Nobody reads what it writes: once the pipe is full, it stalls with its snapshot open.
+  const exporting = spawnEntry(t, ['export'], { DATABASE_URL: `sqlite:///${path}` })
+  while ((exporting.child.stdout?.readableLength ?? 0) === 0) await delay(20)
+  await filled.stop()
+
+  // A program beside the service writes more than the limit: its log cannot be reused while the export reads.
+  const other = new Database(path)
+  other.exec('create table ballast (body blob)')
+  const insert = other.prepare('insert into ballast values (zeroblob(?))')
+  while (logBytes() < LIMIT + 32 * MiB) insert.run(8 * MiB)
+  const grown = logBytes()
+  exporting.child.kill('SIGKILL')
+  await exporting.ended
+
+  const started = performance.now()
+  const after = new Load({ url: () => service.url, connections: 1, prefix: 'b-', pauseMs: 50 })
+  while (logBytes() > LIMIT) await delay(20)
+  const ms = Math.round(performance.now() - started)
+  const { latencies, statuses } = await after.stop()
+  other.close()
+  t.comment(
+    `${Math.round(grown / MiB)} MiB given back after ${ms} ms; slowest post ${Math.round(Math.max(...latencies))} ms`,
+  )
+  t.strictSame([...statuses.keys()], [200])
+  service.process.kill('SIGTERM')
+  t.equal(await service.ended, 0)
+})
