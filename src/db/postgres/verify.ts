@@ -145,25 +145,39 @@ async function mend(session: Session, rows: DerivedRow[]): Promise<void> {
   }
 }
 
+/** Replaces every counter by a recount of the messages in the snapshot, so that no batch of it is uncounted. */
+async function recount(session: Session): Promise<void> {
+  for (const table of ['senders', 'days', 'minutes', 'uncounted', 'totals'] as const) {
+    await session.deleteFrom(table).execute()
+  }
+  // One pass over the messages; the other counters follow from the first two.
+  await sql`
+    with counted as materialized (
+      select from_msisdn, substr(ts_key, 1, ${sql.lit(MINUTE_LENGTH)}) as minute, count(*) as count
+      from messages group by grouping sets ((1), (2))
+    ), senders_added as (
+      insert into senders (msisdn, count)
+      select from_msisdn, count from counted where from_msisdn is not null returning count
+    ), minutes_added as (
+      insert into minutes (minute, count)
+      select minute, count from counted where minute is not null returning minute, count
+    ), days_added as (
+      insert into days (day, count)
+      select substr(minute, 1, ${sql.lit(DAY_LENGTH)}), sum(count) from minutes_added group by 1
+    )
+    insert into totals (id, messages, senders)
+    select 1, coalesce(sum(count), 0), count(*) from senders_added`.execute(session)
+}
+
 /**
- * Mends what is derived from single messages, and forgets every count: all batches are uncounted from then on, and
- * answers exact, if slower, until they were counted again.
+ * Repairs what is derived from single messages, and then every counter: in one transaction, so that reads use the old
+ * counters until the new ones are complete. Batches stored meanwhile stay uncounted until the next rollup.
  * @param reading one session that reads, @param writing another.
  */
 export async function forgetDerived(reading: Session, writing: Session): Promise<void> {
   await inSnapshot(reading, (trx) => eachWrongRow(trx, (wrong) => mend(writing, wrong)))
-  // The lock before the snapshot: nobody has counted what is counted here.
+  // The lock comes before the snapshot, in which no batch is half counted then.
   await lockCounting(writing, () =>
-    writing
-      .transaction()
-      .setIsolationLevel('repeatable read')
-      .execute(async (trx) => {
-        for (const table of ['senders', 'days', 'minutes', 'uncounted', 'totals'] as const) {
-          await trx.deleteFrom(table).execute()
-        }
-        await trx.insertInto('totals').values({ id: 1, messages: 0, senders: 0 }).execute()
-        await sql`insert into uncounted (batch, messages)
-          select batch, count(*) from messages group by batch`.execute(trx)
-      }),
+    writing.transaction().setIsolationLevel('repeatable read').execute(recount),
   )
 }

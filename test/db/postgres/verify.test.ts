@@ -1,6 +1,8 @@
 import t from 'tap'
+import { forgetDirectly, verifyDirectly } from '../../../src/db/postgres/direct.ts'
 import { runEntry, wire } from '../../helper.ts'
-import { createDatabase, execute, SERVER } from './server.ts'
+import { message } from '../store-suite.ts'
+import { createDatabase, execute, openStore, SERVER } from './server.ts'
 
 /** Every kind of damage, and what is said about it. */
 const DAMAGES: Record<string, string[]> = {
@@ -63,6 +65,20 @@ t.test('finds every kind of damage, and repairs it', { skip: !SERVER }, async (t
     t.equal(found.stdout, `${said}${fine}`, damage)
     t.equal(found.status, 0)
   }
+})
+
+t.test('repairs the counters without leaving messages uncounted', { skip: !SERVER }, async (t) => {
+  const url = await createDatabase(t)
+  const store = await openStore(t, url)
+  await store.append([
+    message({ message_id: 'a' }),
+    message({ message_id: 'b', ts: '2024-02-29T23:59:60Z' }),
+  ])
+  await store.close()
+  await execute(url, 'update totals set messages = 7', 'delete from minutes')
+  await forgetDirectly(url)
+  t.same(await execute(url, 'select * from uncounted'), [])
+  t.same((await verifyDirectly(url, () => {})).differences, [])
 })
 
 t.test(
