@@ -5,6 +5,7 @@ import { instantKey } from '../instant.ts'
 import type { AppendOutcome, NewMessage } from '../store.ts'
 import { build } from './build.ts'
 import type { Session } from './lane.ts'
+import { storedSearchKey } from './search-key.ts'
 
 /** What the server is handed of a batch: a list for each column. */
 const COLUMNS = [
@@ -14,6 +15,7 @@ const COLUMNS = [
   'ts',
   'text',
   'folded',
+  'search_key',
   'created_at',
   'ts_key',
 ] as const
@@ -93,13 +95,15 @@ async function findStored(session: Session, ids: string[]): Promise<Map<string, 
 
 /** Inserts messages, each id once. @returns the places of those that were created. */
 async function insert(session: Session, messages: NewMessage[]): Promise<{ place: number }[]> {
-  const input = messages.map(
-    (message): Row => ({
+  const input = messages.map((message): Row => {
+    const folded = message.text === null ? null : fold(message.text)
+    return {
       ...message,
-      folded: message.text === null ? null : fold(message.text),
+      folded,
+      search_key: storedSearchKey(folded),
       ts_key: instantKey(message.ts) ?? '',
-    }),
-  )
+    }
+  })
   const parameters = COLUMNS.map((column) => input.map((row) => row[column]))
   return (await session.executeQuery<{ place: number }>({ ...APPEND, parameters })).rows
 }

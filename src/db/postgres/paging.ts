@@ -12,7 +12,7 @@ import {
   skipToMinute,
 } from '../page-layout.ts'
 import type { MessagePage, PageQuery } from '../store.ts'
-import { conditionsOf, withinRange } from './conditions.ts'
+import { conditionsOf, indexConditionsOf, withinRange } from './conditions.ts'
 import { countAll, countBefore, countOfSender, minuteOfRank } from './counts.ts'
 import type { Session } from './lane.ts'
 import type { PostgresSchema } from './schema.ts'
@@ -29,7 +29,13 @@ async function countMatching(session: Session, query: PageQuery, range: KeyRange
   const { count } = await session
     .selectFrom('messages')
     .select((eb) => eb.fn.countAll<number>().as('count'))
-    .where((eb) => eb.and([...conditionsOf(eb, query), ...withinRange(eb, range)]))
+    .where((eb) =>
+      eb.and([
+        ...conditionsOf(eb, query),
+        ...indexConditionsOf(eb, query),
+        ...withinRange(eb, range),
+      ]),
+    )
     .executeTakeFirstOrThrow()
   return count
 }
@@ -44,6 +50,8 @@ async function rowsOf(
   const conditions: Conditions = (eb) =>
     eb.and([
       ...conditionsOf(eb, filter),
+      // Where many match, the order leads to a full page sooner than the index of texts.
+      ...(few ? indexConditionsOf(eb, filter) : []),
       ...withinRange(eb, place),
       ...(after
         ? [

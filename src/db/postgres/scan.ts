@@ -3,7 +3,7 @@ import { sql } from 'kysely'
 import type { StoredMessage } from '../../schemas/messages.ts'
 import { rangeOf } from '../key-range.ts'
 import type { MessageFilter } from '../store.ts'
-import { conditionsOf, withinRange } from './conditions.ts'
+import { conditionsOf, indexConditionsOf, withinRange } from './conditions.ts'
 import type { Session } from './lane.ts'
 
 /** Rows that are fetched at a time. */
@@ -22,7 +22,13 @@ export async function scan(
   const rows = session
     .selectFrom('messages')
     .select(['message_id', 'from_msisdn', 'to_msisdn', 'ts', 'text', 'created_at'])
-    .where((eb) => eb.and([...conditionsOf(eb, filter), ...withinRange(eb, range)]))
+    .where((eb) =>
+      eb.and([
+        ...conditionsOf(eb, filter),
+        ...indexConditionsOf(eb, filter),
+        ...withinRange(eb, range),
+      ]),
+    )
     .orderBy('batch')
     .orderBy('place')
   await session

@@ -11,6 +11,8 @@ interface MessagesTable {
   text: string | null
   /** The text under `fold`, which no locale has a say in; what is searched. */
   folded: string | null
+  /** What is indexed of the folded text where that is not the text itself, see `searchKey`. */
+  search_key: string | null
   created_at: string
   /** The sort key of `ts`, see `instantKey`. */
   ts_key: string

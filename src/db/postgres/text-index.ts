@@ -1,4 +1,5 @@
 import { sql } from 'kysely'
+import { INDEXED_TEXT } from './conditions.ts'
 import { reasonOf } from './failure.ts'
 import type { Session } from './lane.ts'
 
@@ -39,9 +40,8 @@ async function build(session: Session): Promise<void> {
   }
   // The namespace is quoted by the server where it has to be.
   const operators = sql.raw(`${rows[0]?.schema}.gin_trgm_ops`)
-  await sql`create index concurrently messages_by_text on messages using gin (folded ${operators})`.execute(
-    session,
-  )
+  await sql`create index concurrently messages_by_text
+    on messages using gin ((${INDEXED_TEXT}) ${operators})`.execute(session)
 }
 
 /**

@@ -5,6 +5,7 @@ import { DAY_LENGTH, MINUTE_LENGTH } from '../key-range.ts'
 import type { Difference, Verification, VerifyListener } from '../verification.ts'
 import { lockCounting } from './count-in.ts'
 import type { Session } from './lane.ts'
+import { storedSearchKey } from './search-key.ts'
 
 /** Messages that are read at a time. */
 const CHUNK = 1000
@@ -74,13 +75,15 @@ interface DerivedRow {
   place: number
   text: string | null
   folded: string | null
+  search_key: string | null
   ts: string
   ts_key: string
 }
 
 /** What the row should have. */
-function derive({ text, ts }: DerivedRow): { folded: string | null; ts_key: string } {
-  return { folded: text === null ? null : fold(text), ts_key: instantKey(ts) ?? '' }
+function derive({ text, ts }: DerivedRow): Pick<DerivedRow, 'folded' | 'search_key' | 'ts_key'> {
+  const folded = text === null ? null : fold(text)
+  return { folded, search_key: storedSearchKey(folded), ts_key: instantKey(ts) ?? '' }
 }
 
 /** Reads every message, in one snapshot; what is not as it should be is handed on. */
@@ -89,13 +92,13 @@ async function eachWrongRow(
   onRows: (wrong: DerivedRow[], read: number) => Promise<void> | void,
 ): Promise<void> {
   await sql`declare rows no scroll cursor for
-    select batch, place, text, folded, ts, ts_key from messages`.execute(session)
+    select batch, place, text, folded, search_key, ts, ts_key from messages`.execute(session)
   for (;;) {
     const { rows } = await sql<DerivedRow>`fetch ${sql.lit(CHUNK)} from rows`.execute(session)
     if (rows.length === 0) return
     const wrong = rows.filter((row) => {
-      const { folded, ts_key } = derive(row)
-      return row.folded !== folded || row.ts_key !== ts_key
+      const { folded, search_key, ts_key } = derive(row)
+      return row.folded !== folded || row.search_key !== search_key || row.ts_key !== ts_key
     })
     await onRows(wrong, rows.length)
   }

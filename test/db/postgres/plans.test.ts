@@ -1,18 +1,6 @@
 import pg from 'pg'
 import t from 'tap'
-import { createDatabase, eventually, execute, openStore, SERVER } from './server.ts'
-
-/** Sequential scans of messages so far. A connection reports its own at its end, at the latest. */
-async function countScans(url: string): Promise<unknown> {
-  const others = `select count(*)::int from pg_stat_activity where datname = current_database()
-    and backend_type = 'client backend' and pid <> pg_backend_pid() and application_name <> 'lock'`
-  await eventually(url, others, ({ count }) => count === 0)
-  const [row] = await execute(
-    url,
-    "select seq_scan::int from pg_stat_user_tables where relname = 'messages'",
-  )
-  return row?.seq_scan
-}
+import { countScans, createDatabase, execute, openStore, SERVER } from './server.ts'
 
 /** 20,000 messages in batches of 50, which is what the statistics then say of every batch. */
 const FILL = `

@@ -60,3 +60,18 @@ export function indexed(url: string): Promise<void> {
   const index = "select indisvalid from pg_index where indexrelid = to_regclass('messages_by_text')"
   return eventually(url, index, ({ indisvalid }) => indisvalid === true)
 }
+
+/**
+ * Sequential scans of messages so far. A connection reports its own at its end, at the latest: resolves once all others
+ * have ended, but for those with the application name `lock`.
+ */
+export async function countScans(url: string): Promise<unknown> {
+  const others = `select count(*)::int from pg_stat_activity where datname = current_database()
+    and backend_type = 'client backend' and pid <> pg_backend_pid() and application_name <> 'lock'`
+  await eventually(url, others, ({ count }) => count === 0)
+  const [row] = await execute(
+    url,
+    "select seq_scan::int from pg_stat_user_tables where relname = 'messages'",
+  )
+  return row?.seq_scan
+}

@@ -1,5 +1,22 @@
 import t from 'tap'
-import { createDatabase, eventually, execute, openStore, SERVER } from './server.ts'
+import { message } from '../store-suite.ts'
+import {
+  countScans,
+  createDatabase,
+  eventually,
+  execute,
+  indexed,
+  openStore,
+  SERVER,
+} from './server.ts'
+
+const LOCALES = {
+  'in the C locale': "lc_collate 'C' lc_ctype 'C'",
+  'in C.UTF-8': "lc_collate 'C' lc_ctype 'C.utf8'",
+  'with ICU': "lc_collate 'C' lc_ctype 'C' locale_provider icu icu_locale 'tr-TR'",
+}
+
+const NEEDLES = ['слово', 'größe', 'λόγος', '你好吗', '🦜🦜🦜', '100 % sure', '“a”', "it's"]
 
 t.test('on a server', { skip: !SERVER }, async (t) => {
   t.test('a service in a schema behind another one builds its own text index', async (t) => {
@@ -17,4 +34,27 @@ t.test('on a server', { skip: !SERVER }, async (t) => {
       )
     }
   })
+
+  for (const [name, locale] of Object.entries(LOCALES)) {
+    t.test(`a search uses the text index in every script, ${name}`, async (t) => {
+      const url = await createDatabase(t, locale)
+      const filling = await openStore(t, url)
+      await indexed(url)
+      // Texts whose keys are like those of the needles, and enough others for the index to be worth while.
+      const texts = [...NEEDLES, '9b4me', 'abc', 'zzz', 'sure', ...Array(5000).fill('hello')]
+      await filling.append(
+        texts.map((text, n) => message({ message_id: `m${n}`, text: `so ${text} on` })),
+      )
+      await filling.close()
+      await execute(url, 'vacuum analyze messages')
+      const before = await countScans(url)
+      const store = await openStore(t, url)
+      for (const [n, q] of NEEDLES.entries()) {
+        const { data, total } = await store.page({ order: 'asc', limit: 9, offset: 0, q })
+        t.same([total, data[0]?.message_id], [1, `m${n}`], q)
+      }
+      await store.close()
+      t.equal(await countScans(url), before, 'no sequential scan of messages')
+    })
+  }
 })

@@ -25,6 +25,9 @@ const DAMAGES: Record<string, string[]> = {
   "update messages set folded = 'other' where message_id in ('m1', 'm2')": [
     'messages: 2 folded or keyed wrongly',
   ],
+  "update messages set search_key = null where message_id in ('m1', 'm2')": [
+    'messages: 2 folded or keyed wrongly',
+  ],
   "update messages set ts_key = '2000-01-01T00:00:00' where message_id = 'm7'": [
     'days: 1 missing',
     'days: 1 counted wrongly',

@@ -21,6 +21,7 @@ async function up(db: Kysely<unknown>): Promise<void> {
       ts text collate "C" not null,
       text text collate "C",
       folded text collate "C",
+      search_key text collate "C",
       created_at text collate "C" not null,
       ts_key text collate "C" not null,
       primary key (batch, place)
