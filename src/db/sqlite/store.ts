@@ -159,7 +159,7 @@ export class SqliteStore implements MessageStore {
   }
 
   findPosition(position: HashedPosition, signal?: AbortSignal) {
-    return this.#watch(this.#searchers.call('findPosition', position, signal))
+    return this.#watch(() => this.#searchers.call('findPosition', position, signal))
   }
 
   stats(signal?: AbortSignal) {
