@@ -9,12 +9,9 @@ const SYMBOLS = 'abcdefghijklmnopqrstuvwxyz0123456789'
  * checked against the text.
  */
 export function searchKey(folded: string): string {
-  let key = ''
-  for (const character of folded) {
-    const codePoint = character.codePointAt(0) ?? 0
-    key += codePoint < 0x80 ? character : SYMBOLS[codePoint % SYMBOLS.length]
-  }
-  return key
+  return folded.replaceAll(/\P{ASCII}/gu, (character) =>
+    SYMBOLS.charAt((character.codePointAt(0) ?? 0) % SYMBOLS.length),
+  )
 }
 
 /** What is stored beside a folded text: its key, or null where the text is its own. */
