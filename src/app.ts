@@ -2,19 +2,20 @@ import sensible from '@fastify/sensible'
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox'
 import Fastify from 'fastify'
 import type { Config } from './config.ts'
+import admission from './plugins/admission.ts'
 import allow from './plugins/allow.ts'
+import { createServer } from './plugins/connections.ts'
 import cors from './plugins/cors.ts'
 import db from './plugins/db.ts'
 import docs from './plugins/docs.ts'
 import errors, { answerFrameworkError } from './plugins/errors.ts'
-import exchange from './plugins/exchange.ts'
 import headers from './plugins/headers.ts'
 import inbox from './plugins/inbox.ts'
 import limits from './plugins/limits.ts'
 import { type LogOutput, standardOutput } from './plugins/log-output.ts'
 import logging, { createLogger, OneLineLogController, requestIdOf } from './plugins/logging.ts'
 import metrics from './plugins/metrics.ts'
-import room from './plugins/room.ts'
+import requestTracker from './plugins/request-tracker.ts'
 import shutdown from './plugins/shutdown.ts'
 import signature from './plugins/signature.ts'
 import sockets, { answerClientError } from './plugins/sockets.ts'
@@ -28,11 +29,14 @@ import webhook from './routes/webhook.ts'
 
 /**
  * Milliseconds for a client to send a whole request, after which senders have given up, and for its headers alone; and
- * how often it is looked who is late.
+ * the interval at which these timeouts are checked.
  */
 const REQUEST_TIMEOUT_MS = 15_000
 const HEADERS_TIMEOUT_MS = 10_000
-const LOOK_EVERY_MS = 1000
+const CHECK_INTERVAL_MS = 1000
+
+/** Milliseconds that a connection without a request stays open; longer than most load balancers keep theirs. */
+const KEEP_ALIVE_TIMEOUT_MS = 72_000
 
 /** An id of 512 characters of four bytes, each percent-encoded. */
 const MAX_PARAM_LENGTH = 512 * 4 * 3
@@ -55,25 +59,30 @@ export async function buildApp(config: Config, logTo?: LogOutput) {
     childLoggerFactory: (logger) => logger,
     logController: new OneLineLogController(),
     genReqId: requestIdOf,
-    requestTimeout: REQUEST_TIMEOUT_MS,
     // A database that migrates a large file may take its time.
     pluginTimeout: 0,
-    // The routes refuse for themselves, in the service's own form.
+    // Requests on open connections are answered while the service closes.
     return503OnClosing: false,
     frameworkErrors: answerFrameworkError,
     clientErrorHandler: answerClientError,
     routerOptions: { ignoreTrailingSlash: true, maxParamLength: MAX_PARAM_LENGTH },
-    http: {
-      headersTimeout: HEADERS_TIMEOUT_MS,
-      connectionsCheckingInterval: LOOK_EVERY_MS,
-      requireHostHeader: false,
-    },
+    serverFactory: (handler) =>
+      createServer(
+        {
+          requestTimeout: REQUEST_TIMEOUT_MS,
+          headersTimeout: HEADERS_TIMEOUT_MS,
+          keepAliveTimeout: KEEP_ALIVE_TIMEOUT_MS,
+          connectionsCheckingInterval: CHECK_INTERVAL_MS,
+          requireHostHeader: false,
+        },
+        handler,
+      ),
   }).withTypeProvider<TypeBoxTypeProvider>()
 
   try {
     // What every request passes through.
     await app.register(sensible)
-    await app.register(exchange)
+    await app.register(requestTracker)
     await app.register(logging, { output })
     await app.register(metrics, { droppedLines: () => droppedLines })
     await app.register(headers)
@@ -82,7 +91,7 @@ export async function buildApp(config: Config, logTo?: LogOutput) {
     await app.register(limits, { trustProxy, maxFailuresPerMinute, maxRequestsPerMinute })
     await app.register(shutdown)
     await app.register(errors)
-    await app.register(room, { maxWaiting: config.maxWaiting })
+    await app.register(admission, { maxWaiting: config.maxWaiting })
     await app.register(sockets)
     await app.register(allow)
     await app.register(validation)

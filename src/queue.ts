@@ -1,12 +1,15 @@
-/** What may stand in a queue: it holds its own place there. */
-export interface QueueMember<Self> {
+/** What a queue needs of its members: it keeps its links in them. */
+export interface QueueMember<Self extends QueueMember<Self>> {
+  /** The queue that the member is in. */
+  queue: Queue<Self> | undefined
   older: Self | undefined
   newer: Self | undefined
 }
 
 /**
- * Members in the order of their arrival, which may leave from any place. Not a Set: as its members come and go, V8
- * leaves behind table after table, each of which keeps the next one and its members from being collected early.
+ * A linked list in order of arrival, with removal from any position in constant time. Not a Set: as members come and
+ * go, V8 replaces its table again and again, and each old table keeps the next one and its members from being
+ * collected early.
  */
 export class Queue<Member extends QueueMember<Member>> {
   #oldest: Member | undefined
@@ -17,8 +20,10 @@ export class Queue<Member extends QueueMember<Member>> {
     return this.#size
   }
 
-  /** Takes a member that stands in no queue. */
+  /** Appends a member, which leaves the queue that it was in. */
   add(member: Member): void {
+    member.queue?.remove(member)
+    member.queue = this
     member.older = this.#newest
     if (this.#newest) this.#newest.newer = member
     else this.#oldest = member
@@ -26,19 +31,20 @@ export class Queue<Member extends QueueMember<Member>> {
     this.#size++
   }
 
-  /** Lets go of a member that stands in this queue; it keeps no hold of its neighbours. */
+  /** Removes a member of this queue and clears its links. */
   remove(member: Member): void {
     const { older, newer } = member
     if (older) older.newer = newer
     else this.#oldest = newer
     if (newer) newer.older = older
     else this.#newest = older
+    member.queue = undefined
     member.older = undefined
     member.newer = undefined
     this.#size--
   }
 
-  /** The oldest first. A member may leave meanwhile, once it was met. */
+  /** Yields the oldest member first; the member that was yielded last may be removed meanwhile. */
   *[Symbol.iterator](): Generator<Member, void> {
     let member = this.#oldest
     while (member) {

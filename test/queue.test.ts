@@ -7,7 +7,9 @@ interface Named extends QueueMember<Named> {
 
 function queueOf(...names: string[]) {
   const queue = new Queue<Named>()
-  const members = names.map((name): Named => ({ name, older: undefined, newer: undefined }))
+  const members = names.map(
+    (name): Named => ({ name, queue: undefined, older: undefined, newer: undefined }),
+  )
   for (const member of members) queue.add(member)
   const left = () => [...queue].map(({ name }) => name)
   return { queue, members, left }
@@ -22,7 +24,7 @@ t.test('members stand in the order of their arrival and leave from any place', a
       ['a', 'b', 'c'].filter((name) => name !== leaving),
     )
     t.equal(queue.size, 2)
-    queue.add({ name: 'd', older: undefined, newer: undefined })
+    queue.add({ name: 'd', queue: undefined, older: undefined, newer: undefined })
     t.equal(left().at(-1), 'd')
   }
 })
@@ -33,4 +35,12 @@ t.test('who was met may leave, and who has left holds nobody', async (t) => {
   t.same(left(), [])
   t.equal(queue.size, 0)
   for (const { older, newer } of members) t.same([older, newer], [undefined, undefined])
+})
+
+t.test('a member that is added to another queue leaves the first one', async (t) => {
+  const { queue, members, left } = queueOf('a', 'b')
+  const other = queueOf()
+  for (const member of members) if (member.name === 'a') other.queue.add(member)
+  t.same([left(), queue.size], [['b'], 1])
+  t.same([other.left(), other.queue.size], [['a'], 1])
 })

@@ -137,7 +137,7 @@ t.test('SIGTERM answers what is under way, closes idle connections and ends with
   posting.write(body.slice(0, 10))
   // Its headers have arrived once it is counted.
   const open = async () => (await fetch(`${service.url}/metrics`)).text()
-  while (!(await open()).includes('http_requests_open{room="messages"} 1'));
+  while (!(await open()).includes('http_requests_in_flight{class="unverified"} 1'));
   service.process.kill('SIGTERM')
   await logged(service, ({ msg }) => msg === 'SIGTERM: stopping')
   posting.end(body.slice(10))

@@ -5,8 +5,8 @@ import fp from 'fastify-plugin'
 import { StoreUnavailableError } from '../db/store.ts'
 import { problemsOf } from '../schemas/mistakes.ts'
 import type { InputProblem } from '../schemas/problem.ts'
-import type { RefusalReason } from './exchange.ts'
 import { SECURITY_HEADERS } from './headers.ts'
+import type { RejectionReason } from './request-tracker.ts'
 
 /** Seconds after which a sender that got a 503 may try again. */
 const RETRY_AFTER_S = 1
@@ -31,13 +31,13 @@ export class RefusedInputError extends Error {
 }
 
 /** Refuses a request that may be right, with 503 and when to try again; the body that may follow is not kept. */
-export function refuseForNow(
+export function serviceUnavailable(
   request: FastifyRequest,
   reply: FastifyReply,
-  reason: RefusalReason,
+  reason: RejectionReason,
   detail: string,
 ): void {
-  request.notes.refused = reason
+  request.logFields.refused = reason
   reply.code(503).header('retry-after', RETRY_AFTER_S).send({ detail })
 }
 
@@ -48,7 +48,7 @@ function refuseInput(
   request: FastifyRequest,
   reply: FastifyReply,
 ): void {
-  request.notes.problems = problems.map(({ loc, type }) => ({ loc, type }))
+  request.logFields.problems = problems.map(({ loc, type }) => ({ loc, type }))
   reply.code(422).send({ detail: problems })
 }
 
@@ -69,15 +69,20 @@ function answerError(error: FastifyError, request: FastifyRequest, reply: Fastif
     reply.code(status).send({ detail: FASTIFY_REFUSALS[error.code] ?? error.message })
     return
   }
-  request.notes.cause = error
+  request.logFields.cause = error
   if (status !== 503) {
     reply.code(500).send({ detail: 'internal server error' })
     return
   }
   if (error instanceof StoreUnavailableError) {
-    refuseForNow(request, reply, 'database', 'the database is not available')
+    serviceUnavailable(request, reply, 'database', 'the database is not available')
   } else if (error.code === 'FST_ERR_HANDLER_TIMEOUT') {
-    refuseForNow(request, reply, 'time_limit', 'the answer took too long; narrow the question down')
+    serviceUnavailable(
+      request,
+      reply,
+      'time_limit',
+      'the answer took too long; narrow the question down',
+    )
   } else {
     reply.code(503).header('retry-after', RETRY_AFTER_S).send({ detail: error.message })
   }
@@ -89,7 +94,7 @@ export function answerFrameworkError(
   request: FastifyRequest,
   reply: FastifyReply,
 ): void {
-  request.server.exchanges.begin(request, reply)
+  request.server.requestTracker.begin(request, reply)
   reply.header('x-request-id', request.id).headers(SECURITY_HEADERS)
   if (!request.server.rejectOverLimit(request, reply)) answerError(error, request, reply)
 }
@@ -108,4 +113,7 @@ async function errors(app: FastifyInstance): Promise<void> {
   })
 }
 
-export default fp(errors, { name: 'errors', dependencies: ['exchange', '@fastify/sensible'] })
+export default fp(errors, {
+  name: 'errors',
+  dependencies: ['request-tracker', '@fastify/sensible'],
+})

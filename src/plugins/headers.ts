@@ -4,7 +4,7 @@ import fp from 'fastify-plugin'
 declare module 'fastify' {
   interface FastifyContextConfig {
     /** Only programs ask this route: its answers go without what is for browsers and caches. */
-    noBrowser?: true
+    skipSecurityHeaders?: true
   }
 }
 
@@ -28,7 +28,8 @@ async function headers(app: FastifyInstance): Promise<void> {
   }
   // By route, so that those who go without pay nothing.
   app.addHook('onRoute', (route) => {
-    if (!route.config?.noBrowser) route.onRequest = [setHeaders, ...[route.onRequest ?? []].flat()]
+    if (!route.config?.skipSecurityHeaders)
+      route.onRequest = [setHeaders, ...[route.onRequest ?? []].flat()]
   })
 }
 

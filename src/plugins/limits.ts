@@ -74,7 +74,7 @@ async function limits(
     const seconds = requests ? requests.count(clientOf(request)) : undefined
     if (seconds === undefined) return false
     // The route's own hooks, which set them, have not run.
-    if (!request.routeOptions.config?.noBrowser) reply.headers(SECURITY_HEADERS)
+    if (!request.routeOptions.config?.skipSecurityHeaders) reply.headers(SECURITY_HEADERS)
     reply.code(429).header('retry-after', seconds).send({ detail: TOO_MANY_REQUESTS })
     return true
   })
@@ -90,7 +90,7 @@ async function limits(
 
   app.decorate('failedAttempt', (request: FastifyRequest, reply: FastifyReply, detail: string) => {
     const client = clientOf(request)
-    request.notes.client = client
+    request.logFields.client = client
     const seconds = failures ? failures.count(client) : undefined
     if (seconds === undefined) return app.httpErrors.unauthorized(detail)
     reply.header('retry-after', seconds)
@@ -100,5 +100,5 @@ async function limits(
 
 export default fp(limits, {
   name: 'limits',
-  dependencies: ['exchange', 'headers', '@fastify/sensible'],
+  dependencies: ['request-tracker', 'headers', '@fastify/sensible'],
 })

@@ -5,8 +5,8 @@ import fp from 'fastify-plugin'
 import { type DestinationStream, type Logger, pino } from 'pino'
 import type { LogLevel } from '../config.ts'
 import { timestamp } from '../timestamp.ts'
-import type { Exchange } from './exchange.ts'
 import type { LogOutput } from './log-output.ts'
+import type { CompletedRequest } from './request-tracker.ts'
 
 declare module 'fastify' {
   interface FastifyInstance {
@@ -65,22 +65,22 @@ export function requestIdOf(request: IncomingMessage): string {
   return typeof given === 'string' && SANE_REQUEST_ID.test(given) ? given : randomUUID()
 }
 
-/** The line of an exchange, with the reference's fields in its order. */
-function lineOf({ requestId, method, path, status, latencyMs, notes }: Exchange) {
+/** The log line of a request, with the reference's fields in its order. */
+function lineOf({ requestId, method, path, status, latencyMs, logFields }: CompletedRequest) {
   return {
     request_id: requestId,
     method,
     path,
     status,
     latency_ms: Math.round(latencyMs * 100) / 100,
-    ...notes,
+    ...logFields,
   }
 }
 
-function isError({ status, notes }: Exchange): boolean {
+function isError({ status, logFields }: CompletedRequest): boolean {
   // What is not served because the service stops as planned is no error.
-  if (notes.refused === 'stopping') return false
-  return status >= 500 || notes.result === 'invalid_signature'
+  if (logFields.refused === 'stopping') return false
+  return status >= 500 || logFields.result === 'invalid_signature'
 }
 
 async function logging(app: FastifyInstance, { output }: { output: LogOutput }): Promise<void> {
@@ -90,14 +90,14 @@ async function logging(app: FastifyInstance, { output }: { output: LogOutput }):
     done()
   })
   const info = app.log.level === 'info' || app.log.level === 'debug'
-  app.exchanges.onEnd((exchange) => {
-    if (isError(exchange)) app.log.error(lineOf(exchange))
+  app.requestTracker.onCompleted((completed) => {
+    if (isError(completed)) app.log.error(lineOf(completed))
     // As the logger writes it, which walks through the fields one by one and takes four times as long.
     else if (info) {
-      const fields = JSON.stringify(lineOf(exchange)).slice(1)
+      const fields = JSON.stringify(lineOf(completed)).slice(1)
       output.write(`{"level":"INFO","ts":"${timestamp()}",${fields}\n`)
     }
   })
 }
 
-export default fp(logging, { name: 'logging', dependencies: ['exchange'] })
+export default fp(logging, { name: 'logging', dependencies: ['request-tracker'] })

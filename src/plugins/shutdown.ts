@@ -1,6 +1,5 @@
 import type { FastifyInstance } from 'fastify'
 import fp from 'fastify-plugin'
-import { ROOMS } from './exchange.ts'
 
 declare module 'fastify' {
   interface FastifyInstance {
@@ -8,42 +7,35 @@ declare module 'fastify' {
   }
 }
 
-/** How long requests under way may take once the listener is closed, in milliseconds. */
-const GRACE_MS = 7000
+/** Milliseconds after which connections that are still open are closed, once the listener is closed. */
+const CLOSE_TIMEOUT_MS = 7000
 
-/** Where the service is on its way to the end. */
+/** Phase of a graceful shutdown. */
 export interface Shutdown {
-  /** No longer ready, though it still serves: load balancers are to look elsewhere. */
+  /** The service is no longer ready, but still accepts connections until load balancers have noticed. */
   draining: boolean
-  /** The listener is closed: what is under way is answered, nothing new is taken. */
+  /** The listener is closed; requests on open connections are answered, with `Connection: close`. */
   closing: boolean
 }
 
 /**
- * The end of the service. From draining on, answers close their connection, so that none is left idle; once the
- * listener is closed, whatever has no request under way is cut, and the rest when its grace is over.
+ * Graceful shutdown. Connections are kept alive while draining, as clients that reconnect could be reset at the moment
+ * when the listener closes.
  */
 async function shutdown(app: FastifyInstance): Promise<void> {
   const state: Shutdown = { draining: false, closing: false }
   app.decorate('shutdown', state)
   app.addHook('onSend', (_request, reply, _payload, done) => {
-    if (state.draining) reply.header('connection', 'close')
+    if (state.closing) reply.header('connection', 'close')
     done()
   })
-
-  const cut = () => app.server.closeAllConnections()
-  const cutIfQuiet = () => {
-    if (state.closing && ROOMS.every((room) => app.exchanges.open(room) === 0)) cut()
-  }
-  app.exchanges.onEnd(cutIfQuiet)
-  let grace: NodeJS.Timeout | undefined
+  let timer: NodeJS.Timeout | undefined
   app.addHook('preClose', async () => {
     state.draining = true
     state.closing = true
-    grace = setTimeout(cut, GRACE_MS)
-    cutIfQuiet()
+    timer = setTimeout(() => app.server.closeAllConnections(), CLOSE_TIMEOUT_MS)
   })
-  app.addHook('onClose', async () => clearTimeout(grace))
+  app.addHook('onClose', async () => clearTimeout(timer))
 }
 
-export default fp(shutdown, { name: 'shutdown', dependencies: ['exchange'] })
+export default fp(shutdown, { name: 'shutdown' })

@@ -1,5 +1,5 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
-import { refuseForNow } from '../plugins/errors.ts'
+import { serviceUnavailable } from '../plugins/errors.ts'
 import { Alive, Ready } from '../schemas/health.ts'
 import { problem } from '../schemas/problem.ts'
 
@@ -11,7 +11,7 @@ const health: FastifyPluginAsyncTypebox = async (app) => {
   app.get(
     '/health/live',
     {
-      config: { room: 'probes', rateLimit: false },
+      config: { concurrencyClass: 'probe', rateLimit: false },
       schema: {
         tags: ['operation'],
         summary: 'Is the process alive?',
@@ -25,7 +25,7 @@ const health: FastifyPluginAsyncTypebox = async (app) => {
   app.get(
     '/health/ready',
     {
-      config: { room: 'probes', rateLimit: false },
+      config: { concurrencyClass: 'probe', rateLimit: false },
       schema: {
         tags: ['operation'],
         summary: 'Can the service take messages?',
@@ -37,10 +37,10 @@ const health: FastifyPluginAsyncTypebox = async (app) => {
     },
     async (request, reply) => {
       if (app.shutdown.draining) {
-        return refuseForNow(request, reply, 'stopping', 'shutting down')
+        return serviceUnavailable(request, reply, 'stopping', 'shutting down')
       }
       if (!app.verifySignature) {
-        return refuseForNow(request, reply, 'no_secret', 'WEBHOOK_SECRET is not set')
+        return serviceUnavailable(request, reply, 'no_secret', 'WEBHOOK_SECRET is not set')
       }
       await readyWithin(READY_WITHIN_MS)
       return { status: 'ready' as const }

@@ -34,7 +34,7 @@ const messages: FastifyPluginAsyncTypebox<{ readTimeoutMs: number }> = async (
     '/messages',
     {
       handlerTimeout: readTimeoutMs,
-      config: { openedBy: 'api' },
+      config: { concurrencyClass: 'read', openedBy: 'api' },
       schema: {
         tags: ['messages'],
         summary: 'List messages',
@@ -86,7 +86,7 @@ const messages: FastifyPluginAsyncTypebox<{ readTimeoutMs: number }> = async (
     '/messages/:message_id',
     {
       handlerTimeout: readTimeoutMs,
-      config: { openedBy: 'api' },
+      config: { concurrencyClass: 'read', openedBy: 'api' },
       schema: {
         tags: ['messages'],
         summary: 'Get one message',

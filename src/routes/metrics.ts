@@ -6,7 +6,7 @@ const metrics: FastifyPluginAsyncTypebox = async (app) => {
   app.get(
     '/metrics',
     {
-      config: { room: 'probes', openedBy: 'metrics' },
+      config: { concurrencyClass: 'probe', openedBy: 'metrics' },
       schema: {
         tags: ['operation'],
         summary: 'Metrics for Prometheus',

@@ -11,7 +11,7 @@ const stats: FastifyPluginAsyncTypebox<{ readTimeoutMs: number }> = async (
     '/stats',
     {
       handlerTimeout: readTimeoutMs,
-      config: { openedBy: 'api' },
+      config: { concurrencyClass: 'read', openedBy: 'api' },
       schema: {
         tags: ['messages'],
         summary: 'Count messages and senders',

@@ -1,8 +1,8 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import type { onRequestHookHandler, onSendHookHandler, preValidationHookHandler } from 'fastify'
-import { RefusedInputError, refuseForNow } from '../plugins/errors.ts'
-import type { WebhookResult } from '../plugins/exchange.ts'
+import { RefusedInputError, serviceUnavailable } from '../plugins/errors.ts'
 import { tooMany } from '../plugins/limits.ts'
+import type { WebhookResult } from '../plugins/request-tracker.ts'
 import { Accepted, InboundMessage, SignatureHeaders } from '../schemas/inbound.ts'
 import { readJson } from '../schemas/json.ts'
 import { inputProblems, problem } from '../schemas/problem.ts'
@@ -30,14 +30,14 @@ function parseBody(bytes: Uint8Array): unknown {
   return read.value
 }
 
-function resultOf(status: number): WebhookResult | undefined {
-  if (status === 413 || status === 415 || status === 422) return 'validation_error'
-  return status === 429 || status >= 500 ? 'error' : undefined
+function resultOf(status: number): WebhookResult {
+  return status === 429 || status >= 500 ? 'error' : 'validation_error'
 }
 
 const noteResult: onSendHookHandler = (request, reply, _payload, done) => {
-  const result = request.notes.result ?? resultOf(reply.statusCode)
-  if (result) request.notes.result = result
+  const { logFields, raw } = request
+  const isDecided = logFields.result !== undefined && logFields.result !== 'aborted'
+  if (!isDecided && !raw.errored) logFields.result = resultOf(reply.statusCode)
   done()
 }
 
@@ -48,17 +48,17 @@ const webhook: FastifyPluginAsyncTypebox = async (app) => {
   app.addContentTypeParser('*', { parseAs: 'buffer' }, (_request, body, done) => done(null, body))
 
   const assertServing: onRequestHookHandler = (request, reply, done) => {
-    if (app.shutdown.closing) refuseForNow(request, reply, 'stopping', 'shutting down')
-    else if (!app.verifySignature) {
-      refuseForNow(request, reply, 'no_secret', 'WEBHOOK_SECRET is not set')
-    } else done()
+    // Until the body has arrived: no hook runs in time when the connection closes before.
+    request.logFields.result = 'aborted'
+    if (app.verifySignature) done()
+    else serviceUnavailable(request, reply, 'no_secret', 'WEBHOOK_SECRET is not set')
   }
 
   /** Callbacks, here and above: a promise a hook would cost every message. */
   const openBody: preValidationHookHandler = (request, reply, done) => {
     const bytes = request.body instanceof Uint8Array ? request.body : new Uint8Array()
     if (!app.verifySignature?.(bytes, request.headers['x-signature'])) {
-      request.notes.result = 'invalid_signature'
+      request.logFields.result = 'invalid_signature'
       done(app.failedAttempt(request, reply, 'invalid signature'))
     } else if (!IDENTITY.test(request.headers['content-encoding'] ?? '')) {
       // RFC 9110, section 12.5.3: tells this 415 from that of a media type.
@@ -77,7 +77,7 @@ const webhook: FastifyPluginAsyncTypebox = async (app) => {
     '/webhook',
     {
       bodyLimit: BODY_LIMIT,
-      config: { room: 'messages', noBrowser: true },
+      config: { concurrencyClass: 'ingest', skipSecurityHeaders: true },
       schema: {
         tags: ['webhook'],
         summary: 'Post a signed message',
@@ -113,7 +113,7 @@ const webhook: FastifyPluginAsyncTypebox = async (app) => {
     },
     async (request) => {
       const { message_id, from, to, ts, text } = request.body
-      request.notes.message_id = message_id
+      request.logFields.message_id = message_id
       const appended = app.inbox.append({
         message_id,
         from_msisdn: from,
@@ -122,10 +122,11 @@ const webhook: FastifyPluginAsyncTypebox = async (app) => {
         text: text ?? null,
         created_at: timestampInSeconds(),
       })
-      const outcome = await app.exchanges.hold(request, appended)
-      request.notes.dup = outcome !== 'created'
-      if (outcome === 'altered') request.notes.altered = true
-      request.notes.result = outcome === 'altered' ? 'duplicate' : outcome
+      const outcome = await app.requestTracker.keepOpenUntil(request, appended)
+      app.admission.leave(app.requestTracker.find(request))
+      request.logFields.dup = outcome !== 'created'
+      if (outcome === 'altered') request.logFields.altered = true
+      request.logFields.result = outcome === 'altered' ? 'duplicate' : outcome
       return { status: 'ok' as const }
     },
   )

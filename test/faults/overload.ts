@@ -60,7 +60,7 @@ for (const { name, make } of databases)
         await delay(1000)
         memory.push(holdings(service).memoryMiB)
         const now = await Scrape.of(service)
-        mostOpen = Math.max(mostOpen, now.sum('http_requests_open', 'messages'))
+        mostOpen = Math.max(mostOpen, now.sum('http_requests_in_flight', 'ingest'))
       }
       const { acknowledged, statuses, lost, refused } = await load.stop()
       over = true
@@ -73,7 +73,7 @@ for (const { name, make } of databases)
         refused.every(
           ({ headers, body }) =>
             headers['retry-after'] === '1' &&
-            body === '{"detail":"too many messages wait; try again"}',
+            body === '{"detail":"too many requests in flight; retry later"}',
         ),
         'refused politely',
       )
@@ -115,7 +115,7 @@ for (const { name, make } of databases)
       t.ok(probedMs < 5000, `the slowest /health/live took ${Math.round(probedMs)} ms`)
 
       // Afterwards all is as before.
-      t.equal(scrape.sum('http_requests_open', 'messages'), 0)
+      t.equal(scrape.sum('http_requests_in_flight', 'ingest'), 0)
       t.equal(scrape.sum('inbox_waiting_messages'), 0)
       t.equal((await fetch(`${service.url}/health/ready`)).status, 200)
       const stats = (await (await fetch(`${service.url}/stats`)).json()) as {

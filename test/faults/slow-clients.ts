@@ -147,7 +147,7 @@ t.test(
         return { kind, ended: started.map(({ ended }) => ended) }
       }),
     )
-    while ((await Scrape.of(service)).sum('http_requests_open', 'messages') < CLIENTS);
+    while ((await Scrape.of(service)).sum('http_requests_in_flight', 'unverified') < CLIENTS);
     t.pass('whose body is slow takes room, for as long as it may')
     for (const { kind, ended } of clients) {
       const ends = await Promise.all(ended)
@@ -164,7 +164,7 @@ t.test(
         )
     }
     await assertServed(t, good)
-    t.equal((await Scrape.of(service)).sum('http_requests_open', 'messages'), 0)
+    t.equal((await Scrape.of(service)).sum('http_requests_in_flight', 'ingest'), 0)
     t.equal((await fetch(`${service.url}/messages/half-closed`)).status, 200, 'it was stored')
     while (holdings(service).descriptors > before.descriptors + SPARE) await delay(50)
     t.pass('every descriptor is given back')
@@ -196,7 +196,7 @@ t.test(
         socket.destroy()
       })
     }
-    const open = async () => (await Scrape.of(service)).sum('http_requests_open', 'questions')
+    const open = async () => (await Scrape.of(service)).sum('http_requests_in_flight', 'read')
     while (performance.now() - started < ANSWER_MS / 2) await delay(200)
     t.ok((await open()) >= 2 * CLIENTS, 'their answers wait to be read')
     while ((await open()) > 0) await delay(200)

@@ -1,7 +1,10 @@
 import { once } from 'node:events'
 import { connect, type Socket } from 'node:net'
 import t, { type Test } from 'tap'
+import type { App } from '../../src/app.ts'
+import { Connection } from '../connection.ts'
 import { type LogLine, sign, startApp, wire } from '../helper.ts'
+import { postOf } from '../load.ts'
 
 /** Sends bytes as they are, and returns everything that comes back until the server closes. */
 async function exchange(t: Test, port: number, ...chunks: string[]): Promise<string> {
@@ -18,10 +21,15 @@ async function exchange(t: Test, port: number, ...chunks: string[]): Promise<str
   return answer
 }
 
-async function listening(t: Test): Promise<{ port: number; log: LogLine[] }> {
+async function listening(t: Test): Promise<{ app: App; port: number; log: LogLine[] }> {
   const { app, log } = await startApp(t)
   const url = await app.listen({ host: '127.0.0.1', port: 0 })
-  return { port: Number(new URL(url).port), log }
+  return { app, port: Number(new URL(url).port), log }
+}
+
+/** Resolves with the log line of the next request that completes. */
+function nextLine(app: App, log: LogLine[]): Promise<LogLine | undefined> {
+  return new Promise((resolve) => app.requestTracker.onCompleted(() => resolve(log.at(-1))))
 }
 
 function detailOf(answer: string): unknown {
@@ -151,4 +159,110 @@ t.test('nonsense behind a message does not take the place of its answer', async 
     log.filter(({ request_id }) => request_id !== undefined),
     [{ message_id: 'm', status: 200, result: 'created' }, { status: 400 }],
   )
+})
+
+t.test('a post before a request with a broken body gets its own answer first', async (t) => {
+  const { port, log } = await listening(t)
+  const answer = await exchange(
+    t,
+    port,
+    `${postOf('m')}POST /webhook HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nnonsense\r\n`,
+  )
+  t.match(answer, /^HTTP\/1.1 200 [\s\S]*HTTP\/1.1 400 /)
+  t.match(
+    log.filter(({ request_id }) => request_id !== undefined),
+    [
+      { message_id: 'm', status: 200, result: 'created' },
+      { method: 'POST', path: '/webhook', status: 400, result: 'aborted' },
+    ],
+  )
+})
+
+t.test('pipelined requests are answered in order, one at a time', async (t) => {
+  const { app, port } = await listening(t)
+  let most = 0
+  const append = app.store.append.bind(app.store)
+  app.store.append = (batch) => {
+    most = Math.max(most, batch.length)
+    return append(batch)
+  }
+  const ids = ['a', 'b', 'c', 'd']
+  const last = 'GET /health/live HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n'
+  const answer = await exchange(t, port, ids.map((id) => postOf(id)).join('') + last)
+  t.strictSame(
+    [...answer.matchAll(/^x-request-id: (.)\r$/gim)].map(([, id]) => id),
+    ids,
+  )
+  t.equal(most, 1)
+})
+
+t.test('a connection with very many pipelined requests is closed', async (t) => {
+  const { port, log } = await listening(t)
+  await exchange(t, port, Array.from({ length: 100 }, (_, id) => postOf(`m${id}`)).join(''))
+  t.ok(log.filter(({ method }) => method === 'POST').length < 100)
+})
+
+t.test('a client that half-closes after its request is answered', async (t) => {
+  const { port, log } = await listening(t)
+  for (const request of [postOf('m'), 'GET /messages HTTP/1.1\r\nHost: x\r\n\r\n']) {
+    const socket = connect({ port, host: '127.0.0.1', allowHalfOpen: true }).setEncoding('utf8')
+    socket.end(request)
+    const [answer] = await once(socket, 'data')
+    t.match(answer, /^HTTP\/1.1 200 /)
+    await once(socket, 'close')
+  }
+  t.match(log.slice(-2), [{ status: 200, message_id: 'm' }, { status: 200 }])
+})
+
+t.test('a read is cancelled when its client has closed the connection', async (t) => {
+  const { app, port, log } = await listening(t)
+  const cancelled = new Promise<void>((resolve) => {
+    app.store.stats = (signal) =>
+      new Promise((_resolve, reject) => {
+        signal?.addEventListener('abort', () => {
+          resolve()
+          reject(new Error('cancelled'))
+        })
+      })
+  })
+  const line = nextLine(app, log)
+  const socket = connect(port, '127.0.0.1')
+  socket.write('GET /stats HTTP/1.1\r\nHost: x\r\n\r\n')
+  while (app.admission.count('read') < 1) await new Promise((next) => setImmediate(next))
+  socket.end()
+  socket.destroy()
+  await cancelled
+  t.match(await line, { path: '/stats', status: 499 })
+})
+
+t.test('a post that is aborted in its body is counted', async (t) => {
+  const { app, port, log } = await listening(t)
+  const line = nextLine(app, log)
+  const socket = connect(port, '127.0.0.1')
+  socket.write('POST /webhook HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\n{')
+  while (app.admission.count('unverified') < 1) await new Promise((next) => setImmediate(next))
+  socket.resetAndDestroy()
+  t.match(await line, { path: '/webhook', status: 499, result: 'aborted' })
+  t.match((await app.inject('/metrics')).body, /^webhook_requests_total\{result="aborted"\} 1$/m)
+})
+
+t.test('what arrives on open connections while the service closes is answered', async (t) => {
+  const { app, port } = await listening(t)
+  const connections = await Promise.all(
+    Array.from({ length: 32 }, () => Connection.to(`http://127.0.0.1:${port}`)),
+  )
+  for (const [number, connection] of connections.entries()) {
+    connection.send(postOf(`before-${number}`))
+    t.equal((await connection.answer('POST')).headers.connection, 'keep-alive')
+  }
+  const closed = app.close()
+  while (!app.shutdown.closing) await new Promise((next) => setImmediate(next))
+  for (const [number, connection] of connections.entries()) {
+    connection.send(postOf(`after-${number}`))
+  }
+  for (const connection of connections) {
+    const { status, headers } = await connection.answer('POST')
+    t.match({ status, headers }, { status: 200, headers: { connection: 'close' } })
+  }
+  await closed
 })

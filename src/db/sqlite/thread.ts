@@ -149,6 +149,7 @@ export class SqliteThread<Ops extends Operations, Data, Ready> {
       const settled = () => signal?.removeEventListener('abort', cut)
       this.#pending.add({
         call,
+        queue: undefined,
         older: undefined,
         newer: undefined,
         resolve: (value) => {

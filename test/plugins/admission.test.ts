@@ -25,17 +25,17 @@ t.test('beyond its bound it refuses, and takes again what comes after', async (t
   const { app, log } = await startApp(t, { maxWaiting: 2 })
   const { release } = holdAppends(t, app)
   const waiting = ['one', 'two'].map((message_id) => post(app, wire({ message_id })))
-  while (app.exchanges.open('messages') < 2) await new Promise((resolve) => setImmediate(resolve))
+  while (app.admission.count('ingest') < 2) await new Promise((resolve) => setImmediate(resolve))
 
   const refused = await post(app, wire({ message_id: 'three' }))
   t.equal(refused.statusCode, 503)
   t.equal(refused.headers['retry-after'], '1')
-  t.strictSame(refused.json(), { detail: 'too many messages wait; try again' })
+  t.strictSame(refused.json(), { detail: 'too many requests in flight; retry later' })
   t.match(log.at(-1), { status: 503, refused: 'overload', result: 'error' })
   // Refused from its headers: nobody looked at the signature.
   t.equal((await post(app, 'x', {})).statusCode, 503)
   t.equal(await refusals(app), '2')
-  t.match((await app.inject('/metrics')).body, /^http_requests_open\{room="messages"\} 2$/m)
+  t.match((await app.inject('/metrics')).body, /^http_requests_in_flight\{class="ingest"\} 2$/m)
 
   for (const url of ['/health/live', '/health/ready', '/messages', '/stats']) {
     t.equal((await app.inject(url)).statusCode, 200, `${url} is not in the messages' way`)
@@ -43,10 +43,10 @@ t.test('beyond its bound it refuses, and takes again what comes after', async (t
   release()
   for (const answer of await Promise.all(waiting)) t.equal(answer.statusCode, 200)
   t.equal((await post(app, wire({ message_id: 'three' }))).statusCode, 200)
-  t.equal(app.exchanges.open('messages'), 0)
+  t.equal(app.admission.count('ingest'), 0)
 })
 
-t.test('questions have a bound of their own, and probes none', async (t) => {
+t.test('reads have a limit of their own, and probes none', async (t) => {
   const { app } = await startApp(t, { maxWaiting: 10 })
   const gate = Promise.withResolvers<void>()
   const stats = app.store.stats.bind(app.store)
@@ -55,10 +55,10 @@ t.test('questions have a bound of their own, and probes none', async (t) => {
     return stats()
   }
   const waiting = app.inject('/stats')
-  while (app.exchanges.open('questions') < 1) await new Promise((resolve) => setImmediate(resolve))
+  while (app.admission.count('read') < 1) await new Promise((resolve) => setImmediate(resolve))
   const refused = await app.inject('/messages')
   t.equal(refused.statusCode, 503)
-  t.strictSame(refused.json(), { detail: 'too many questions wait; try again' })
+  t.strictSame(refused.json(), { detail: 'too many requests in flight; retry later' })
   t.equal(refused.headers['cache-control'], 'no-store', 'with the headers of every answer there')
   t.equal((await post(app, wire({ message_id: 'm' }))).statusCode, 200)
   t.equal((await app.inject('/health/ready')).statusCode, 200)
@@ -79,58 +79,75 @@ t.test('a message whose sender has left goes on taking room until it is stored',
   socket.write(
     `POST /webhook HTTP/1.1\r\nHost: x\r\nX-Signature: ${sign(body)}\r\nContent-Length: ${body.length}\r\n\r\n${body}`,
   )
-  while (app.exchanges.open('messages') < 1) await new Promise((resolve) => setImmediate(resolve))
+  while (app.admission.count('ingest') < 1) await new Promise((resolve) => setImmediate(resolve))
   socket.destroy()
   await gone
   t.equal((await post(app, wire({ message_id: 'next' }))).statusCode, 503)
-  const ended = new Promise<void>((resolve) => app.exchanges.onEnd(() => resolve()))
+  const ended = new Promise<void>((resolve) => app.requestTracker.onCompleted(() => resolve()))
   release()
   await ended
   t.equal((await post(app, wire({ message_id: 'next' }))).statusCode, 200)
 })
 
-t.test(
-  'a sender that is slow with its body makes way, and not one whose message waits',
-  async (t) => {
-    const { app, log } = await startApp(t, { maxWaiting: 2 })
-    const { release } = holdAppends(t, app)
-    const url = await app.listen({ host: '127.0.0.1', port: 0 })
-    const body = wire({ message_id: 'waiting' })
-    const headers = { 'content-type': 'application/json', 'x-signature': sign(body) }
-    const waiting = fetch(`${url}/webhook`, { method: 'POST', headers, body })
-    while (app.exchanges.open('messages') < 1) await new Promise((resolve) => setImmediate(resolve))
+t.test('evicts a post whose body does not arrive, and not one that is being stored', async (t) => {
+  const { app, log } = await startApp(t, { maxWaiting: 1 })
+  const url = await app.listen({ host: '127.0.0.1', port: 0 })
+  const slow = connect(Number(new URL(url).port), '127.0.0.1')
+  t.teardown(() => slow.destroy())
+  slow.resume()
+  slow.write('POST /webhook HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n{')
+  while (app.admission.count('unverified') < 1) await new Promise((next) => setImmediate(next))
+  const { release } = holdAppends(t, app)
+  // Rejected until the slow one may be evicted.
+  let stored: ReturnType<typeof post> | undefined
+  while (app.admission.count('ingest') < 1) {
+    stored = post(app, wire({ message_id: 'stored' }))
+    await Promise.race([stored, new Promise((next) => setTimeout(next, 20))])
+  }
+  if (!slow.closed) await once(slow, 'close')
+  t.equal((await post(app, wire({ message_id: 'next' }))).statusCode, 503)
+  release()
+  t.equal((await stored)?.statusCode, 200)
+  t.match(
+    log.find(({ status }) => status === 408),
+    { method: 'POST', path: '/webhook', result: 'aborted' },
+  )
+})
+
+t.test('posts without a valid signature take no room from those that have one', async (t) => {
+  const { app } = await startApp(t, { maxWaiting: 2 })
+  const url = await app.listen({ host: '127.0.0.1', port: 0 })
+  for (let number = 0; number < 2; number++) {
     const slow = connect(Number(new URL(url).port), '127.0.0.1')
+    slow.on('error', () => undefined)
     t.teardown(() => slow.destroy())
-    slow.resume()
     slow.write('POST /webhook HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n{')
-    const closed = once(slow, 'close')
-    while (app.exchanges.open('messages') < 2) await new Promise((resolve) => setImmediate(resolve))
-    // It is given a little while, and then its place is somebody else's.
-    const answers = []
-    let last: ReturnType<typeof post> | undefined
-    while (slow.readable) {
-      const next = post(app, wire({ message_id: 'next' }))
-      last = next
-      const answer = await Promise.race([next, closed])
-      if ('statusCode' in answer) answers.push(answer.statusCode)
-    }
-    t.strictSame([...new Set(answers)], [503], 'until then others are refused')
-    release()
-    t.equal((await waiting).status, 200)
-    t.equal((await last)?.statusCode, 200)
-    t.match(
-      log.find(({ status }) => status === 408),
-      { method: 'POST', path: '/webhook' },
-    )
-  },
-)
+  }
+  while (app.admission.count('unverified') < 2) await new Promise((next) => setImmediate(next))
+  t.match((await app.inject('/metrics')).body, /^http_requests_in_flight\{class="unverified"\} 2$/m)
+  let status = 503
+  while (status === 503) status = (await post(app, wire({ message_id: 'm' }))).statusCode
+  t.equal(status, 200)
+})
+
+t.test('a client that does not read documentation keeps no reader with a token out', async (t) => {
+  const { app } = await startApp(t, { maxWaiting: 10, apiTokens: ['token'] })
+  const url = await app.listen({ host: '127.0.0.1', port: 0 })
+  const socket = connect(Number(new URL(url).port), '127.0.0.1')
+  t.teardown(() => socket.destroy())
+  socket.pause()
+  socket.write('GET /docs/static/swagger-ui-bundle.js HTTP/1.1\r\nHost: x\r\n\r\n'.repeat(9))
+  while (app.admission.count('public') < 1) await new Promise((next) => setImmediate(next))
+  const headers = { authorization: 'Bearer token' }
+  t.equal((await app.inject({ url: '/stats', headers })).statusCode, 200)
+})
 
 t.test('a connection stays in step though a body arrives after its refusal', async (t) => {
   const { app } = await startApp(t, { maxWaiting: 1 })
   const { release } = holdAppends(t, app)
   const url = await app.listen({ host: '127.0.0.1', port: 0 })
   const first = post(app, wire({ message_id: 'first' }))
-  while (app.exchanges.open('messages') < 1) await new Promise((resolve) => setImmediate(resolve))
+  while (app.admission.count('ingest') < 1) await new Promise((resolve) => setImmediate(resolve))
 
   const body = wire({ message_id: 'again', text: 'x'.repeat(4000) })
   const head = `POST /webhook HTTP/1.1\r\nHost: x\r\nX-Signature: ${sign(body)}\r\nContent-Length: ${body.length}\r\n\r\n`

@@ -1,0 +1,167 @@
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import fp from 'fastify-plugin'
+import { Queue } from '../queue.ts'
+import { serviceUnavailable } from './errors.ts'
+import { SECURITY_HEADERS } from './headers.ts'
+import type { InFlightRequest } from './request-tracker.ts'
+
+declare module 'fastify' {
+  interface FastifyInstance {
+    admission: Admission
+  }
+  interface FastifyContextConfig {
+    /** Concurrency class of the route's requests once they have passed its access check; default `public`. */
+    concurrencyClass?: 'ingest' | 'read' | 'probe'
+  }
+}
+
+/**
+ * Classes of in-flight requests, each with a limit of its own:
+ * - `unverified`: posts to the webhook until their signature is verified
+ * - `ingest`: posts whose message is being stored
+ * - `read`: reads of messages that passed the token check
+ * - `public`: everything that needs neither a signature nor a token, such as the documentation
+ * - `probe`: health checks and the metrics, never limited
+ */
+export const CONCURRENCY_CLASSES = ['unverified', 'ingest', 'read', 'public', 'probe'] as const
+
+/** One of these. */
+export type ConcurrencyClass = (typeof CONCURRENCY_CLASSES)[number]
+
+/** Messages per read: responses are larger than messages, and reader threads fewer than the messages of a batch. */
+const MESSAGES_PER_READ = 10
+
+/** Status in the log of a request that was evicted. */
+const REQUEST_TIMEOUT = 408
+
+/** Milliseconds after which a request that waits for its client may be evicted in favour of another one. */
+const STALL_TIMEOUT_MS = 250
+
+/** Whether the next step is the client's: to send the rest of the body, or to read the response. */
+function waitsForClient({ request, reply }: InFlightRequest): boolean {
+  const { raw } = reply
+  return !request.raw.complete || raw.writableEnded || raw.writableNeedDrain
+}
+
+/** Bounds the requests in flight by concurrency class. */
+class Admission {
+  readonly #limits: Record<ConcurrencyClass, number>
+  /** The oldest first. */
+  readonly #inFlight: Record<ConcurrencyClass, Queue<InFlightRequest>> = {
+    unverified: new Queue(),
+    ingest: new Queue(),
+    read: new Queue(),
+    public: new Queue(),
+    probe: new Queue(),
+  }
+
+  constructor(maxWaiting: number) {
+    const reads = Math.ceil(maxWaiting / MESSAGES_PER_READ)
+    this.#limits = {
+      unverified: maxWaiting,
+      ingest: maxWaiting,
+      read: reads,
+      public: reads,
+      probe: Number.POSITIVE_INFINITY,
+    }
+  }
+
+  /** Returns the number of requests of a class that are in flight. */
+  count(name: ConcurrencyClass): number {
+    return this.#inFlight[name].size
+  }
+
+  /** Whether a class is at its limit. */
+  isFull(name: ConcurrencyClass): boolean {
+    return this.count(name) >= this.#limits[name]
+  }
+
+  /**
+   * Moves a request into a class, evicting the slowest one there if the class is full.
+   * @returns whether there was room for it.
+   */
+  enter(inFlight: InFlightRequest, name: ConcurrencyClass): boolean {
+    if (this.isFull(name) && !this.#evictSlowest(name)) return false
+    this.#inFlight[name].add(inFlight)
+    return true
+  }
+
+  /** Takes a request out of its class, before it is completed. */
+  leave(inFlight: InFlightRequest): void {
+    inFlight.queue?.remove(inFlight)
+  }
+
+  /** Closes the connection of the oldest request that waits for its client. @returns whether there was one. */
+  #evictSlowest(name: ConcurrencyClass): boolean {
+    const before = performance.now() - STALL_TIMEOUT_MS
+    for (const inFlight of this.#inFlight[name]) {
+      if (inFlight.since > before) return false
+      if (!waitsForClient(inFlight)) continue
+      this.leave(inFlight)
+      inFlight.rejectedWith = REQUEST_TIMEOUT
+      inFlight.request.raw.socket.destroy()
+      return true
+    }
+    return false
+  }
+}
+
+/** Sends the 503 of a request that its class has no room for. */
+function rejectOverload(request: FastifyRequest, reply: FastifyReply): void {
+  serviceUnavailable(request, reply, 'overload', 'too many requests in flight; retry later')
+}
+
+/**
+ * Admission control. Posts are rejected from their headers alone, before their body is received, while the messages
+ * that are being stored are at their limit; reads are admitted after their token is checked.
+ */
+async function admission(
+  app: FastifyInstance,
+  { maxWaiting }: { maxWaiting: number },
+): Promise<void> {
+  const admission = new Admission(maxWaiting)
+  app.decorate('admission', admission)
+
+  const admitTo =
+    (name: ConcurrencyClass) =>
+    (request: FastifyRequest, reply: FastifyReply, done: (error?: Error) => void) => {
+      if (admission.enter(app.requestTracker.find(request), name)) done()
+      else rejectOverload(request, reply)
+    }
+  app.addHook('onRoute', (route) => {
+    const { concurrencyClass } = route.config ?? {}
+    if (concurrencyClass === 'read') {
+      route.preValidation = [admitTo('read'), ...[route.preValidation ?? []].flat()]
+    } else if (concurrencyClass === 'ingest') {
+      route.preHandler = [...[route.preHandler ?? []].flat(), admitTo('ingest')]
+    }
+  })
+
+  app.addHook('onRequest', (request, reply, done) => {
+    const { concurrencyClass = 'public', skipSecurityHeaders } = request.routeOptions.config
+    if (concurrencyClass === 'read') {
+      done()
+      return
+    }
+    const isPost = concurrencyClass === 'ingest'
+    const inFlight = app.requestTracker.find(request)
+    const isAdmitted =
+      !(isPost && admission.isFull('ingest')) &&
+      admission.enter(inFlight, isPost ? 'unverified' : concurrencyClass)
+    if (isAdmitted) done()
+    else {
+      // The route's own hook, which sets them, has not run yet.
+      if (!skipSecurityHeaders) reply.headers(SECURITY_HEADERS)
+      rejectOverload(request, reply)
+    }
+  })
+
+  app.requestTracker.onCompleted((_completed, inFlight) => {
+    if (inFlight) admission.leave(inFlight)
+  })
+}
+
+export default fp(admission, {
+  name: 'admission',
+  dependencies: ['request-tracker', 'errors', 'headers'],
+})

@@ -1,0 +1,209 @@
+import { randomUUID } from 'node:crypto'
+import type { ServerResponse } from 'node:http'
+import type { Duplex } from 'node:stream'
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import fp from 'fastify-plugin'
+import { logPath } from '../log-path.ts'
+import type { QueueMember } from '../queue.ts'
+
+declare module 'fastify' {
+  interface FastifyInstance {
+    requestTracker: RequestTracker
+  }
+  interface FastifyRequest {
+    /** Fields of the request's log line beyond its method, path and status; the metrics read them too. */
+    logFields: LogFields
+  }
+}
+
+/** Why a valid request got a 503. */
+export type RejectionReason = 'overload' | 'database' | 'time_limit' | 'stopping' | 'no_secret'
+
+/** Fields that hooks and handlers add to the log line of a request. */
+export interface LogFields {
+  message_id?: string
+  dup?: boolean
+  /** The message was known with other content, which stays. */
+  altered?: true
+  result?: WebhookResult
+  /** Where an input was refused and why, without its values. */
+  problems?: { loc: string[]; type: string }[]
+  /** The address, of IPv6 its /64, that a wrong signature or token came from. */
+  client?: string
+  /** Why a request that may be valid got a 503. */
+  refused?: RejectionReason
+  /** The cause of a 5xx. */
+  cause?: Error
+}
+
+/** Outcome of a post to the webhook; `aborted` if its body never arrived completely. */
+export type WebhookResult =
+  | 'created'
+  | 'duplicate'
+  | 'invalid_signature'
+  | 'validation_error'
+  | 'aborted'
+  | 'error'
+
+/** A request and its outcome. */
+export interface CompletedRequest {
+  requestId: string
+  method: string
+  /** Path of the request target without the query, redacted where no route matched. */
+  path: string
+  /** Template of the route, undefined where none matched. */
+  route: string | undefined
+  /** 499 if the client disconnected before it was answered, as in nginx. */
+  status: number
+  /** Milliseconds from the end of the request's headers to the last byte of its response. */
+  latencyMs: number
+  logFields: LogFields
+}
+
+/** A request that is not completed yet. */
+export interface InFlightRequest extends QueueMember<InFlightRequest> {
+  request: FastifyRequest
+  reply: FastifyReply
+  /** Template of the route, undefined where none matched. */
+  route: string | undefined
+  /** When its headers had arrived, by `performance.now()`. */
+  since: number
+  ended: boolean
+  /** Status of a rejection that closes the connection instead of using the reply. */
+  rejectedWith: number | undefined
+  /** Work that continues if the client disconnects. */
+  work: Promise<unknown> | undefined
+}
+
+/** Property of a request, its response and its socket: WeakMap entries would slow down garbage collection. */
+const IN_FLIGHT = Symbol('in-flight request')
+
+type Carrier<Of> = Of & { [IN_FLIGHT]?: InFlightRequest | undefined }
+
+type CompletionListener = (completed: CompletedRequest, inFlight?: InFlightRequest) => void
+
+/** Status of a request whose client disconnected before it was answered, as in nginx. */
+export const CLIENT_CLOSED_REQUEST = 499
+
+/** Calls its listeners exactly once for each request, when it is answered or its connection has closed. */
+class RequestTracker {
+  readonly #listeners: CompletionListener[] = []
+  /** Shared by all responses. */
+  readonly #onFinish: (this: Carrier<ServerResponse>) => void
+  readonly #onClose: (this: Carrier<ServerResponse>) => void
+
+  constructor() {
+    const end = (inFlight: InFlightRequest | undefined, status?: number) => {
+      if (!inFlight || inFlight.ended) return
+      this.#end(inFlight, status ?? inFlight.rejectedWith ?? CLIENT_CLOSED_REQUEST)
+    }
+    this.#onFinish = function () {
+      const inFlight = this[IN_FLIGHT]
+      // The response to a request that was aborted in its body reaches nobody.
+      end(inFlight, inFlight?.request.raw.errored ? undefined : this.statusCode)
+    }
+    this.#onClose = function () {
+      end(this[IN_FLIGHT])
+    }
+  }
+
+  /** Registers a listener that is called when a request has completed. */
+  onCompleted(listener: CompletionListener): void {
+    this.#listeners.push(listener)
+  }
+
+  /** Starts tracking a request. */
+  begin(request: FastifyRequest, reply: FastifyReply): void {
+    const { url } = request.routeOptions
+    const inFlight: InFlightRequest = {
+      request,
+      reply,
+      // `*` is the route of preflight requests to any path.
+      route: url === '*' ? undefined : url,
+      since: performance.now(),
+      ended: false,
+      rejectedWith: undefined,
+      work: undefined,
+      queue: undefined,
+      older: undefined,
+      newer: undefined,
+    }
+    const socket: Carrier<Duplex> = request.raw.socket
+    socket[IN_FLIGHT] = inFlight
+    const carrier: Carrier<FastifyRequest> = request
+    carrier[IN_FLIGHT] = inFlight
+    const response: Carrier<ServerResponse> = reply.raw
+    response[IN_FLIGHT] = inFlight
+    request.logFields = {}
+    response.on('finish', this.#onFinish)
+    response.on('close', this.#onClose)
+  }
+
+  /** Returns the state of a request. @throws Error for a request that is not tracked. */
+  find(request: FastifyRequest): InFlightRequest {
+    const inFlight = (request as Carrier<FastifyRequest>)[IN_FLIGHT]
+    if (!inFlight) throw new Error('the request is not tracked')
+    return inFlight
+  }
+
+  /** If the client disconnects, the request completes only when this work has settled. Returns the work. */
+  keepOpenUntil<Result>(request: FastifyRequest, work: Promise<Result>): Promise<Result> {
+    this.find(request).work = work
+    return work
+  }
+
+  /**
+   * Records a rejection on the socket itself: of its in-flight request, or of input that never became a request.
+   * @returns the request id.
+   */
+  reject(socket: Duplex, method: string, status: number): string {
+    const inFlight = (socket as Carrier<Duplex>)[IN_FLIGHT]
+    if (inFlight) {
+      inFlight.rejectedWith = status
+      return inFlight.request.id
+    }
+    const requestId = randomUUID()
+    const completed = { requestId, method, path: '', route: undefined, status, latencyMs: 0 }
+    this.#notify({ ...completed, logFields: {} })
+    return requestId
+  }
+
+  #end(inFlight: InFlightRequest, status: number): void {
+    inFlight.ended = true
+    const socket: Carrier<Duplex> = inFlight.request.raw.socket
+    if (socket[IN_FLIGHT] === inFlight) socket[IN_FLIGHT] = undefined
+    const complete = () => this.#complete(inFlight, status)
+    if (inFlight.work && status === CLIENT_CLOSED_REQUEST) inFlight.work.then(complete, complete)
+    else complete()
+  }
+
+  #complete(inFlight: InFlightRequest, status: number): void {
+    const { request, route, since } = inFlight
+    const completed = {
+      requestId: request.id,
+      method: request.method,
+      path: logPath(request.url, route),
+      route,
+      status,
+      latencyMs: performance.now() - since,
+      logFields: request.logFields,
+    }
+    this.#notify(completed, inFlight)
+  }
+
+  #notify(completed: CompletedRequest, inFlight?: InFlightRequest): void {
+    for (const listener of this.#listeners) listener(completed, inFlight)
+  }
+}
+
+async function requestTracker(app: FastifyInstance): Promise<void> {
+  const tracker = new RequestTracker()
+  app.decorate('requestTracker', tracker)
+  app.decorateRequest('logFields')
+  app.addHook('onRequest', (request, reply, done) => {
+    tracker.begin(request, reply)
+    done()
+  })
+}
+
+export default fp(requestTracker, { name: 'request-tracker' })
