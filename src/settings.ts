@@ -101,7 +101,7 @@ const Settings = Type.Object({
     '1000',
     '^[1-9][0-9]{0,4}$',
     'a number from 1 to 99999',
-    'How many messages may wait for their answer at once, and a tenth as many questions; beyond that 503, at once.',
+    'Maximum messages being stored, and unverified posts; reads and public requests get a tenth each. Excess gets 503.',
   ),
   READ_TIMEOUT_MS: setting(
     '5000',
