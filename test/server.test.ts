@@ -164,7 +164,7 @@ t.test('with a delay it goes on serving while it is no longer ready', async (t) 
   t.equal((await fetch(`${service.url}/health/live`)).status, 200)
   const answer = await post(service.url, 'late')
   t.equal(answer.status, 200)
-  t.equal(answer.headers.get('connection'), 'close')
+  t.equal(answer.headers.get('connection'), 'keep-alive')
   t.equal(await service.ended, 0)
 })
 
