@@ -12,11 +12,12 @@ export interface Answer {
 }
 
 interface Described {
-  headers?: Record<string, { schema: { type?: string; minLength?: number; maxLength?: number } }>
+  headers?: Record<string, { required?: boolean; schema: { type?: string } }>
   content?: Record<string, { schema: object }>
 }
 
 interface Document {
+  components: { schemas: object }
   paths: Record<string, Record<string, { responses: Record<string, Described> }>>
 }
 
@@ -53,11 +54,13 @@ function closed(schema: unknown): unknown {
 /** What `/openapi.json` promises of answers. */
 export class ResponseContract {
   readonly #operations: Operation[]
+  readonly #components: unknown
   readonly #validators = new Map<object, ValidateFunction>()
   readonly #ajv = new Ajv2020({ strict: false, validateFormats: false })
 
   /** @param document the OpenAPI document. */
   constructor(document: unknown) {
+    this.#components = closed((document as Document).components)
     this.#operations = Object.entries((document as Document).paths).map(([path, methods]) => ({
       path: new RegExp(`^${path.replaceAll(/\{\w+\}/g, '[^/]+')}/?$`),
       methods,
@@ -83,10 +86,12 @@ export class ResponseContract {
       if (responses || !EVERYWHERE.has(status)) return `${what}, which is not described`
       return this.#bodyViolation(what, answer, { 'application/json': { schema: PROBLEM } })
     }
-    for (const [name, { schema }] of Object.entries(described.headers ?? {})) {
+    for (const [name, { required, schema }] of Object.entries(described.headers ?? {})) {
       const value = headers[name.toLowerCase()]
-      // A description says which headers may come; those that are always there are described so that they must.
-      if (value === undefined) return `${what} without ${name}`
+      if (value === undefined) {
+        if (required) return `${what} without ${name}`
+        continue
+      }
       if (schema.type === 'integer' && !/^\d+$/.test(String(value))) return `${what}: bad ${name}`
     }
     return this.#bodyViolation(what, answer, described.content ?? {})
@@ -111,7 +116,7 @@ export class ResponseContract {
     }
     let validate = this.#validators.get(schema)
     if (!validate) {
-      validate = this.#ajv.compile(closed(schema) as object)
+      validate = this.#ajv.compile({ ...(closed(schema) as object), components: this.#components })
       this.#validators.set(schema, validate)
     }
     if (validate(value)) return undefined

@@ -1,5 +1,6 @@
 import type { FastifyInstance } from 'fastify'
 import fp from 'fastify-plugin'
+import { components } from '../schemas/components.ts'
 import { ajv } from '../schemas/validator.ts'
 
 const DECIMAL = /^[+ -]?[0-9]+$/
@@ -22,7 +23,10 @@ interface ObjectSchema {
   properties?: Record<string, { type?: unknown }>
 }
 
+ajv.addSchema(components)
+
 async function validation(app: FastifyInstance): Promise<void> {
+  for (const component of components) app.addSchema(component)
   app.setValidatorCompiler<ObjectSchema>(({ schema, httpPart }) => {
     // Only described: a route with headers of its own looks at them itself.
     if (httpPart === 'headers') return () => true

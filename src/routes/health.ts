@@ -1,5 +1,6 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { serviceUnavailable } from '../plugins/errors.ts'
+import { answer } from '../schemas/component.ts'
 import { Alive, Ready } from '../schemas/health.ts'
 import { problem } from '../schemas/problem.ts'
 
@@ -14,9 +15,10 @@ const health: FastifyPluginAsyncTypebox = async (app) => {
       config: { concurrencyClass: 'probe', rateLimit: false },
       schema: {
         tags: ['operation'],
+        operationId: 'getLiveness',
         summary: 'Is the process alive?',
         description: 'Never asks the database.',
-        response: { 200: Alive },
+        response: { 200: answer(Alive) },
       },
     },
     () => ({ status: 'alive' as const }),
@@ -28,9 +30,10 @@ const health: FastifyPluginAsyncTypebox = async (app) => {
       config: { concurrencyClass: 'probe', rateLimit: false },
       schema: {
         tags: ['operation'],
+        operationId: 'getReadiness',
         summary: 'Can the service take messages?',
         response: {
-          200: Ready,
+          200: answer(Ready),
           503: problem('Not ready: the detail says why.', 'database not ready'),
         },
       },

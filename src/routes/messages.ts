@@ -1,7 +1,11 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
+import { Type } from '@sinclair/typebox'
 import { RefusedInputError } from '../plugins/errors.ts'
+import { answer } from '../schemas/component.ts'
 import { readCursor, writeCursor } from '../schemas/cursor.ts'
 import {
+  DEFAULT_LIMIT,
+  DEFAULT_ORDER,
   FILTER_NAMES,
   MessageParams,
   MessagesPage,
@@ -37,10 +41,18 @@ const messages: FastifyPluginAsyncTypebox<{ readTimeoutMs: number }> = async (
       config: { concurrencyClass: 'read', openedBy: 'api' },
       schema: {
         tags: ['messages'],
+        operationId: 'listMessages',
         summary: 'List messages',
         querystring: MessagesQuery,
         response: {
-          200: MessagesPage,
+          200: answer(MessagesPage, {
+            headers: {
+              Link: Type.String({
+                description:
+                  'The address of the next page, with `rel="next"`; absent on the last page.',
+              }),
+            },
+          }),
           422: inputProblems({
             loc: ['query', 'limit'],
             msg: 'limit must be an integer',
@@ -52,9 +64,10 @@ const messages: FastifyPluginAsyncTypebox<{ readTimeoutMs: number }> = async (
     },
     async (request, reply) => {
       const { query } = request
-      const limit = Math.min(Math.max(query.limit, 1), MAX_LIMIT)
+      const { order = DEFAULT_ORDER } = query
+      const limit = Math.min(Math.max(query.limit ?? DEFAULT_LIMIT, 1), MAX_LIMIT)
       const offset = Math.max(query.offset ?? 0, 0)
-      const scope = { order: query.order, ...readFilter(query) }
+      const scope = { order, ...readFilter(query) }
       if (query.cursor !== undefined && query.offset !== undefined) {
         throw refuseCursor('cursor and offset exclude each other')
       }
@@ -68,17 +81,17 @@ const messages: FastifyPluginAsyncTypebox<{ readTimeoutMs: number }> = async (
       }
 
       const page = await app.store.page({ ...scope, limit, offset, after }, request.signal)
-      const answer = { data: page.data, total: page.total, limit, offset }
-      if (!page.next) return answer
+      const found = { data: page.data, total: page.total, limit, offset }
+      if (!page.next) return found
       const next = writeCursor(scope, page.next)
-      const search = new URLSearchParams({ limit: String(limit), order: query.order })
+      const search = new URLSearchParams({ limit: String(limit), order })
       for (const name of FILTER_NAMES) {
         const value = query[name]
         if (value !== undefined) search.set(name, value)
       }
       search.set('cursor', next)
       reply.header('link', `</messages?${search}>; rel="next"`)
-      return { ...answer, next }
+      return { ...found, next }
     },
   )
 
@@ -89,10 +102,11 @@ const messages: FastifyPluginAsyncTypebox<{ readTimeoutMs: number }> = async (
       config: { concurrencyClass: 'read', openedBy: 'api' },
       schema: {
         tags: ['messages'],
+        operationId: 'getMessage',
         summary: 'Get one message',
         params: MessageParams,
         response: {
-          200: StoredMessage,
+          200: answer(StoredMessage),
           404: problem('There is no message with this id.', 'no message has this id'),
           414: problem('No id is that long.', 'a part of the path is too long'),
           422: inputProblems({

@@ -9,6 +9,7 @@ const metrics: FastifyPluginAsyncTypebox = async (app) => {
       config: { concurrencyClass: 'probe', openedBy: 'metrics' },
       schema: {
         tags: ['operation'],
+        operationId: 'getMetrics',
         summary: 'Metrics for Prometheus',
         response: {
           200: {

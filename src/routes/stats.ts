@@ -1,4 +1,5 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
+import { answer } from '../schemas/component.ts'
 import { problem } from '../schemas/problem.ts'
 import { Stats } from '../schemas/stats.ts'
 
@@ -14,9 +15,10 @@ const stats: FastifyPluginAsyncTypebox<{ readTimeoutMs: number }> = async (
       config: { concurrencyClass: 'read', openedBy: 'api' },
       schema: {
         tags: ['messages'],
+        operationId: 'getStats',
         summary: 'Count messages and senders',
         response: {
-          200: Stats,
+          200: answer(Stats),
           500: problem('A failure of ours.', 'internal server error'),
           503: problem('The database cannot be read now.', 'the database is not available'),
         },

@@ -3,6 +3,7 @@ import type { onRequestHookHandler, onSendHookHandler, preValidationHookHandler 
 import { RefusedInputError, serviceUnavailable } from '../plugins/errors.ts'
 import { tooMany } from '../plugins/limits.ts'
 import type { WebhookResult } from '../plugins/request-tracker.ts'
+import { answer, ref } from '../schemas/component.ts'
 import { Accepted, InboundMessage, SignatureHeaders } from '../schemas/inbound.ts'
 import { readJson } from '../schemas/json.ts'
 import { inputProblems, problem } from '../schemas/problem.ts'
@@ -80,14 +81,15 @@ const webhook: FastifyPluginAsyncTypebox = async (app) => {
       config: { concurrencyClass: 'ingest', skipSecurityHeaders: true },
       schema: {
         tags: ['webhook'],
+        operationId: 'postMessage',
         summary: 'Post a signed message',
         description:
           'The signature is the HMAC-SHA256 of the raw body under the shared secret, in hex, with or without `sha256=`. Retry with the same bytes after no answer, 408, 429 and 5xx, with backoff and not before `Retry-After`: a known `message_id` is answered 200 and stored once. Do not retry 400, 413, 415 and 422: the request has to be corrected. 401 means another secret.',
         consumes: ['application/json', 'application/*+json'],
         headers: SignatureHeaders,
-        body: InboundMessage,
+        body: ref(InboundMessage),
         response: {
-          200: Accepted,
+          200: answer(Accepted),
           401: problem('The signature is missing, malformed or wrong.', 'invalid signature'),
           413: problem('The body is over 64 KiB.', 'the body is too large'),
           415: problem(

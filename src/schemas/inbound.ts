@@ -38,6 +38,7 @@ export const InboundMessage = Type.Object(
     ),
   },
   {
+    $id: 'InboundMessage',
     title: 'InboundMessage',
     examples: [
       {
@@ -55,6 +56,7 @@ export const InboundMessage = Type.Object(
 export const Accepted = Type.Object(
   { status: Type.Literal('ok') },
   {
+    $id: 'Accepted',
     title: 'Accepted',
     description: 'On disk: stored now, or known already and untouched.',
     examples: [{ status: 'ok' }],

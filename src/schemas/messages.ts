@@ -1,6 +1,7 @@
 import { type Static, type TObject, type TSchema, Type } from '@sinclair/typebox'
 import { instantKey } from '../db/instant.ts'
-import type { MessageFilter } from '../db/store.ts'
+import type { MessageFilter, Order } from '../db/store.ts'
+import { ref } from './component.ts'
 
 const EXAMPLE = {
   message_id: 'm1',
@@ -22,11 +23,16 @@ export const StoredMessage = Type.Object(
     created_at: Type.String({ description: 'When it was stored, UTC.' }),
   },
   {
+    $id: 'StoredMessage',
     title: 'StoredMessage',
     description: 'The message.',
     examples: [EXAMPLE],
   },
 )
+
+/** How a page is made where the query does not say. */
+export const DEFAULT_LIMIT = 50
+export const DEFAULT_ORDER: Order = 'asc'
 
 /** The query parameters that filter messages: of pages and exports alike. */
 export const filterProperties = {
@@ -97,17 +103,24 @@ export function readFilter({ from, to, since, until, q }: FilterValues) {
 
 /** Which messages to list. `limit` and `offset` out of their range are clamped to it. */
 export const MessagesQuery = Type.Object({
-  limit: Type.Integer({ description: 'Messages on a page, clamped to 1…100.', default: 50 }),
+  limit: Type.Optional(
+    Type.Integer({
+      description: 'Messages on a page, clamped to 1…100.',
+      default: DEFAULT_LIMIT,
+    }),
+  ),
   offset: Type.Optional(
     Type.Integer({ description: 'Messages to skip, clamped to 0 and up; 0 unless given.' }),
   ),
-  order: Type.Unsafe<'asc' | 'desc'>({
-    type: 'string',
-    enum: ['asc', 'desc'],
-    default: 'asc',
-    description: 'Oldest first (`asc`) or newest first (`desc`).',
-    'x-expected': 'order must be asc or desc',
-  }),
+  order: Type.Optional(
+    Type.Unsafe<Order>({
+      type: 'string',
+      enum: ['asc', 'desc'],
+      default: DEFAULT_ORDER,
+      description: 'Oldest first (`asc`) or newest first (`desc`).',
+      'x-expected': 'order must be asc or desc',
+    }),
+  ),
   cursor: Type.Optional(
     Type.String({
       description:
@@ -126,7 +139,7 @@ export const MessageParams = Type.Object({
 /** One page, by instant and then by the bytes of the id. */
 export const MessagesPage = Type.Object(
   {
-    data: Type.Array(StoredMessage),
+    data: Type.Array(ref(StoredMessage)),
     total: Type.Integer({ description: 'How many messages match, on all pages.' }),
     limit: Type.Integer({ description: 'The limit that was applied.' }),
     offset: Type.Integer({ description: 'The offset that was applied.' }),
@@ -135,6 +148,7 @@ export const MessagesPage = Type.Object(
     ),
   },
   {
+    $id: 'MessagesPage',
     title: 'MessagesPage',
     description: 'The page; `Link` with `rel="next"` leads to the next one, if there is one.',
     examples: [

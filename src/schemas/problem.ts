@@ -1,10 +1,11 @@
 import { type TSchema, Type } from '@sinclair/typebox'
 import type { RouteOptions } from 'fastify'
+import { answer, ref } from './component.ts'
 
 /** Every error but a refused input: one plain sentence. */
-const Problem = Type.Object(
+export const Problem = Type.Object(
   { detail: Type.String({ description: 'What was wrong.' }) },
-  { title: 'Problem' },
+  { $id: 'Problem', title: 'Problem' },
 )
 
 /** One thing wrong with an input. */
@@ -24,27 +25,30 @@ export const InputProblem = Type.Object(
       { description: 'What kind of mistake it is.' },
     ),
   },
-  { title: 'InputProblem' },
+  { $id: 'InputProblem', title: 'InputProblem' },
 )
 
 /** A refused input: everything that is wrong with it, at once. */
-const InputProblems = Type.Object({ detail: Type.Array(InputProblem) }, { title: 'InputProblems' })
+export const InputProblems = Type.Object(
+  { detail: Type.Array(ref(InputProblem)) },
+  { $id: 'InputProblems', title: 'InputProblems' },
+)
 
 /** A response schema for an error with one plain sentence, and the sentence as its example. */
 export function problem(description: string, detail: string) {
-  return Type.Object(Problem.properties, { description, examples: [{ detail }] })
+  return answer(Problem, { description, examples: [{ detail }] })
 }
 
 /** A response schema for a refused input, with one problem as its example. */
 export function inputProblems(example: { loc: string[]; msg: string; type: string }) {
-  return Type.Object(InputProblems.properties, {
+  return answer(InputProblems, {
     description: 'Refused: everything that is wrong, at once.',
     examples: [{ detail: [example] }],
   })
 }
 
 /** Adds an answer to a route that is being made, for what a plugin may answer in its place. */
-export function describeAnswer(route: RouteOptions, status: number, answer: TSchema): void {
-  const response = Object.assign({}, route.schema?.response, { [status]: answer })
+export function describeAnswer(route: RouteOptions, status: number, schema: TSchema): void {
+  const response = Object.assign({}, route.schema?.response, { [status]: schema })
   route.schema = { ...route.schema, response }
 }

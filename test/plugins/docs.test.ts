@@ -1,9 +1,12 @@
+import { spawnSync } from 'node:child_process'
+import { writeFileSync } from 'node:fs'
 import { Validator } from '@seriousme/openapi-schema-validator'
 import t from 'tap'
-import { startApp } from '../helper.ts'
+import { folderOf, startApp } from '../helper.ts'
 
 interface Operation {
   summary?: string
+  operationId?: string
   responses: Record<
     string,
     { description: string; content?: Record<string, { example?: unknown }> }
@@ -23,7 +26,8 @@ t.test(
 
     const described: Record<string, string[]> = {}
     for (const [path, operations] of Object.entries<Record<string, Operation>>(document.paths)) {
-      for (const [method, { summary, responses }] of Object.entries(operations)) {
+      for (const [method, { summary, operationId, responses }] of Object.entries(operations)) {
+        t.match(operationId, /^[a-z]+[A-Z][A-Za-z]+$/, `${method} ${path} has an operationId`)
         t.ok(summary, `${method} ${path} says what it is for`)
         described[`${method} ${path}`] = Object.keys(responses)
         for (const [status, { content }] of Object.entries(responses)) {
@@ -71,5 +75,81 @@ t.test('/docs renders it and fetches nothing from elsewhere', async (t) => {
     t.equal(file.statusCode, 200, link)
   }
   const initializer = await app.inject('/docs/static/swagger-initializer.js')
+  t.match(initializer.body, /"layout":"BaseLayout"/, 'without a bar')
   t.match(initializer.body, /"validatorUrl":null/)
+  t.match(page.body, '<title>Lyftr Webhook API</title>')
+})
+
+/** A program as a user of the API would write it against generated types. */
+const PROGRAM = `
+import type { components, operations, paths } from './api.ts'
+
+type Query = NonNullable<operations['listMessages']['parameters']['query']>
+const queries: Query[] = [{}, { limit: 10 }, { order: 'desc', from: '+1', to: '+2', cursor: 'x' }]
+// @ts-expect-error
+const wrong: Query = { order: 'sideways' }
+
+type Page = paths['/messages']['get']['responses'][200]['content']['application/json']
+const idsOf = ({ data, next }: Page): [string[], string | undefined] => [
+  data.map((message: components['schemas']['StoredMessage']) => message.message_id),
+  next,
+]
+type Failure = operations['postMessage']['responses'][422]['content']['application/json']
+const reasons = ({ detail }: Failure): string[] =>
+  detail.map(({ loc, msg }: components['schemas']['InputProblem']) => loc.join('.') + msg)
+const busy: components['schemas']['Problem'] = { detail: 'too many' }
+type Headers = operations['getStats']['responses'][503]['headers']
+const wait = (headers: Headers): number => headers['Retry-After'] * 1000
+const message: components['schemas']['InboundMessage'] =
+  { message_id: 'm', from: '+1', to: '+2', ts: '2025-01-15T10:00:00Z' }
+const link = (headers: operations['listMessages']['responses'][200]['headers']) => headers.Link?.length
+const busiest = ({ messages_per_sender: [first] }: components['schemas']['Stats']) => first?.count
+export { busiest, busy, idsOf, link, message, queries, reasons, wait, wrong }
+`
+
+t.test('a client generated from it compiles, with every schema under its name', async (t) => {
+  const { app } = await startApp(t, { apiTokens: ['x'] })
+  const document = (await app.inject('/openapi.json')).json()
+  t.same(Object.keys(document.components.schemas).sort(), [
+    'Accepted',
+    'Alive',
+    'InboundMessage',
+    'InputProblem',
+    'InputProblems',
+    'MessagesPage',
+    'Problem',
+    'Ready',
+    'SenderCount',
+    'Stats',
+    'StoredMessage',
+  ])
+  const { get } = document.paths['/messages']
+  const required = get.parameters.filter((one: { required?: boolean }) => one.required)
+  t.same(required, [])
+  t.ok(get.responses[401].headers['WWW-Authenticate'].required)
+  t.notOk(get.responses[200].headers.Link.required)
+
+  const folder = folderOf(t)
+  writeFileSync(`${folder}/openapi.json`, JSON.stringify(document))
+  writeFileSync(`${folder}/program.ts`, PROGRAM)
+  const options = { strict: true, noEmit: true, allowImportingTsExtensions: true, types: [] }
+  const compilerOptions = { ...options, module: 'nodenext', exactOptionalPropertyTypes: true }
+  writeFileSync(`${folder}/tsconfig.json`, JSON.stringify({ compilerOptions }))
+  const run = (tool: string, ...args: string[]) => {
+    const path = new URL(`../../${tool}`, import.meta.url).pathname
+    return spawnSync(process.execPath, [path, ...args], { cwd: folder, encoding: 'utf8' })
+  }
+  const generator = 'test/client/node_modules/openapi-typescript/bin/cli.js'
+  const generated = run(generator, 'openapi.json', '-o', 'api.ts')
+  t.equal(generated.status, 0, generated.stderr)
+  const compiled = run('test/client/node_modules/typescript/bin/tsc', '-p', '.')
+  t.equal(compiled.stdout, '')
+  t.equal(compiled.status, 0, compiled.stderr)
+})
+
+t.test('offers to authorise only where there are tokens', async (t) => {
+  const { app: open } = await startApp(t)
+  t.notOk((await open.inject('/openapi.json')).json().components.securitySchemes)
+  const { app: closed } = await startApp(t, { apiTokens: ['x'] })
+  t.ok((await closed.inject('/openapi.json')).json().components.securitySchemes.API_TOKEN)
 })
