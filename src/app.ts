@@ -84,7 +84,16 @@ export async function buildApp(config: Config, logTo?: LogOutput) {
     await app.register(sensible)
     await app.register(requestTracker)
     await app.register(logging, { output })
-    await app.register(metrics, { droppedLines: () => droppedLines })
+    await app.register(metrics, {
+      droppedLines: () => droppedLines,
+      limits: {
+        MAX_BATCH: config.maxBatch,
+        MAX_WAITING: config.maxWaiting,
+        MAX_FAILURES_PER_MINUTE: config.maxFailuresPerMinute,
+        MAX_REQUESTS_PER_MINUTE: config.maxRequestsPerMinute,
+        READ_TIMEOUT_MS: config.readTimeoutMs,
+      },
+    })
     await app.register(headers)
     await app.register(cors, { origins: config.corsOrigins })
     const { trustProxy, maxFailuresPerMinute, maxRequestsPerMinute } = config

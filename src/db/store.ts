@@ -72,6 +72,22 @@ export interface StoreCondition {
   logBytes: number
 }
 
+/** Connections of one pool. */
+export interface PoolUsage {
+  total: number
+  idle: number
+  /** Callers that wait for a connection. */
+  waiting: number
+}
+
+/** How much a store holds. */
+export interface StoreSize {
+  messages: number
+  databaseBytes: number
+  /** Bytes that are left on the disk of the database; undefined where the store cannot know. */
+  freeBytes: number | undefined
+}
+
 /** Hears how many messages are left, and may hold back what comes next. */
 export type ProgressListener = (left: number) => void | Promise<void>
 
@@ -114,6 +130,10 @@ export interface MessageStore {
   readonly batching: Pick<GroupCommitOptions, 'concurrency' | 'beside'>
   /** How the store was when it last told, without asking it. */
   readonly condition: StoreCondition
+  /** The connection pools by purpose, read from memory; none where the store has no connections to share. */
+  readonly pools: Readonly<Record<string, PoolUsage>>
+  /** Measures the store; may take as long as a read. */
+  size(): Promise<StoreSize>
   /**
    * Resolves when the store has just been read and written, or when a write still waits and has not reached the time
    * limit of `append`; rejects when it cannot be written. Once damage was found it rejects for good.

@@ -11,6 +11,9 @@ declare module 'fastify' {
   }
 }
 
+/** How often the store is measured, in milliseconds. */
+const MEASURE_EVERY_MS = 15_000
+
 /** How often a long start tells how far it is, in milliseconds. */
 const TELL_EVERY_MS = 2000
 
@@ -42,7 +45,17 @@ async function db(
     throw new ConfigError(`DATABASE_URL: ${error.message}`, { cause: error })
   })
   app.decorate('store', store)
-  app.addHook('onClose', () => store.close())
+  app.measures.pools = () => store.pools
+  // Beside the scrapes, which must not wait for the database.
+  const measure = async (): Promise<void> => {
+    app.measures.size = await store.size().catch(() => app.measures.size)
+  }
+  await measure()
+  const timer = setInterval(measure, MEASURE_EVERY_MS).unref()
+  app.addHook('onClose', async () => {
+    clearInterval(timer)
+    await store.close()
+  })
 }
 
-export default fp(db, { name: 'db' })
+export default fp(db, { name: 'db', dependencies: ['metrics'] })

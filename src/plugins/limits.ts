@@ -67,11 +67,14 @@ async function limits(
   const requests = maxRequestsPerMinute > 0 && new RateLimiter(maxRequestsPerMinute, WINDOW)
   const failures = maxFailuresPerMinute > 0 && new RateLimiter(maxFailuresPerMinute, WINDOW)
 
-  app.decorate('countUnparsed', (address) =>
-    requests ? requests.count(keyOf(parseAddress(address ?? ''))) : undefined,
-  )
+  const countRequest = (key: string): number | undefined => {
+    const seconds = requests ? requests.count(key) : undefined
+    if (seconds !== undefined) app.measures.limited('requests')
+    return seconds
+  }
+  app.decorate('countUnparsed', (address) => countRequest(keyOf(parseAddress(address ?? ''))))
   app.decorate('rejectOverLimit', (request: FastifyRequest, reply: FastifyReply) => {
-    const seconds = requests ? requests.count(clientOf(request)) : undefined
+    const seconds = countRequest(clientOf(request))
     if (seconds === undefined) return false
     // The route's own hooks, which set them, have not run.
     if (!request.routeOptions.config?.skipSecurityHeaders) reply.headers(SECURITY_HEADERS)
@@ -93,6 +96,7 @@ async function limits(
     request.logFields.client = client
     const seconds = failures ? failures.count(client) : undefined
     if (seconds === undefined) return app.httpErrors.unauthorized(detail)
+    app.measures.limited('failures')
     reply.header('retry-after', seconds)
     return app.httpErrors.tooManyRequests('too many failed attempts from this address')
   })
@@ -100,5 +104,5 @@ async function limits(
 
 export default fp(limits, {
   name: 'limits',
-  dependencies: ['request-tracker', 'headers', '@fastify/sensible'],
+  dependencies: ['request-tracker', 'headers', 'metrics', '@fastify/sensible'],
 })

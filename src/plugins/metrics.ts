@@ -1,7 +1,9 @@
 import client from '@prometheus-io/client'
-import type { FastifyInstance } from 'fastify'
+import type { FastifyInstance, RouteOptions } from 'fastify'
 import fastifyMetrics from 'fastify-metrics'
 import fp from 'fastify-plugin'
+import packageJson from '../../package.json' with { type: 'json' }
+import type { PoolUsage, StoreSize } from '../db/store.ts'
 import { CONCURRENCY_CLASSES } from './admission.ts'
 import type { RejectionReason, WebhookResult } from './request-tracker.ts'
 import type { SigningKey } from './signature.ts'
@@ -14,6 +16,9 @@ declare module 'fastify' {
   }
 }
 
+/** Why a request got a 429. */
+export type LimitReason = 'requests' | 'failures'
+
 /** What the inbox tells of itself. */
 export interface Measures {
   /** Hears of every commit: its messages and its seconds, from the batch's departure to its outcomes. */
@@ -22,6 +27,18 @@ export interface Measures {
   inbox: () => { waiting: number; backlog: number; logBytes: number }
   /** Signatures that were right, by the secret that made them; read at each scrape. */
   signatures: Record<SigningKey, number>
+  /** Called with what each 429 was for. */
+  limited(reason: LimitReason): void
+  /** Called with the `ts` of each message that was stored for the first time. */
+  delivered(ts: string): void
+  /** Whether the service takes messages, as far as is known without asking the database. */
+  ready: () => boolean
+  /** Whether the last readiness check of the database succeeded. */
+  databaseReady: boolean
+  /** The store's pools, read from memory. */
+  pools: () => Readonly<Record<string, PoolUsage>>
+  /** The store when it was last measured; undefined before. */
+  size: StoreSize | undefined
 }
 
 /** The `path` of whatever matches no route, so that strangers cannot make time series. */
@@ -29,6 +46,24 @@ const UNMATCHED = 'unmatched'
 
 /** Seconds; finest where a message on a local disk is answered. */
 const LATENCY_BUCKETS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10]
+
+/** Seconds from a message's `ts` to its being stored. */
+const DELAY_BUCKETS = [0.5, 1, 5, 15, 60, 300, 900, 3600, 14_400, 86_400]
+
+/** A delay beyond this counts as this: one absurd `ts` must not swamp the sum. */
+const MAX_DELAY_S = 7 * 86_400
+
+/** Statuses that every route may end with and that no schema of a route names; 499: the client went away. */
+const COMMON_STATUSES = ['400', '408', '431', '499']
+
+/** Metrics of Node's collectors that `promtool check metrics` rejects for their names. */
+const MISNAMED = [
+  'nodejs_eventloop_utilization_histogram',
+  'nodejs_eventloop_utilization_summary',
+  'nodejs_active_handles_total',
+  'nodejs_active_requests_total',
+  'nodejs_active_resources_total',
+]
 
 /** Messages. */
 const BATCH_BUCKETS = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000]
@@ -54,9 +89,91 @@ const WEBHOOK_RESULTS: WebhookResult[] = [
 
 const REFUSAL_REASONS: RejectionReason[] = ['overload', 'database', 'time_limit', 'no_secret']
 
+/** Registers the gauges; all of them are read from memory. */
+function gauges(
+  registry: client.Registry,
+  measures: Measures,
+  limits: Record<string, number>,
+): void {
+  const registers = [registry]
+  new client.Gauge({
+    name: 'build_info',
+    help: 'Always 1; the version of the service and of Node.',
+    labelNames: ['version', 'node'],
+    registers,
+  }).set({ version: packageJson.version, node: process.versions.node }, 1)
+  const limit = new client.Gauge({
+    name: 'configured_limit',
+    help: 'Limits as they are set, by the name of the setting; 0 for none.',
+    labelNames: ['setting'],
+    registers,
+  })
+  for (const [setting, value] of Object.entries(limits)) limit.set({ setting }, value)
+  new client.Gauge({
+    name: 'service_ready',
+    help: '1 if the service takes messages as far as the last readiness check knows, else 0.',
+    registers,
+    collect() {
+      this.set(measures.ready() ? 1 : 0)
+    },
+  })
+  const sizes = [
+    ['store_messages', 'Messages stored.', 'messages'],
+    [
+      'store_database_bytes',
+      'Size of the database, the write-ahead log included.',
+      'databaseBytes',
+    ],
+    ['store_disk_free_bytes', 'Bytes left on the disk of the database file.', 'freeBytes'],
+  ] as const
+  for (const [name, help, field] of sizes) {
+    new client.Gauge({
+      name,
+      help: `${help} Measured every 15 seconds.`,
+      registers,
+      collect() {
+        const value = measures.size?.[field]
+        this.remove()
+        if (value !== undefined) this.set(value)
+      },
+    })
+  }
+  new client.Gauge({
+    name: 'postgres_pool_connections',
+    help: 'Connections of each pool, total and idle, and callers that wait for one.',
+    labelNames: ['pool', 'state'],
+    registers,
+    collect() {
+      for (const [pool, usage] of Object.entries(measures.pools())) {
+        for (const [state, count] of Object.entries(usage)) this.set({ pool, state }, count)
+      }
+    },
+  })
+}
+
+/** Starts the series of every route and status that is documented, so that the first one is an increase. */
+function startAtZero(
+  app: FastifyInstance,
+  requests: client.Counter<'method' | 'path' | 'status'>,
+): void {
+  const routes: RouteOptions[] = []
+  app.addHook('onRoute', (route) => {
+    if (route.schema?.response) routes.push(route)
+  })
+  // Other plugins add answers to a route after this one has seen it.
+  app.addHook('onReady', async () => {
+    for (const { method, url, schema } of routes) {
+      const statuses = [...Object.keys(Object.assign({}, schema?.response)), ...COMMON_STATUSES]
+      for (const one of [method].flat().filter((name) => name !== 'HEAD')) {
+        for (const status of statuses) requests.inc({ method: one, path: url, status }, 0)
+      }
+    }
+  })
+}
+
 async function metrics(
   app: FastifyInstance,
-  { droppedLines }: { droppedLines: () => number },
+  { droppedLines, limits }: { droppedLines: () => number; limits: Record<string, number> },
 ): Promise<void> {
   const registry = new client.Registry()
   app.decorate('registry', registry)
@@ -105,6 +222,20 @@ async function metrics(
     buckets: LATENCY_BUCKETS,
     registers: [registry],
   })
+  for (const name of MISNAMED) registry.removeSingleMetric(name)
+  const limited = new client.Counter({
+    name: 'http_requests_limited_total',
+    help: 'Requests answered 429, by what the address had too many of: requests or failures.',
+    labelNames: ['reason'],
+    registers: [registry],
+  })
+  for (const reason of ['requests', 'failures']) limited.inc({ reason }, 0)
+  const delays = new client.Histogram({
+    name: 'webhook_delivery_delay_seconds',
+    help: 'Time from the ts of a new message to its being stored; 0 for a ts in the future, 7 days at most.',
+    buckets: DELAY_BUCKETS,
+    registers: [registry],
+  })
   const measures: Measures = {
     commit(messages, seconds) {
       batches.observe(messages)
@@ -112,6 +243,15 @@ async function metrics(
     },
     inbox: () => ({ waiting: 0, backlog: 0, logBytes: 0 }),
     signatures: { current: 0, previous: 0 },
+    limited: (reason) => limited.inc({ reason }),
+    delivered(ts) {
+      const delay = (Date.now() - Date.parse(ts)) / 1000
+      delays.observe(Math.min(Math.max(delay, 0), MAX_DELAY_S))
+    },
+    ready: () => false,
+    databaseReady: true,
+    pools: () => ({}),
+    size: undefined,
   }
   app.decorate('measures', measures)
   new client.Counter({
@@ -162,6 +302,9 @@ async function metrics(
   })
   for (const result of WEBHOOK_RESULTS) webhooks.inc({ result }, 0)
   for (const reason of REFUSAL_REASONS) refusals.inc({ reason }, 0)
+
+  gauges(registry, measures, limits)
+  startAtZero(app, requests)
 
   const results = new Map(WEBHOOK_RESULTS.map((result) => [result, webhooks.labels(result)]))
   // The two series of what ended alike, looked up once: there are as many as methods, routes and statuses.

@@ -9,6 +9,9 @@ const READY_WITHIN_MS = 800
 
 /** Probes for an orchestrator. */
 const health: FastifyPluginAsyncTypebox = async (app) => {
+  const { measures, shutdown } = app
+  measures.ready = () => measures.databaseReady && !shutdown.draining && !!app.verifySignature
+
   app.get(
     '/health/live',
     {
@@ -57,7 +60,9 @@ const health: FastifyPluginAsyncTypebox = async (app) => {
     })
     try {
       await Promise.race([app.store.ready(), late])
+      measures.databaseReady = true
     } catch (cause) {
+      measures.databaseReady = false
       throw app.httpErrors.createError(503, 'database not ready', { cause })
     } finally {
       clearTimeout(timer)

@@ -127,6 +127,7 @@ const webhook: FastifyPluginAsyncTypebox = async (app) => {
       const outcome = await app.requestTracker.keepOpenUntil(request, appended)
       app.admission.leave(app.requestTracker.find(request))
       request.logFields.dup = outcome !== 'created'
+      if (outcome === 'created') app.measures.delivered(ts)
       if (outcome === 'altered') request.logFields.altered = true
       request.logFields.result = outcome === 'altered' ? 'duplicate' : outcome
       return { status: 'ok' as const }

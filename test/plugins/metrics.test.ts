@@ -1,3 +1,4 @@
+import { spawnSync } from 'node:child_process'
 import t from 'tap'
 import type { App } from '../../src/app.ts'
 import { post, sign, startApp, wire } from '../helper.ts'
@@ -58,9 +59,10 @@ t.test(
       '{method="GET",path="unmatched",status="404"} 3',
       '{method="GET",path="unmatched",status="400"} 1',
     ]
+    const counted = await scrape(app, 'http_requests_total{')
     t.same(
-      await scrape(app, 'http_requests_total{'),
-      counts.map((line) => `http_requests_total${line}`),
+      counted.filter((line) => !line.endsWith(' 0')).sort(),
+      counts.map((line) => `http_requests_total${line}`).sort(),
     )
     const timed = await scrape(app, 'http_request_duration_seconds_count{')
     t.same(
@@ -84,8 +86,9 @@ t.test('two instances in one process count for themselves', async (t) => {
   const { app: one } = await startApp(t)
   const { app: other } = await startApp(t)
   await one.inject('/stats')
-  t.equal((await scrape(one, 'http_requests_total{')).length, 1)
-  t.same(await scrape(other, 'http_requests_total{'), [])
+  const [line] = (await scrape(one, 'http_requests_total{')).filter((one) => !one.endsWith(' 0'))
+  t.match(line, '{method="GET",path="/stats",status="200"} 1')
+  t.ok((await scrape(other, 'http_requests_total{')).every((one) => one.endsWith(' 0')))
 })
 
 t.test('tells how the inbox and the database are', async (t) => {
@@ -97,4 +100,82 @@ t.test('tells how the inbox and the database are', async (t) => {
   t.match(await scrape(app, 'inbox_commit_seconds_count'), [/ [1-3]$/])
   t.same(await scrape(app, 'store_backlog_messages'), ['store_backlog_messages 0'])
   t.match(await scrape(app, 'store_log_bytes'), [/ [1-9]\d+$/])
+})
+
+t.test('every documented status of every route is there at 0 from the start', async (t) => {
+  const { app } = await startApp(t, { apiTokens: ['x'], maxRequestsPerMinute: 100 })
+  const { paths } = (await app.inject('/openapi.json')).json()
+  const series = await scrape(app, 'http_requests_total{')
+  for (const [path, operations] of Object.entries<Record<string, { responses: object }>>(paths)) {
+    for (const [method, { responses }] of Object.entries(operations)) {
+      for (const status of Object.keys(responses)) {
+        const template = path.replaceAll(/\{(\w+)\}/g, ':$1')
+        const labels = `method="${method.toUpperCase()}",path="${template}",status="${status}"`
+        t.ok(series.includes(`http_requests_total{${labels}} 0`), labels)
+      }
+    }
+  }
+})
+
+const { error: noPromtool } = spawnSync('promtool', ['--version'])
+const skip = noPromtool !== undefined && 'promtool is not installed: install the package prometheus'
+
+t.test('promtool has nothing to say', { skip }, async (t) => {
+  const { app } = await startApp(t)
+  await post(app, wire({ message_id: 'm' }))
+  const { body } = await app.inject('/metrics')
+  const { status, stdout, stderr } = spawnSync('promtool', ['check', 'metrics'], {
+    input: body,
+    encoding: 'utf8',
+  })
+  t.equal(`${stdout}${stderr}`, '')
+  t.equal(status, 0)
+})
+
+t.test('tells the limits, the build, readiness and the size of the store', async (t) => {
+  const { app } = await startApp(t)
+  t.match(await scrape(app, 'build_info{'), [/^build_info\{version="[\d.]+",node="[\d.]+"\} 1$/])
+  t.ok(
+    (await scrape(app, 'configured_limit{')).includes(
+      'configured_limit{setting="MAX_WAITING"} 1000',
+    ),
+  )
+  t.same(await scrape(app, 'service_ready'), ['service_ready 1'])
+  t.same(await scrape(app, 'store_messages'), ['store_messages 0'])
+  t.match(await scrape(app, 'store_database_bytes'), [/ [1-9]\d+$/])
+  app.store.ready = () => Promise.reject(new Error('away'))
+  t.equal((await app.inject('/health/ready')).statusCode, 503)
+  t.same(await scrape(app, 'service_ready'), ['service_ready 0'])
+})
+
+t.test('counts each 429 by its reason', async (t) => {
+  const { app } = await startApp(t, { maxFailuresPerMinute: 1, maxRequestsPerMinute: 3 })
+  const limited = () => scrape(app, 'http_requests_limited_total{')
+  const expected = (requests: number, failures: number) => [
+    `http_requests_limited_total{reason="requests"} ${requests}`,
+    `http_requests_limited_total{reason="failures"} ${failures}`,
+  ]
+  for (let n = 0; n < 2; n++) await post(app, '{}', {})
+  t.same(await limited(), expected(0, 1))
+  t.equal((await post(app, '{}', {})).statusCode, 429)
+  // A scrape would be limited too.
+  const body = await app.registry.metrics()
+  t.ok(body.includes('http_requests_limited_total{reason="requests"} 1\n'))
+})
+
+t.test('tells how late messages arrive, once each, within bounds', async (t) => {
+  const { app } = await startApp(t)
+  const future = wire({ message_id: 'future', ts: '9999-01-01T00:00:00Z' })
+  await post(app, future)
+  await post(app, future)
+  t.same(await scrape(app, 'webhook_delivery_delay_seconds_sum'), [
+    'webhook_delivery_delay_seconds_sum 0',
+  ])
+  await post(app, wire({ message_id: 'ancient', ts: '0001-01-01T00:00:00.123456789Z' }))
+  t.same(await scrape(app, 'webhook_delivery_delay_seconds_sum'), [
+    'webhook_delivery_delay_seconds_sum 604800',
+  ])
+  t.same(await scrape(app, 'webhook_delivery_delay_seconds_count'), [
+    'webhook_delivery_delay_seconds_count 2',
+  ])
 })

@@ -1,6 +1,6 @@
 import { Kysely, PostgresDialect } from 'kysely'
 import pg from 'pg'
-import { StoreUnavailableError } from '../store.ts'
+import { type PoolUsage, StoreUnavailableError } from '../store.ts'
 import { asStoreError } from './failure.ts'
 import type { PostgresSchema } from './schema.ts'
 
@@ -22,6 +22,8 @@ export interface Lane {
    * @throws StoreUnavailableError when it is cut off, or when the database is away.
    */
   run<Result>(work: (session: Session) => Promise<Result>, limits?: Limits): Promise<Result>
+  /** Its connections now. */
+  readonly usage: PoolUsage
   /** Takes no more work, cuts off what is still under way after so many milliseconds, and ends every connection. */
   close(graceMs: number): Promise<void>
 }
@@ -66,6 +68,11 @@ export class PoolLane implements Lane {
     // A connection that breaks while nobody uses it is replaced; whoever uses it hears of it from its query.
     this.#pool.on('error', () => {})
     this.#pool.on('connect', (client) => client.on('error', () => {}))
+  }
+
+  get usage(): PoolUsage {
+    const { totalCount: total, idleCount: idle, waitingCount: waiting } = this.#pool
+    return { total, idle, waiting }
   }
 
   async run<Result>(

@@ -8,11 +8,13 @@ import {
   type PageQuery,
   type ProgressListener,
   StoreOpenError,
+  type StoreSize,
   StoreUnavailableError,
   type WarningListener,
 } from '../store.ts'
 import { append } from './append.ts'
 import { type ConnectionOptions, type Connections, connectTo } from './connections.ts'
+import { countAll } from './counts.ts'
 import { reasonOf } from './failure.ts'
 import { emitted } from './handover.ts'
 import type { Lane, Session } from './lane.ts'
@@ -43,6 +45,9 @@ const BESIDE = 32
 
 /** Messages of one import after which the database is told at once what it now holds. */
 const MANY = 10_000
+
+/** How long measuring the database may take, in milliseconds. */
+const SIZE_WITHIN_MS = 1000
 
 /** How often it is tried again to make the index of texts, in milliseconds. */
 const INDEX_EVERY_MS = 60_000
@@ -197,6 +202,20 @@ export class PostgresStore implements MessageStore {
     this.#indexTimer.unref()
   }
 
+  get pools() {
+    const { ingest, answers, searches, upkeep } = this.#connections
+    return {
+      ingest: ingest.usage,
+      reads: answers.usage,
+      searches: searches.usage,
+      maintenance: upkeep.usage,
+    }
+  }
+
+  size(): Promise<StoreSize> {
+    return this.#connections.upkeep.run(measure, { withinMs: SIZE_WITHIN_MS })
+  }
+
   async ready(): Promise<void> {
     await this.#readiness.check()
     this.#away = false
@@ -231,4 +250,11 @@ async function prepare(session: Session): Promise<void> {
 
 async function gatherStatistics(session: Session): Promise<void> {
   await sql`vacuum (analyze) messages, senders, minutes, uncounted`.execute(session)
+}
+
+async function measure(session: Session): Promise<StoreSize> {
+  const { rows } = await sql<{ bytes: number }>`
+    select pg_database_size(current_database()) as bytes`.execute(session)
+  const messages = await countAll(session)
+  return { messages, databaseBytes: rows[0]?.bytes ?? 0, freeBytes: undefined }
 }

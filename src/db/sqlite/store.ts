@@ -1,4 +1,5 @@
 import { mkdtempSync, rmSync } from 'node:fs'
+import { stat, statfs } from 'node:fs/promises'
 import { constants, tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import {
@@ -13,6 +14,7 @@ import {
   StoreDamagedError,
   StoreDetachedError,
   StoreOpenError,
+  type StoreSize,
   StoreUnavailableError,
 } from '../store.ts'
 import { flatten, readOutcomes } from './batch.ts'
@@ -66,6 +68,7 @@ export class SqliteStore implements MessageStore {
   withoutInstant = 0
   /** There is one writer; a second batch at its door keeps it from waiting until this thread hears of the first. */
   readonly batching = { concurrency: 2, beside: 16 }
+  readonly pools = {}
   condition: StoreCondition = { backlog: 0, logBytes: 0 }
 
   private constructor(
@@ -237,6 +240,17 @@ export class SqliteStore implements MessageStore {
       if (error instanceof StoreDetachedError) return error
     }
     return undefined
+  }
+
+  async size(): Promise<StoreSize> {
+    const bytesOf = async (path: string) => (await stat(path).catch(() => undefined))?.size ?? 0
+    const [{ total }, file, log, disk] = await Promise.all([
+      this.page({ order: 'asc', limit: 1, offset: 0 }),
+      bytesOf(this.#path),
+      bytesOf(`${this.#path}-wal`),
+      statfs(dirname(this.#path)),
+    ])
+    return { messages: total, databaseBytes: file + log, freeBytes: disk.bavail * disk.bsize }
   }
 
   ready(): Promise<void> {

@@ -30,6 +30,7 @@ export async function startPGlite(): Promise<{
   const lane: Lane = {
     run: (work) => turns.take(() => work(session)),
     close: async () => {},
+    usage: { total: 1, idle: 0, waiting: 0 },
   }
   const patient: Lane = {
     async run(work, { signal } = {}) {
@@ -54,6 +55,7 @@ export async function startPGlite(): Promise<{
       }
     },
     close: async () => {},
+    usage: { total: 1, idle: 0, waiting: 0 },
   }
   const connect = (): Connections => ({
     ingest: lane,
