@@ -1,5 +1,5 @@
 import t, { type Test } from 'tap'
-import { createDatabase, SERVER } from '../db/postgres/server.ts'
+import { createDatabase, NO_SERVER } from '../db/postgres/server.ts'
 import { runEntry, spawnEntry, startService, wire } from '../helper.ts'
 import { messageLines } from './message-lines.ts'
 
@@ -23,7 +23,7 @@ async function answersOf(t: Test, database: string) {
 
 t.test(
   'messages move between the stores and back without a difference',
-  { skip: !SERVER },
+  { skip: NO_SERVER },
   async (t) => {
     const all = messageLines(2500)
     const [sqlite, postgres, back] = [
@@ -56,7 +56,7 @@ t.test(
   },
 )
 
-t.test('what PostgreSQL cannot hold is listed', { skip: !SERVER }, async (t) => {
+t.test('what PostgreSQL cannot hold is listed', { skip: NO_SERVER }, async (t) => {
   const url = await createDatabase(t)
   const nul = JSON.stringify({ ...JSON.parse(wire({ message_id: 'a' })), text: 'NUL \0' })
   const half = wire({ message_id: 'b' }).replace('"b"', '"\\ud83d"')
@@ -72,7 +72,7 @@ t.test('what PostgreSQL cannot hold is listed', { skip: !SERVER }, async (t) => 
   t.match(stderr, /\nline 1: text must[^\n]*without NUL[^\n]*\nline 2: message_id must[^\n]*\n$/)
 })
 
-t.test('a reader that has seen enough ends an export quietly', { skip: !SERVER }, async (t) => {
+t.test('a reader that has seen enough ends an export quietly', { skip: NO_SERVER }, async (t) => {
   const environment = { DATABASE_URL: await createDatabase(t) }
   await runEntry(t, ['import', '-'], environment, messageLines(12_000).join('\n'))
   const { child, stderr, ended } = spawnEntry(t, ['export'], environment)

@@ -1,5 +1,5 @@
 import t from 'tap'
-import { SERVER } from '../db/postgres/server.ts'
+import { NO_SERVER } from '../db/postgres/server.ts'
 
 // What is promised over HTTP does not depend on where the messages are.
 t.jobs = 2
@@ -9,7 +9,7 @@ for (const name of ['messages', 'stats', 'webhook']) {
     [new URL(`${name}.test.ts`, import.meta.url).pathname],
     {
       env: { ...process.env, TEST_STORE: 'postgres' },
-      skip: !SERVER,
+      skip: NO_SERVER,
     },
     `${name} in PostgreSQL`,
   )

@@ -1,11 +1,11 @@
 import pg from 'pg'
 import t from 'tap'
 import { message } from '../store-suite.ts'
-import { createDatabase, execute, indexed, openStore, SERVER } from './server.ts'
+import { createDatabase, execute, indexed, NO_SERVER, openStore, SERVER } from './server.ts'
 
 const ALL = { order: 'asc' as const, limit: 100, offset: 0 }
 
-t.test('on a server', { skip: !SERVER }, async (t) => {
+t.test('on a server', { skip: NO_SERVER }, async (t) => {
   t.test('ten stores that open an empty database together all come up', async (t) => {
     const url = await createDatabase(t)
     const stores = await Promise.all(Array.from({ length: 10 }, () => openStore(t, url)))

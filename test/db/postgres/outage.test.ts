@@ -1,13 +1,13 @@
 import t from 'tap'
 import { post, startApp, wire } from '../../helper.ts'
 import { startProxy } from './proxy.ts'
-import { createDatabase, SERVER } from './server.ts'
+import { createDatabase, NO_SERVER } from './server.ts'
 
 /** Milliseconds within which a sender hears of it that the database is away, and a prober. */
 const SENDER_HEARS = 5000
 const PROBER_HEARS = 2000
 
-t.test('while the database is away', { skip: !SERVER }, async (t) => {
+t.test('while the database is away', { skip: NO_SERVER }, async (t) => {
   for (const way of ['cut', 'stall'] as const) {
     t.test(`${way}: posts get 503 in time, nothing is lost, and service resumes`, async (t) => {
       const proxy = await startProxy(t, await createDatabase(t))

@@ -7,6 +7,11 @@ import { PostgresStore, type PostgresStoreOptions } from '../../../src/db/postgr
 /** The server that tests may make databases on, where there is one. */
 export const SERVER = process.env.TEST_POSTGRES_URL
 
+/** Why tests that need a server are skipped, and how to run them; false where there is one. */
+export const NO_SERVER = SERVER
+  ? false
+  : 'no PostgreSQL: set TEST_POSTGRES_URL=postgres://… of a role that may create databases'
+
 /** A database of the test's own, dropped after it. @param options of `create database`. @returns its URL. */
 export async function createDatabase(t: Test, options = ''): Promise<string> {
   const name = `lyftr_test_${randomBytes(6).toString('hex')}`

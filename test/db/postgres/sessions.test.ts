@@ -5,11 +5,19 @@ import { connectTo } from '../../../src/db/postgres/connections.ts'
 import type { Session } from '../../../src/db/postgres/lane.ts'
 import { StoreOpenError, StoreUnavailableError } from '../../../src/db/store.ts'
 import { message } from '../store-suite.ts'
-import { createDatabase, eventually, execute, indexed, openStore, SERVER } from './server.ts'
+import {
+  createDatabase,
+  eventually,
+  execute,
+  indexed,
+  NO_SERVER,
+  openStore,
+  SERVER,
+} from './server.ts'
 
 const ALL = { order: 'asc' as const, limit: 100, offset: 0 }
 
-t.test('on a server', { skip: !SERVER }, async (t) => {
+t.test('on a server', { skip: NO_SERVER }, async (t) => {
   t.test('acknowledged is synced, whatever the default of the server', async (t) => {
     const url = await createDatabase(t)
     const name = new URL(url).pathname.slice(1)

@@ -1,7 +1,7 @@
 import t, { type Test } from 'tap'
 import type { PostgresStore } from '../../../src/db/postgres/store.ts'
 import { message, suite } from '../store-suite.ts'
-import { createDatabase, execute, openStore, SERVER } from './server.ts'
+import { createDatabase, execute, NO_SERVER, openStore } from './server.ts'
 
 const ALL = { order: 'asc' as const, limit: 100, offset: 0 }
 
@@ -20,7 +20,7 @@ const LOCALES = {
   'with ICU': "lc_collate 'C' lc_ctype 'C' locale_provider icu icu_locale 'tr-TR'",
 }
 
-t.test('on a server', { skip: !SERVER }, async (t) => {
+t.test('on a server', { skip: NO_SERVER }, async (t) => {
   for (const [name, options] of Object.entries(LOCALES)) {
     t.test(`keeps the promises of a store ${name}`, async (t) => {
       const url = await createDatabase(t, options)

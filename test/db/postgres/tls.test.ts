@@ -10,7 +10,10 @@ import { createDatabase, eventually, execute, openStore, SERVER } from './server
 /** The certificate of the server, where it speaks TLS. */
 const CA = process.env.TEST_POSTGRES_CA
 
-const skip = SERVER && CA ? false : 'TEST_POSTGRES_CA names no certificate'
+const skip =
+  SERVER && CA
+    ? false
+    : 'no PostgreSQL with TLS: set TEST_POSTGRES_URL and TEST_POSTGRES_CA, the file of its certificate'
 
 t.test('a URL that asks for TLS gets it, on every connection', { skip }, async (t) => {
   const url = await createDatabase(t)

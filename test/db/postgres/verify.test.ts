@@ -2,7 +2,7 @@ import t from 'tap'
 import { forgetDirectly, verifyDirectly } from '../../../src/db/postgres/direct.ts'
 import { runEntry, wire } from '../../helper.ts'
 import { message } from '../store-suite.ts'
-import { createDatabase, execute, openStore, SERVER } from './server.ts'
+import { createDatabase, execute, NO_SERVER, openStore } from './server.ts'
 
 /** Every kind of damage, and what is said about it. */
 const DAMAGES: Record<string, string[]> = {
@@ -46,7 +46,7 @@ const DAMAGES: Record<string, string[]> = {
   ],
 }
 
-t.test('finds every kind of damage, and repairs it', { skip: !SERVER }, async (t) => {
+t.test('finds every kind of damage, and repairs it', { skip: NO_SERVER }, async (t) => {
   const environment = { DATABASE_URL: await createDatabase(t) }
   const lines = Array.from({ length: 50 }, (_, n) =>
     wire({
@@ -70,23 +70,27 @@ t.test('finds every kind of damage, and repairs it', { skip: !SERVER }, async (t
   }
 })
 
-t.test('repairs the counters without leaving messages uncounted', { skip: !SERVER }, async (t) => {
-  const url = await createDatabase(t)
-  const store = await openStore(t, url)
-  await store.append([
-    message({ message_id: 'a' }),
-    message({ message_id: 'b', ts: '2024-02-29T23:59:60Z' }),
-  ])
-  await store.close()
-  await execute(url, 'update totals set messages = 7', 'delete from minutes')
-  await forgetDirectly(url)
-  t.same(await execute(url, 'select * from uncounted'), [])
-  t.same((await verifyDirectly(url, () => {})).differences, [])
-})
+t.test(
+  'repairs the counters without leaving messages uncounted',
+  { skip: NO_SERVER },
+  async (t) => {
+    const url = await createDatabase(t)
+    const store = await openStore(t, url)
+    await store.append([
+      message({ message_id: 'a' }),
+      message({ message_id: 'b', ts: '2024-02-29T23:59:60Z' }),
+    ])
+    await store.close()
+    await execute(url, 'update totals set messages = 7', 'delete from minutes')
+    await forgetDirectly(url)
+    t.same(await execute(url, 'select * from uncounted'), [])
+    t.same((await verifyDirectly(url, () => {})).differences, [])
+  },
+)
 
 t.test(
   'without --repair it changes nothing and tells by its status',
-  { skip: !SERVER },
+  { skip: NO_SERVER },
   async (t) => {
     const environment = { DATABASE_URL: await createDatabase(t) }
     await runEntry(t, ['import', '-'], environment, wire({ message_id: 'm' }))
@@ -100,7 +104,7 @@ t.test(
   },
 )
 
-t.test('what cannot be done ends in one line with status 1', { skip: !SERVER }, async (t) => {
+t.test('what cannot be done ends in one line with status 1', { skip: NO_SERVER }, async (t) => {
   const environment = { DATABASE_URL: await createDatabase(t) }
   for (const args of [['verify'], ['verify', '--repair'], ['export']]) {
     const { status, stdout, stderr } = await runEntry(t, args, environment)
