@@ -30,9 +30,9 @@ t.test('imports no library of a command to print version and help', async (t) =>
   const hook = `${folderOf(t)}/only-commander.mjs`
   writeFileSync(
     hook,
-    `import { registerHooks } from 'node:module'
+    `import { isBuiltin, registerHooks } from 'node:module'
      registerHooks({ resolve(specifier, context, next) {
-       if (/^[@a-z]/.test(specifier) && !/^(node:|commander$|file:)/.test(specifier)) throw new Error(specifier)
+       if (/^[@a-z]/.test(specifier) && !isBuiltin(specifier) && !/^(commander$|file:)/.test(specifier)) throw new Error(specifier)
        return next(specifier, context)
      } })`,
   )

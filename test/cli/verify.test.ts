@@ -9,7 +9,11 @@ t.test('verifies and repairs, beside a service too', async (t) => {
   const lines = Array.from({ length: 50 }, (_, n) => wire({ message_id: `m${n}`, text: 'Hello' }))
   await runEntry(t, ['import', '-'], ENVIRONMENT, lines.join('\n'))
   const { url } = await startService(t)
-  const fine = { status: 0, stdout: 'no differences in 50 messages\n' }
+  const fine = {
+    status: 0,
+    stdout: 'no differences in 50 messages\n',
+    stderr: `database: ${folderOf(t)}/app.db\n`,
+  }
   t.strictSame(await runEntry(t, ['verify'], ENVIRONMENT), fine)
 
   const database = new Database(`${folderOf(t)}/app.db`)
