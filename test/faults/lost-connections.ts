@@ -2,7 +2,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import pg from 'pg'
 import t, { type Test } from 'tap'
 import { startProxy } from '../db/postgres/proxy.ts'
-import { createDatabase, execute, openStore, SERVER } from '../db/postgres/server.ts'
+import { createDatabase, execute, NO_SERVER, openStore } from '../db/postgres/server.ts'
 import { message } from '../db/store-suite.ts'
 import { post, startApp, wire } from '../helper.ts'
 
@@ -67,7 +67,7 @@ async function until(holds: () => Promise<boolean> | boolean): Promise<void> {
   while (!(await holds())) await delay(10)
 }
 
-t.test('connections that are lost silently', { skip: !SERVER }, async (t) => {
+t.test('connections that are lost silently', { skip: NO_SERVER }, async (t) => {
   t.test('counting resumes, and ingest does not wait for it', async (t) => {
     const url = await createPending(t)
     const proxy = await startProxy(t, url)

@@ -6,8 +6,8 @@ import {
   eventually,
   execute,
   indexed,
+  NO_SERVER,
   openStore,
-  SERVER,
 } from './server.ts'
 
 const LOCALES = {
@@ -18,7 +18,7 @@ const LOCALES = {
 
 const NEEDLES = ['слово', 'größe', 'λόγος', '你好吗', '🦜🦜🦜', '100 % sure', '“a”', "it's"]
 
-t.test('on a server', { skip: !SERVER }, async (t) => {
+t.test('on a server', { skip: NO_SERVER }, async (t) => {
   t.test('a service in a schema behind another one builds its own text index', async (t) => {
     const url = await createDatabase(t)
     await execute(url, 'create schema first', 'create schema second', 'create extension pg_trgm')
