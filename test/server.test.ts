@@ -108,8 +108,9 @@ t.test(
 t.test('for development it needs no settings', async (t) => {
   writeFileSync(`${folderOf(t)}/.env`, `HOST=127.0.0.1\nPORT=0\n`)
   const { child, ended } = spawnEntry(t, ['serve', '--dev'], {})
-  const [line] = await once(child.stdout?.setEncoding('utf8') ?? child, 'data')
-  const url = /listening on ([^"\s]+)/.exec(String(line))?.[1] ?? ''
+  let log = ''
+  while (!/listening on [^"]+"/.test(log)) log += (await once(child.stdout ?? child, 'data')).join()
+  const url = /listening on ([^"\s]+)/.exec(log)?.[1] ?? ''
   t.equal((await post(url, 'm')).status, 200)
   child.kill('SIGINT')
   t.equal(await ended, 0)
