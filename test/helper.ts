@@ -86,7 +86,7 @@ function holdToContract(t: Test, app: App): void {
 export async function startApp(
   t: Test,
   overrides: Partial<Config> = {},
-): Promise<{ app: App; log: LogLine[] }> {
+): Promise<{ app: App; log: LogLine[]; startLog: LogLine[] }> {
   const log: LogLine[] = []
   const app = await buildApp(await configFor(t, overrides), {
     write: (line) => log.push(JSON.parse(line)),
@@ -94,7 +94,7 @@ export async function startApp(
   })
   t.teardown(() => app.close())
   holdToContract(t, app)
-  return { app, log }
+  return { app, log, startLog: log.splice(0) }
 }
 
 /** Posts a body with its signature, or with the headers given. */

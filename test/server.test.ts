@@ -178,7 +178,7 @@ t.test('further signals while it stops change nothing', async (t) => {
   })
   posting.write(body.slice(0, 10))
   const open = async () => (await fetch(`${service.url}/metrics`)).text()
-  while (!(await open()).includes('http_requests_open{room="messages"} 1'));
+  while (!(await open()).includes('http_requests_in_flight{class="unverified"} 1'));
   service.process.kill('SIGTERM')
   await logged(service, ({ msg }) => msg === 'SIGTERM: stopping')
   for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP', 'SIGTERM'] as const) {

@@ -211,7 +211,11 @@ t.test('a page leads to the next one, in its body and in its Link', async (t) =>
   t.same(seen, ['m4', 'm3', 'm2', 'm1', 'm0'])
 })
 
-t.test('pages follow each other whatever the length of adopted ids', async (t) => {
+const skip = process.env.TEST_STORE
+  ? 'ids over 512 characters occur only in adopted SQLite files'
+  : false
+
+t.test('pages follow each other whatever the length of adopted ids', { skip }, async (t) => {
   const { app } = await startApp(t)
   const ids = ['a', 'x'.repeat(6500), 'x'.repeat(6501), `${'x'.repeat(6500)}y`, ''.repeat(900)]
   await app.store.append(ids.map((message_id) => message({ message_id })))

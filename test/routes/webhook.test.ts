@@ -240,7 +240,7 @@ t.test('a body of 64 KiB is read, one byte more is not', async (t) => {
 })
 
 t.test('without a secret every post is refused with 503 and nothing is stored', async (t) => {
-  const { app, log } = await startApp(t, { secret: undefined })
+  const { app, startLog } = await startApp(t, { secret: undefined })
   const body = wire({ message_id: 'm' })
   for (const headers of [{ 'x-signature': sign(body) }, { 'x-signature': sign(body, '') }, {}]) {
     const answer = await post(app, body, headers)
@@ -251,7 +251,7 @@ t.test('without a secret every post is refused with 503 and nothing is stored', 
   t.equal((await post(app, 'x'.repeat(70_000), {})).statusCode, 503, 'before the size')
   t.equal((await app.store.stats()).total_messages, 0)
   t.match(
-    log.find(({ level }) => level === 'WARNING'),
+    startLog.find(({ level }) => level === 'WARNING'),
     { msg: /WEBHOOK_SECRET/ },
   )
 })
