@@ -82,7 +82,7 @@ function holdToContract(t: Test, app: App): void {
   })
 }
 
-/** An app that ends with the test, and its log so far. */
+/** Starts an app that ends with the test. `startLog` has the lines up to then, `log` those after it. */
 export async function startApp(
   t: Test,
   overrides: Partial<Config> = {},

@@ -29,8 +29,8 @@ async function createPending(t: Test): Promise<string> {
   await (await openStore(t, url)).close()
   await execute(
     url,
-    `insert into messages
-      select batch, place, batch || ' ' || place, '+1', '+2', '2025-01-15T10:00:00Z', null, null, '', '2025-01-15T10:00:00'
+    `insert into messages (batch, place, message_id, from_msisdn, to_msisdn, ts, created_at, ts_key)
+      select batch, place, batch || ' ' || place, '+1', '+2', '2025-01-15T10:00:00Z', '', '2025-01-15T10:00:00'
       from generate_series(1, ${PENDING / BATCH}) as batch, generate_series(1, ${BATCH}) as place`,
     'insert into uncounted select batch, count(*) from messages group by batch',
     `select setval('batches', ${PENDING / BATCH})`,
