@@ -1,11 +1,11 @@
 import { existsSync, readFileSync, writeFileSync } from 'node:fs'
+import { barChart, timeChart } from './charts.ts'
 import { whole } from './figures.ts'
 import type { IngestResults } from './ingest.ts'
 import { barsIn, markdown, measuredOn } from './markdown.ts'
 import type { PostgresResults } from './postgres.ts'
 import type { ReadsResults } from './reads.ts'
 import type { SoakResults } from './soak.ts'
-import { barPicture, dotPicture, timePicture } from './svg.ts'
 
 /** Makes the pictures and the tables of docs/benchmarks.md from the results; what is written around them stays. */
 const results = new URL('./results/', import.meta.url)
@@ -26,7 +26,7 @@ function ingestSection({
 }: IngestResults): string {
   const rateOf = (wanted: string) =>
     contestants.find(({ name }) => name === wanted)?.rate ?? Number.NaN
-  const picture = barPicture(
+  const picture = barChart(
     `Signed messages a second, ${settings.connections} connections`,
     contestants.map(({ title, rate, rounds }) => ({
       label: title,
@@ -59,7 +59,7 @@ function ingestSection({
 
 function postgresSection(found: PostgresResults): string {
   const { date, machine, server, settings, standings, wrong } = found
-  const picture = barPicture(
+  const picture = barChart(
     `Messages a second, ${settings.connections} connections`,
     standings.map(({ title, rate, rounds }) => ({
       label: title,
@@ -164,7 +164,7 @@ function postgresReadsSection(found: ReadsResults): string {
 function readsSection(found: ReadsResults): string {
   const { date, machine, files, questions, bars } = found
   const sizes = files.map(({ messages }) => whole(messages))
-  const picture = dotPicture(
+  const picture = dotChart(
     'Median time of an answer',
     sizes.map((size) => `${size} messages`),
     questions.map(({ name, timings }) => ({
@@ -187,7 +187,7 @@ function readsSection(found: ReadsResults): string {
 
 function soakSection({ date, machine, settings, samples, bars }: SoakResults): string {
   const of = (value: (sample: SoakResults['samples'][number]) => number) => samples.map(value)
-  const picture = timePicture(
+  const picture = timeChart(
     `${settings.minutes} minutes of load`,
     of(({ second }) => second),
     [
