@@ -1,5 +1,5 @@
 import { existsSync, readFileSync, writeFileSync } from 'node:fs'
-import { barChart, timeChart } from './charts.ts'
+import { barChart, dotChart, timeChart } from './charts.ts'
 import { whole } from './figures.ts'
 import type { IngestResults } from './ingest.ts'
 import { barsIn, markdown, measuredOn } from './markdown.ts'

@@ -98,5 +98,8 @@ t.test('an old Node gets one clear line', async (t) => {
   const { status, stdout, stderr } = await runEntry(t, [], { NODE_OPTIONS: `--require ${old}` })
   t.equal(status, 1)
   t.equal(stdout, '')
-  t.match(stderr, /^lyftr-webhook: Node.js 22.19 or later is needed, this is 20.20.2[^\n]*\n$/)
+  t.match(
+    stderr,
+    /^lyftr-webhook: Node.js 22.19, 24, or 26 and later is needed, this is 20.20.2[^\n]*\n$/,
+  )
 })
