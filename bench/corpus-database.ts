@@ -1,5 +1,5 @@
+import type { NewMessage } from '../src/db/message-store.ts'
 import { PostgresStore } from '../src/db/postgres/store.ts'
-import type { NewMessage } from '../src/db/store.ts'
 import { writeMessages } from './corpus.ts'
 import type { DatabaseServer } from './database-server.ts'
 import { whole } from './figures.ts'
@@ -10,7 +10,7 @@ const BATCH = 1000
 export async function corpusDatabase(server: DatabaseServer, messages: number): Promise<string> {
   const url = await server.create(`reads_${messages}`)
   const started = performance.now()
-  const store = await PostgresStore.open(url, { patient: true, readTimeoutMs: 0 })
+  const store = await PostgresStore.open(url, { unlimited: true, readTimeoutMs: 0 })
   let batch: NewMessage[] = []
   for (const message of writeMessages(messages)) {
     batch.push(message)

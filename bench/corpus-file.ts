@@ -1,7 +1,7 @@
 import { existsSync, mkdirSync, renameSync, rmSync, statSync } from 'node:fs'
 import { join } from 'node:path'
+import type { NewMessage } from '../src/db/message-store.ts'
 import { SqliteStore } from '../src/db/sqlite/store.ts'
-import type { NewMessage } from '../src/db/store.ts'
 import { CORPUS_VERSION, writeMessages } from './corpus.ts'
 import { whole } from './figures.ts'
 

@@ -1,4 +1,4 @@
-import type { NewMessage } from '../src/db/store.ts'
+import type { NewMessage } from '../src/db/message-store.ts'
 import { LongTail, Random } from './random.ts'
 import { writeText } from './words.ts'
 

@@ -5,10 +5,10 @@
  */
 import { createHmac } from 'node:crypto'
 import { createVerifier } from '../src/plugins/signature.ts'
-import { InboundMessage } from '../src/schemas/inbound.ts'
 import { readJson } from '../src/schemas/json.ts'
-import { problemsOf } from '../src/schemas/mistakes.ts'
+import { toInputProblems } from '../src/schemas/validation-errors.ts'
 import { ajv } from '../src/schemas/validator.ts'
+import { InboundMessage } from '../src/schemas/webhook.ts'
 import { median } from './figures.ts'
 
 const SIZES = [1024, 8 * 1024, 64 * 1024]
@@ -97,7 +97,7 @@ const validate = ajv.compile(InboundMessage)
 function handle(bytes: Uint8Array, signature: string): void {
   if (!verify(bytes, signature)) throw new Error('the signature must be right')
   const read = readJson(bytes)
-  if ('value' in read && !validate(read.value)) problemsOf(validate.errors ?? [], 'body')
+  if ('value' in read && !validate(read.value)) toInputProblems(validate.errors ?? [], 'body')
 }
 
 /** Microseconds of processor time a body, of every thread: what is left behind is collected by others. */

@@ -1,7 +1,7 @@
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
-import { Contestant, type Standing } from './contestants.ts'
+import { Candidate, type Standing } from './candidates.ts'
 import { type Bar, barTable, median, table, whole } from './figures.ts'
 import { LoadProcess } from './load-process.ts'
 import { describeMachine, type Machine, machineLine } from './machine.ts'
@@ -11,7 +11,7 @@ export interface IngestResults {
   date: string
   machine: Machine
   settings: { connections: number; rounds: number; seconds: number; minute: number }
-  contestants: Standing[]
+  candidates: Standing[]
   /** Messages a second of the service in the minute after the rounds, when what is derived has to keep up. */
   minuteRate: number
   /** The median of the ratios of each round to the floor's round next to it. */
@@ -58,24 +58,24 @@ process.on('exit', () => rmSync(folder, { recursive: true, force: true }))
 const machine = describeMachine(folder)
 process.stdout.write(`${machineLine(machine)}\n`)
 
-const floor = await Contestant.floor(folder)
-const service = await Contestant.service(folder, 'service', 'this service')
-const single = await Contestant.service(folder, 'single', 'one commit a request', {
+const floor = await Candidate.floor(folder)
+const service = await Candidate.service(folder, 'service', 'this service')
+const single = await Candidate.service(folder, 'single', 'one commit a request', {
   MAX_BATCH: '1',
 })
-const contestants = [floor, service, single]
+const candidates = [floor, service, single]
 const load = new LoadProcess()
 
 async function takeTurns(rounds: number, seconds: number, counts: boolean): Promise<void> {
   for (let round = 1; round <= rounds; round++) {
-    for (const contestant of contestants) {
-      const { rate, p50Ms, p99Ms, serverCpu, loadCpu } = await contestant.round(load, {
+    for (const candidate of candidates) {
+      const { rate, p50Ms, p99Ms, serverCpu, loadCpu } = await candidate.round(load, {
         connections: settings.connections,
         seconds,
         counts,
       })
       process.stdout.write(
-        `${counts ? `round ${round}` : 'warm-up'}  ${contestant.name.padEnd(7)} ${whole(rate).padStart(7)}/s  ` +
+        `${counts ? `round ${round}` : 'warm-up'}  ${candidate.name.padEnd(7)} ${whole(rate).padStart(7)}/s  ` +
           `p50 ${p50Ms.toFixed(2)} ms  p99 ${p99Ms.toFixed(2)} ms  ` +
           `cores: server ${serverCpu.toFixed(2)}, load ${loadCpu.toFixed(2)}\n`,
       )
@@ -85,7 +85,7 @@ async function takeTurns(rounds: number, seconds: number, counts: boolean): Prom
 
 await takeTurns(1, Number(values['warm-up']), false)
 await takeTurns(settings.rounds, settings.seconds, true)
-const standings = contestants.map((contestant) => contestant.standing())
+const standings = candidates.map((candidate) => candidate.standing())
 
 // In slices: the load writes its requests before each, rather than in the time of the service.
 const minute: number[] = []
@@ -102,7 +102,7 @@ const peak = service.standing().peakMemoryMiB
 load.close()
 
 const wrong: string[] = []
-for (const contestant of contestants) wrong.push(...(await contestant.stopAndCheck()))
+for (const candidate of candidates) wrong.push(...(await candidate.stopAndCheck()))
 
 const [floorRounds] = standings.map(({ rounds }) => rounds)
 const ratios = Object.fromEntries(
@@ -144,7 +144,7 @@ const results: IngestResults = {
   date: new Date().toISOString().slice(0, 10),
   machine,
   settings,
-  contestants: standings.map((standing) =>
+  candidates: standings.map((standing) =>
     standing.name === 'service' ? { ...standing, peakMemoryMiB: peak } : standing,
   ),
   minuteRate,
@@ -158,7 +158,7 @@ writeFileSync(values.out, `${JSON.stringify(results, undefined, 2)}\n`)
 process.stdout.write(
   `\n${table([
     ['', 'requests/s', 'p50 ms', 'p99 ms', 'of the floor', 'peak MiB', 'refused'],
-    ...results.contestants.map(({ title, name, rate, p50Ms, p99Ms, peakMemoryMiB, refused }) => [
+    ...results.candidates.map(({ title, name, rate, p50Ms, p99Ms, peakMemoryMiB, refused }) => [
       title,
       whole(rate),
       p50Ms.toFixed(2),

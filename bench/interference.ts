@@ -6,7 +6,7 @@ import type { CorpusFile } from './corpus-file.ts'
 import { type Bar, median, percentile, whole } from './figures.ts'
 import { LoadProcess } from './load-process.ts'
 import { startService } from './process.ts'
-import { pathOf } from './questions.ts'
+import { pathOf } from './queries.ts'
 import { COMMON_WORD } from './words.ts'
 
 /** What others notice of searches. */

@@ -1,6 +1,6 @@
 import { createHmac } from 'node:crypto'
 import { connect } from 'node:net'
-import type { NewMessage } from '../src/db/store.ts'
+import type { NewMessage } from '../src/db/message-store.ts'
 import { writeMessages } from './corpus.ts'
 import { percentile } from './figures.ts'
 import { SECRET } from './process.ts'
@@ -26,7 +26,7 @@ export interface LoadOrder {
 /** What became of an order. Everything that was sent was answered. */
 export interface LoadReport {
   sent: number
-  /** How many were answered 200; their ids are the prefix and every number below `sent` but those in `refused`. */
+  /** How many were answered 200; their ids are the prefix and every number below `sent` but those in `rejected`. */
   acknowledged: number
   /** The numbers of those that were answered anything else, and what. */
   refused: { number: number; status: number }[]

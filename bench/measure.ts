@@ -1,7 +1,7 @@
 import type { Client } from './client.ts'
 import type { CorpusFile } from './corpus-file.ts'
 import { type Bar, median, percentile } from './figures.ts'
-import { pathOf, type Question } from './questions.ts'
+import { type BenchQuery, pathOf } from './queries.ts'
 import type { Said } from './recount.ts'
 
 /** A service on a file, and a connection to it. */
@@ -36,7 +36,7 @@ const LEAST_RUNS = 5
  * @returns the timings, and what was said once to be checked. @throws when an answer changed from run to run.
  */
 export async function measure(
-  question: Question,
+  question: BenchQuery,
   served: readonly Served[],
   { runs, budgetMs }: { runs: number; budgetMs: number },
 ): Promise<{ measured: Measured; said: { file: CorpusFile; said: Said }[] }> {
@@ -81,7 +81,7 @@ export async function measure(
 }
 
 /** What the question promises on every size but the smallest; on that one, only the clock counts. */
-export function barsOf(question: Question, measured: Measured, firstPage: Measured): Bar[] {
+export function barsOf(question: BenchQuery, measured: Measured, firstPage: Measured): Bar[] {
   const [smallest, ...larger] = measured.timings
   const { promised, name } = question
   if (promised.kind === 'nothing') return []

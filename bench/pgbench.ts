@@ -3,8 +3,8 @@ import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import pg from 'pg'
-import { fold } from '../src/db/fold.ts'
 import { PREPARED } from '../src/db/postgres/append.ts'
+import { fold } from '../src/message/fold.ts'
 import { writeMessages } from './corpus.ts'
 
 const run = promisify(execFile)

@@ -8,8 +8,8 @@ import type { ReadsResults } from './reads.ts'
 import type { SoakResults } from './soak.ts'
 
 /** Makes the pictures and the tables of docs/benchmarks.md from the results; what is written around them stays. */
-const results = new URL('./results/', import.meta.url)
-const docs = new URL('../docs/', import.meta.url)
+const results = new URL('./results', import.meta.url)
+const docs = new URL('../docs', import.meta.url)
 const page = new URL('benchmarks.md', docs)
 
 const BEGIN = '<!-- figures -->'
@@ -19,16 +19,16 @@ function ingestSection({
   date,
   machine,
   settings,
-  contestants,
+  candidates,
   minuteRate,
   ratios,
   bars,
 }: IngestResults): string {
   const rateOf = (wanted: string) =>
-    contestants.find(({ name }) => name === wanted)?.rate ?? Number.NaN
+    candidates.find(({ name }) => name === wanted)?.rate ?? Number.NaN
   const picture = barChart(
     `Signed messages a second, ${settings.connections} connections`,
-    contestants.map(({ title, rate, rounds }) => ({
+    candidates.map(({ title, rate, rounds }) => ({
       label: title,
       value: rate,
       rounds: rounds.map((round) => round.rate),
@@ -43,7 +43,7 @@ function ingestSection({
     '![Signed messages a second](ingest.svg)',
     markdown([
       ['', 'Requests a second', 'p50', 'p99', 'Of the floor', 'Peak memory'],
-      ...contestants.map(({ title, name, rate, p50Ms, p99Ms, peakMemoryMiB }) => [
+      ...candidates.map(({ title, name, rate, p50Ms, p99Ms, peakMemoryMiB }) => [
         title,
         whole(rate),
         `${p50Ms.toFixed(2)} ms`,

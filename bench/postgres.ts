@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { programs } from '../test/scale/cluster.ts'
-import { Contestant } from './contestants.ts'
+import { Candidate } from './candidates.ts'
 import { openServer } from './database-server.ts'
 import { median, table, whole } from './figures.ts'
 import { LoadProcess } from './load-process.ts'
@@ -11,13 +11,13 @@ import { describeMachine, type Machine, machineLine } from './machine.ts'
 import { Pgbench } from './pgbench.ts'
 import {
   type Bench,
-  instancesTaker,
-  pgbenchTaker,
+  instancesRunner,
+  pgbenchRunner,
+  type Runner,
+  runner,
   startInstances,
-  type Taker,
   type Turn,
-  taker,
-} from './takers.ts'
+} from './runners.ts'
 
 /** The medians of somebody's turns. */
 export interface PostgresStanding extends Turn {
@@ -77,9 +77,9 @@ process.stdout.write(`${machineLine(machine)}\n${server.version}\n`)
 
 const load = new LoadProcess()
 const bench: Bench = { server, load, connections, folder }
-const takers: Taker[] = [
-  taker(bench, await Contestant.floor(folder)),
-  taker(bench, await Contestant.service(folder, 'sqlite', 'SQLite')),
+const runners: Runner[] = [
+  runner(bench, await Candidate.floor(folder)),
+  runner(bench, await Candidate.service(folder, 'sqlite', 'SQLite')),
 ]
 for (const [name, title, count, balanced] of [
   ['one', 'PostgreSQL, one instance', 1, false],
@@ -87,7 +87,7 @@ for (const [name, title, count, balanced] of [
   ['three', 'PostgreSQL, three instances', 3, false],
   ['behind', 'PostgreSQL, three behind haproxy', 3, true],
 ] as const) {
-  takers.push(await instancesTaker(bench, { name, title, count, balanced }))
+  runners.push(await instancesRunner(bench, { name, title, count, balanced }))
 }
 
 // An instance makes the tables; none counts there afterwards.
@@ -97,16 +97,16 @@ const pgbench = await Pgbench.create(join(programs(), 'pgbench'), plain.url, fol
 for (const batch of [20, 200]) {
   const title = `pgbench, batches of ${batch}`
   const order = { name: `batches-${batch}`, title, clients: INGEST_CONNECTIONS, batch }
-  takers.push(pgbenchTaker(bench, pgbench, order))
+  runners.push(pgbenchRunner(bench, pgbench, order))
 }
 const single = { name: 'singles', title: 'pgbench, single messages', clients: connections }
-takers.push(pgbenchTaker(bench, pgbench, single))
+runners.push(pgbenchRunner(bench, pgbench, single))
 
 /** Everybody's turn of one round. */
 async function takeTurns(label: string, length: number): Promise<Turn[]> {
   const turns: Turn[] = []
-  for (const taker of takers) {
-    const turn = await taker.turn(length)
+  for (const runner of runners) {
+    const turn = await runner.turn(length)
     turns.push(turn)
     const told = [
       [turn.p50Ms, 'p50', 'ms'],
@@ -117,7 +117,7 @@ async function takeTurns(label: string, length: number): Promise<Turn[]> {
       [turn.countedAfterMs, 'counted after', 'ms'],
     ] as const
     process.stdout.write(
-      `${label}  ${taker.name.padEnd(11)} ${whole(turn.rate).padStart(7)}/s  ${told
+      `${label}  ${runner.name.padEnd(11)} ${whole(turn.rate).padStart(7)}/s  ${told
         .filter(([value]) => value !== undefined)
         .map(([value, name, unit]) => `${name} ${value?.toFixed(2)} ${unit}`.trim())
         .join('  ')}\n`,
@@ -131,7 +131,7 @@ const turns: Turn[][] = []
 for (let round = 1; round <= rounds; round++) turns.push(await takeTurns(`round ${round}`, seconds))
 load.close()
 
-const standings = takers.map(({ name, title }, at): PostgresStanding => {
+const standings = runners.map(({ name, title }, at): PostgresStanding => {
   const own = turns.map((round) => round[at] ?? { rate: Number.NaN })
   const middle = (of: (turn: Turn) => number | undefined): number | undefined => {
     const known = own.map(of).filter((value) => value !== undefined)
@@ -153,7 +153,7 @@ const standings = takers.map(({ name, title }, at): PostgresStanding => {
 })
 
 const wrong: string[] = []
-for (const taker of takers) wrong.push(...(await taker.end()))
+for (const runner of runners) wrong.push(...(await runner.end()))
 await server.remove()
 
 const results: PostgresResults = {

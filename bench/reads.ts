@@ -10,7 +10,7 @@ import { type Interference, interferenceBars, measureInterference } from './inte
 import { describeMachine, type Machine, machineLine } from './machine.ts'
 import { barsOf, type Measured, measure, type Served } from './measure.ts'
 import { type ServerProcess, startService } from './process.ts'
-import { QUESTIONS } from './questions.ts'
+import { QUERIES } from './queries.ts'
 import { recount, type Said } from './recount.ts'
 
 /** What `npm run bench:reads` writes. */
@@ -101,7 +101,7 @@ for (const file of files) {
 const questions: Measured[] = []
 const bars: Bar[] = []
 const said = new Map<CorpusFile, Said[]>()
-for (const question of QUESTIONS) {
+for (const question of QUERIES) {
   const { measured, said: answers } = await measure(question, served, {
     runs: Number(values.runs),
     budgetMs: Number(values.budget) * 1000,

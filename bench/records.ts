@@ -1,7 +1,7 @@
 import Database from 'better-sqlite3'
 import pg from 'pg'
 
-/** The rows that a contestant made, read without it. */
+/** The rows that a candidate made, read without it. */
 export interface Records {
   /** How many there are. */
   count(): Promise<number>

@@ -1,6 +1,6 @@
 import Database from 'better-sqlite3'
 import type { CorpusFile } from './corpus-file.ts'
-import { type Filter, matcher, type PlainRow, pathOf, placeOf } from './questions.ts'
+import { type Filter, matcher, type PlainRow, pathOf, placeOf } from './queries.ts'
 
 /** What was asked and what the service said, as text. */
 export interface Said {

@@ -68,7 +68,7 @@ const settings = {
 const WARM_S = Math.min(60, settings.minutes * 15)
 
 /** Asked in turns, ten times a second. */
-const QUESTIONS = [
+const QUERIES = [
   '/messages',
   '/messages?order=desc&limit=100',
   '/stats',
@@ -144,7 +144,7 @@ async function keepAsking(): Promise<void> {
   const client = new Client(service.url)
   for (let turn = 0; running; turn++) {
     const next = delay(ASK_EVERY_MS)
-    const path = QUESTIONS[turn % QUESTIONS.length] ?? '/stats'
+    const path = QUERIES[turn % QUERIES.length] ?? '/stats'
     const { status, ms } = await client.ask(path)
     if (status !== 200) wrong.push(`${path} was answered ${status}`)
     asked.push(ms)
@@ -163,11 +163,11 @@ const samples: Sample[] = []
 const started = performance.now()
 while (performance.now() - started < settings.minutes * 60_000) {
   await delay(settings.every * 1000)
-  const holdings = service.holdings()
-  if (!holdings) throw new Error('this system does not tell what a process holds')
+  const seriesValues = service.seriesValues()
+  if (!seriesValues) throw new Error('this system does not tell what a process holds')
   const sample = {
     second: Math.round((performance.now() - started) / 1000),
-    ...holdings,
+    ...seriesValues,
     messages: latenciesOf(posted),
     questions: latenciesOf(asked),
   }

@@ -2,20 +2,20 @@ import sensible from '@fastify/sensible'
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox'
 import Fastify from 'fastify'
 import type { Config } from './config.ts'
+import { createServer } from './http-server.ts'
+import { type LogOutput, standardOutput } from './log-output.ts'
 import admission from './plugins/admission.ts'
-import allow from './plugins/allow.ts'
-import { createServer } from './plugins/connections.ts'
+import inbox from './plugins/batcher.ts'
 import cors from './plugins/cors.ts'
 import db from './plugins/db.ts'
 import docs from './plugins/docs.ts'
 import errors, { answerFrameworkError } from './plugins/errors.ts'
-import headers from './plugins/headers.ts'
-import inbox from './plugins/inbox.ts'
-import limits from './plugins/limits.ts'
-import { type LogOutput, standardOutput } from './plugins/log-output.ts'
 import logging, { createLogger, OneLineLogController, requestIdOf } from './plugins/logging.ts'
+import allow from './plugins/method-not-allowed.ts'
 import metrics from './plugins/metrics.ts'
+import limits from './plugins/rate-limits.ts'
 import requestTracker from './plugins/request-tracker.ts'
+import headers from './plugins/security-headers.ts'
 import shutdown from './plugins/shutdown.ts'
 import signature from './plugins/signature.ts'
 import sockets, { answerClientError } from './plugins/sockets.ts'
@@ -121,7 +121,7 @@ export async function buildApp(config: Config, logTo?: LogOutput) {
     await app.register(stats, { readTimeoutMs: config.readTimeoutMs })
     await app.register(health)
     await app.register(metricsRoute)
-    app.refuseOtherMethods()
+    app.rejectOtherMethods()
     await app.ready()
   } catch (error) {
     await app.close()

@@ -5,7 +5,7 @@ import type { DatabaseAddress } from './db/open.ts'
 import {
   ConfigError,
   type Environment,
-  isGiven,
+  isSet,
   read,
   readList,
   refuse,
@@ -123,12 +123,12 @@ function readAll<Values>(readers: { [Name in keyof Values]: () => Values[Name] }
 
 function readSecret(environment: Environment): string | undefined {
   const secret = read('WEBHOOK_SECRET', environment)
-  return isGiven(secret) ? secret : undefined
+  return isSet(secret) ? secret : undefined
 }
 
 function readPreviousSecret(environment: Environment): string | undefined {
   const secret = read('WEBHOOK_SECRET_PREVIOUS', environment)
-  if (!isGiven(secret)) return undefined
+  if (!isSet(secret)) return undefined
   if (readSecret(environment) === undefined) {
     throw new ConfigError('WEBHOOK_SECRET_PREVIOUS: expected WEBHOOK_SECRET beside it')
   }
@@ -182,23 +182,23 @@ function environments({ development }: LoadOptions): [SettingSource, Environment
  */
 export function loadConfig(options: LoadOptions): Config {
   const layers = environments(options).map(([, environment]) => environment)
-  return parseConfig(layers.reduceRight((below, above) => lay(above, below)))
+  return parseConfig(layers.reduceRight((below, above) => mergeEnv(above, below)))
 }
 
 /** Tells where `loadConfig` takes a setting from. @throws ConfigError */
 export function sourceOf(name: SettingName, options: LoadOptions): SettingSource {
   const [source] =
     environments(options).find(
-      ([, environment]) => environment[name] !== undefined || isGiven(environment[`${name}_FILE`]),
+      ([, environment]) => environment[name] !== undefined || isSet(environment[`${name}_FILE`]),
     ) ?? []
   return source ?? 'the default'
 }
 
 /** One environment over another: what it sets itself, or by a file, hides both ways of setting it below. */
-function lay(above: Environment, below: Environment): Environment {
+function mergeEnv(above: Environment, below: Environment): Environment {
   const settings = Object.entries(below).filter(([name]) => {
     const other = name.endsWith('_FILE') ? name.slice(0, -'_FILE'.length) : `${name}_FILE`
-    return !isGiven(above[other])
+    return !isSet(above[other])
   })
   return { ...Object.fromEntries(settings), ...above }
 }

@@ -2,7 +2,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import closeWithGrace from 'close-with-grace'
 import { type App, buildApp } from './app.ts'
 import { type Config, ConfigError } from './config.ts'
-import type { LogOutput } from './plugins/log-output.ts'
+import type { LogOutput } from './log-output.ts'
 
 /** Signals that end the service; a terminal, npm or an orchestrator may send them more than once. */
 const STOP_SIGNALS = ['SIGTERM', 'SIGINT', 'SIGHUP', 'SIGQUIT'] as const

@@ -139,7 +139,7 @@ export function refuse(name: SettingName, value: string): ConfigError {
 }
 
 /** Whether a value is there and not blank. */
-export function isGiven(value: string | undefined): value is string {
+export function isSet(value: string | undefined): value is string {
   return value !== undefined && value.trim() !== ''
 }
 
@@ -152,7 +152,7 @@ function readSecretFile(name: string, path: string): string {
     throw new ConfigError(`${name}: ${error instanceof Error ? error.message : error}`)
   }
   const value = text.replace(/\r?\n$/, '')
-  if (!isGiven(value)) throw new ConfigError(`${name}: nothing is in the file ${path}`)
+  if (!isSet(value)) throw new ConfigError(`${name}: nothing is in the file ${path}`)
   return value
 }
 
@@ -160,8 +160,8 @@ function readSecretFile(name: string, path: string): string {
 function givenValue(name: SettingName, environment: Environment): string | undefined {
   const value = environment[name]
   const path = Settings.properties[name].secret ? environment[`${name}_FILE`] : undefined
-  if (!isGiven(path)) return value
-  if (isGiven(value)) throw new ConfigError(`${name}: expected it or ${name}_FILE, found both`)
+  if (!isSet(path)) return value
+  if (isSet(value)) throw new ConfigError(`${name}: expected it or ${name}_FILE, found both`)
   return readSecretFile(`${name}_FILE`, path)
 }
 

@@ -1,7 +1,7 @@
 import Database from 'better-sqlite3'
 import type { Test } from 'tap'
 import { createDatabase, execute, SERVER } from './db/postgres/server.ts'
-import { folderOf } from './helper.ts'
+import { folderOf } from './service.ts'
 
 /** A database of a test's own, for services that are processes. */
 export interface OwnDatabase {

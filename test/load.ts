@@ -1,6 +1,6 @@
 import { once } from 'node:events'
 import { Connection, type RawAnswer } from './connection.ts'
-import { sign, wire } from './helper.ts'
+import { sign, wire } from './service.ts'
 
 /** The bytes of a signed post. */
 export function postOf(message_id: string, text?: string): string {

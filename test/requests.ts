@@ -1,8 +1,8 @@
 import fc from 'fast-check'
-import { InboundMessage } from '../src/schemas/inbound.ts'
 import { MessagesQuery } from '../src/schemas/messages.ts'
+import { InboundMessage } from '../src/schemas/webhook.ts'
 import { allowedBy, brokenOf } from './arbitraries.ts'
-import { sign } from './helper.ts'
+import { sign } from './service.ts'
 
 /** A generated request: the bytes that are sent, and what they ask, where they are certain to ask one thing. */
 export interface GeneratedRequest {

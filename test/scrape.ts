@@ -1,5 +1,5 @@
 import { readdirSync, readFileSync } from 'node:fs'
-import type { Service } from './helper.ts'
+import type { Service } from './service.ts'
 
 /** What a service measures of itself, at one moment. */
 export class Scrape {
@@ -23,7 +23,7 @@ export class Scrape {
 }
 
 /** The memory a process holds now, in MiB, and how many descriptors it has open. */
-export function holdings({ process }: Service): { memoryMiB: number; descriptors: number } {
+export function seriesValues({ process }: Service): { memoryMiB: number; descriptors: number } {
   const status = readFileSync(`/proc/${process.pid}/status`, 'utf8')
   return {
     memoryMiB: Number(/VmRSS:\s+(\d+)/.exec(status)?.[1]) / 1024,

@@ -13,7 +13,7 @@ import {
   spawnEntry,
   startService,
   wire,
-} from './helper.ts'
+} from './service.ts'
 
 function post(url: string, message_id: string): Promise<Response> {
   const body = wire({ message_id })

@@ -1,9 +1,9 @@
 import type { Static } from '@sinclair/typebox'
-import { instantKey, isMessageInstant } from '../db/instant.ts'
-import type { NewMessage } from '../db/store.ts'
+import type { NewMessage } from '../db/message-store.ts'
+import { instantKey, isMessageInstant } from '../message/instant.ts'
 import { BulkMessage } from '../schemas/bulk.ts'
 import { readJson } from '../schemas/json.ts'
-import { problemsOf } from '../schemas/mistakes.ts'
+import { toInputProblems } from '../schemas/validation-errors.ts'
 import { ajv } from '../schemas/validator.ts'
 
 const isBulkMessage = ajv.compile<Static<typeof BulkMessage>>(BulkMessage)
@@ -13,10 +13,10 @@ function inUtc(instant: string): string {
   return isMessageInstant(instant) ? instant : `${instantKey(instant)}Z`
 }
 
-/** Why a line is refused: everything that is wrong, at once. */
+/** Why a line is rejected: everything that is wrong, at once. */
 function reasonsOf(value: unknown): string {
   isBulkMessage(value)
-  return problemsOf(isBulkMessage.errors ?? [], 'line')
+  return toInputProblems(isBulkMessage.errors ?? [], 'line')
     .map(({ loc: [, field], msg }) =>
       field === undefined || msg.startsWith(field) ? msg : `${field}: ${msg}`,
     )
@@ -24,7 +24,7 @@ function reasonsOf(value: unknown): string {
 }
 
 /**
- * The message of a line, under the very rules of the webhook, or why it is refused.
+ * The message of a line, under the very rules of the webhook, or why it is rejected.
  * @param now when it counts as stored, unless the line says so.
  */
 export function readBulkLine(bytes: Uint8Array, now: string): NewMessage | string {

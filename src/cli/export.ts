@@ -2,11 +2,11 @@ import { Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import { createGzip } from 'node:zlib'
 import type { Static } from '@sinclair/typebox'
+import type { MessageFilter } from '../db/message-store.ts'
 import { openScan } from '../db/open.ts'
-import type { MessageFilter } from '../db/store.ts'
 import { type BulkLine, ExportFilter } from '../schemas/bulk.ts'
 import { readFilter, type StoredMessage } from '../schemas/messages.ts'
-import { problemsOf } from '../schemas/mistakes.ts'
+import { toInputProblems } from '../schemas/validation-errors.ts'
 import { ajv } from '../schemas/validator.ts'
 import { type DevelopmentOption, existingDatabase } from './database.ts'
 import { ProgressBar } from './progress.ts'
@@ -21,7 +21,7 @@ export interface ExportOptions
 function parseFilter(values: Record<string, unknown>): MessageFilter {
   const isFilter = ajv.compile<Static<typeof ExportFilter>>(ExportFilter)
   if (!isFilter(values)) {
-    const problems = problemsOf(isFilter.errors ?? [], 'option')
+    const problems = toInputProblems(isFilter.errors ?? [], 'option')
     throw new Error(problems.map(({ msg }) => `--${msg}`).join('; '))
   }
   return readFilter(values)

@@ -2,8 +2,8 @@ import { closeSync, fstatSync, openSync, type Stats, statSync, writeSync } from 
 import { open } from 'node:fs/promises'
 import { pipeline, type Readable } from 'node:stream'
 import { createGunzip } from 'node:zlib'
+import type { AppendOutcome, MessageStore, NewMessage } from '../db/message-store.ts'
 import type { DatabaseAddress } from '../db/open.ts'
-import type { AppendOutcome, MessageStore, NewMessage } from '../db/store.ts'
 import { readBulkLine } from './bulk-line.ts'
 import { bulkDatabase, type DevelopmentOption, leaveLock, openForBulk } from './database.ts'
 import { type Line, readLines } from './lines.ts'
@@ -11,10 +11,10 @@ import { ProgressBar, type Unit } from './progress.ts'
 
 /** The options of the command. */
 export interface ImportOptions extends DevelopmentOption {
-  refused?: string
+  rejected?: string
 }
 
-/** A line of more bytes is refused, as a body of the webhook is. */
+/** A line of more bytes is rejected, as a body of the webhook is. */
 const MAX_LINE_LENGTH = 64 * 1024
 
 /**
@@ -24,8 +24,8 @@ const MAX_LINE_LENGTH = 64 * 1024
  */
 const BATCH = 15_000
 
-/** How many refused lines are told one by one. */
-const REFUSALS_TOLD = 20
+/** How many rejected lines are told one by one. */
+const MAX_REPORTED_REJECTIONS = 20
 
 /** Where the lines come from, and how far they were read, where that can be told. */
 interface Input {
@@ -66,19 +66,19 @@ function assertSeparate(list: string, input: Stats, database: DatabaseAddress): 
   const stat = statSync(list, { throwIfNoEntry: false })
   const isSame = (other: Stats | undefined) =>
     stat?.isFile() && other?.ino === stat.ino && other.dev === stat.dev
-  if (isSame(input)) throw new Error(`--refused: ${list} is the file to import`)
+  if (isSame(input)) throw new Error(`--rejected: ${list} is the file to import`)
   const file = database.kind === 'sqlite' ? database.path : undefined
   if (file !== undefined && isSame(statSync(file, { throwIfNoEntry: false }))) {
-    throw new Error(`--refused: ${list} is the database`)
+    throw new Error(`--rejected: ${list} is the database`)
   }
 }
 
-/** What became of every line; the refused ones are listed in a file, where one is named. */
+/** What became of every line; the rejected ones are listed in a file, where one is named. */
 class Tally {
   created = 0
   duplicate = 0
-  altered = 0
-  refused = 0
+  conflict = 0
+  rejected = 0
   readonly #told: string[] = []
   readonly #list: number | undefined
 
@@ -90,25 +90,25 @@ class Tally {
     for (const outcome of outcomes) this[outcome]++
   }
 
-  refuse(line: number, reason: string): void {
-    this.refused++
+  reject(line: number, reason: string): void {
+    this.rejected++
     const told = `line ${line}: ${reason}\n`
-    if (this.refused <= REFUSALS_TOLD) this.#told.push(told)
+    if (this.rejected <= MAX_REPORTED_REJECTIONS) this.#told.push(told)
     if (this.#list !== undefined) writeSync(this.#list, told)
   }
 
   get lines(): number {
-    return this.created + this.duplicate + this.altered + this.refused
+    return this.created + this.duplicate + this.conflict + this.rejected
   }
 
   report(): void {
     if (this.#list !== undefined) closeSync(this.#list)
-    const more = this.refused - this.#told.length
-    if (more > 0) this.#told.push(`… and ${more} more refused\n`)
+    const more = this.rejected - this.#told.length
+    if (more > 0) this.#told.push(`… and ${more} more rejected\n`)
     process.stderr.write(this.#told.join(''))
-    const { created, altered, refused } = this
-    const duplicate = `duplicate ${this.duplicate + altered}${altered > 0 ? ` (${altered} altered)` : ''}`
-    process.stdout.write(`created ${created}, ${duplicate}, refused ${refused}\n`)
+    const { created, conflict, rejected } = this
+    const duplicate = `duplicate ${this.duplicate + conflict}${conflict > 0 ? ` (${conflict} conflicting)` : ''}`
+    process.stdout.write(`created ${created}, ${duplicate}, rejected ${rejected}\n`)
   }
 }
 
@@ -144,14 +144,14 @@ class BulkWriter {
   }
 }
 
-/** The message of a line; a refused one is noted. Blank lines are nothing. */
+/** The message of a line; a rejected one is noted. Blank lines are nothing. */
 function messageOf({ number, bytes }: Line, now: string, tally: Tally): NewMessage | undefined {
   if (bytes?.length === 0 || (bytes?.length === 1 && bytes[0] === 0x0d)) return undefined
   const read = bytes
     ? readBulkLine(bytes, now)
     : `line is longer than ${MAX_LINE_LENGTH / 1024} KiB`
   if (typeof read !== 'string') return read
-  tally.refuse(number, read)
+  tally.reject(number, read)
   return undefined
 }
 
@@ -179,12 +179,12 @@ async function store(input: Input, into: MessageStore, tally: Tally): Promise<vo
   }
 }
 
-/** Imports a file. @returns 1 when a line was refused. */
-export async function run(file: string, { dev, refused }: ImportOptions): Promise<number> {
+/** Imports a file. @returns 1 when a line was rejected. */
+export async function run(file: string, { dev, rejected }: ImportOptions): Promise<number> {
   const database = bulkDatabase({ dev })
   const input = await openInput(file)
-  if (refused !== undefined) assertSeparate(refused, input.stat, database)
-  const tally = new Tally(refused)
+  if (rejected !== undefined) assertSeparate(rejected, input.stat, database)
+  const tally = new Tally(rejected)
   const opened = await openForBulk(database)
   try {
     await store(input, opened, tally)
@@ -192,5 +192,5 @@ export async function run(file: string, { dev, refused }: ImportOptions): Promis
     await opened.close()
     tally.report()
   }
-  return tally.refused === 0 ? 0 : 1
+  return tally.rejected === 0 ? 0 : 1
 }

@@ -1,6 +1,6 @@
 import { Command } from 'commander'
 import packageJson from '../../package.json' with { type: 'json' }
-import type { MessageFilter } from '../db/store.ts'
+import type { MessageFilter } from '../db/message-store.ts'
 import type { DevelopmentOption } from './database.ts'
 import type { ExportOptions } from './export.ts'
 import type { ImportOptions } from './import.ts'
@@ -12,9 +12,9 @@ Works on the database that DATABASE_URL names; the service may run meanwhile.`
 
 const IMPORT_DETAILS = `
 Each line has the fields of the webhook, and created_at if it is known when the message was stored. It passes the same
-checks as a post; lines that fail them are refused, and the first of these are reported with their line numbers on
+checks as a post; lines that fail them are rejected, and the first of these are reported with their line numbers on
 standard error. A file whose name ends in .gz is decompressed. It is safe to run again, also after a crash: messages
-that are stored already count as duplicates. The status is 1 if a line was refused.`
+that are stored already count as duplicates. The status is 1 if a line was rejected.`
 
 /** Prints errors of the arguments as every other error: in one line. */
 function writeOneLine(text: string, write: (line: string) => void): void {
@@ -52,7 +52,7 @@ command('serve', 'Takes and serves messages until SIGTERM.').action(
 
 command('import', 'Stores the messages of a file, one JSON object a line.')
   .argument('<file>', 'the file, or - for standard input')
-  .option('--refused <list>', 'file to write the number and the reason of every refused line to')
+  .option('--rejected <list>', 'file to write the number and the reason of every rejected line to')
   .addHelpText('after', IMPORT_DETAILS + BULK_DETAILS)
   .action(async (file: string, options: ImportOptions) => {
     const { run } = await import('./import.ts')

@@ -2,7 +2,7 @@ import { createHmac } from 'node:crypto'
 import { isIPv6 } from 'node:net'
 import type { Config, SettingSource } from '../config.ts'
 import { describeDatabase } from '../db/describe.ts'
-import type { LogOutput } from '../plugins/log-output.ts'
+import type { LogOutput } from '../log-output.ts'
 
 /** The secret that everybody may see, as the README has it. */
 const PUBLIC_SECRET = 'testsecret'

@@ -1,11 +1,16 @@
 import type { Static } from '@sinclair/typebox'
 import type { StoredMessage } from '../schemas/messages.ts'
-import { forgetDirectly, scanDirectly, verifyDirectly } from './postgres/direct.ts'
+import type {
+  MessageFilter,
+  MessageStore,
+  ProgressListener,
+  WarningListener,
+} from './message-store.ts'
+import { resetOffline, scanOffline, verifyOffline } from './postgres/offline/commands.ts'
 import { PostgresStore } from './postgres/store.ts'
-import { SqliteScan } from './sqlite/scan.ts'
+import { SqliteScan } from './sqlite/offline/scan.ts'
+import { resetIndexes, verify } from './sqlite/offline/verify.ts'
 import { SqliteStore } from './sqlite/store.ts'
-import { forgetDerived, verify } from './sqlite/verify.ts'
-import type { MessageFilter, MessageStore, ProgressListener, WarningListener } from './store.ts'
 import type { Verification, VerifyListener } from './verification.ts'
 
 /** Where the messages are. */
@@ -41,7 +46,7 @@ export async function openStore(
   { onProgress, onWarning, onFailure, bulk = false, readTimeoutMs = 5000 }: OpenOptions = {},
 ): Promise<MessageStore> {
   if (database.kind === 'postgres') {
-    return await PostgresStore.open(database.url, { patient: bulk, onWarning, readTimeoutMs })
+    return await PostgresStore.open(database.url, { unlimited: bulk, onWarning, readTimeoutMs })
   }
   const store = await SqliteStore.open(database.path, onProgress, {
     bulk,
@@ -65,7 +70,7 @@ export function openScan(
   filter: MessageFilter,
 ): AsyncIterable<Static<typeof StoredMessage>[]> {
   return database.kind === 'postgres'
-    ? scanDirectly(database.url, filter)
+    ? scanOffline(database.url, filter)
     : new SqliteScan(database.path ?? '', filter)
 }
 
@@ -75,7 +80,7 @@ export async function verifyDatabase(
   onProgress: VerifyListener,
 ): Promise<Verification> {
   return database.kind === 'postgres'
-    ? await verifyDirectly(database.url, onProgress)
+    ? await verifyOffline(database.url, onProgress)
     : verify(database.path ?? '', onProgress)
 }
 
@@ -84,8 +89,8 @@ export async function rebuildDatabase(
   database: DatabaseAddress,
   onProgress?: ProgressListener,
 ): Promise<void> {
-  if (database.kind === 'postgres') await forgetDirectly(database.url)
-  else forgetDerived(database.path ?? '')
+  if (database.kind === 'postgres') await resetOffline(database.url)
+  else resetIndexes(database.path ?? '')
   const store = await openStore(database, { bulk: true, ...(onProgress && { onProgress }) })
   try {
     await store.catchUp(onProgress)

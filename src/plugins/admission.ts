@@ -2,8 +2,8 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import fp from 'fastify-plugin'
 import { Queue } from '../queue.ts'
 import { serviceUnavailable } from './errors.ts'
-import { SECURITY_HEADERS } from './headers.ts'
 import type { InFlightRequest } from './request-tracker.ts'
+import { SECURITY_HEADERS } from './security-headers.ts'
 
 declare module 'fastify' {
   interface FastifyInstance {

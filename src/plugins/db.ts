@@ -2,8 +2,8 @@ import type { FastifyInstance } from 'fastify'
 import fp from 'fastify-plugin'
 import { ConfigError } from '../config.ts'
 import { describeDatabase } from '../db/describe.ts'
+import { type MessageStore, StoreCorruptError, StoreOpenError } from '../db/message-store.ts'
 import { type DatabaseAddress, openStore } from '../db/open.ts'
-import { type MessageStore, StoreDamagedError, StoreOpenError } from '../db/store.ts'
 
 declare module 'fastify' {
   interface FastifyInstance {
@@ -35,7 +35,7 @@ async function db(
     onFailure: (cause) =>
       app.log.error(
         { cause },
-        cause instanceof StoreDamagedError
+        cause instanceof StoreCorruptError
           ? 'the database is damaged: the service takes no more messages and stays not ready; restore the file'
           : 'a file of the open database was removed or replaced: nothing is stored or read until a restart',
       ),

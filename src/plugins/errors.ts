@@ -2,11 +2,11 @@ import type { Static } from '@sinclair/typebox'
 import type { ErrorObject } from 'ajv'
 import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import fp from 'fastify-plugin'
-import { StoreUnavailableError } from '../db/store.ts'
-import { problemsOf } from '../schemas/mistakes.ts'
+import { StoreUnavailableError } from '../db/message-store.ts'
 import type { InputProblem } from '../schemas/problem.ts'
-import { SECURITY_HEADERS } from './headers.ts'
+import { toInputProblems } from '../schemas/validation-errors.ts'
 import type { RejectionReason } from './request-tracker.ts'
+import { SECURITY_HEADERS } from './security-headers.ts'
 
 /** Seconds after which a sender that got a 503 may try again. */
 const RETRY_AFTER_S = 1
@@ -21,8 +21,8 @@ const FASTIFY_REFUSALS: Record<string, string> = {
 }
 
 /** An input that is refused for what no schema tells. */
-export class RefusedInputError extends Error {
-  override readonly name = 'RefusedInputError'
+export class InvalidInputError extends Error {
+  override readonly name = 'InvalidInputError'
   readonly problem: Static<typeof InputProblem>
   constructor(loc: string[], msg: string, type: Static<typeof InputProblem>['type']) {
     super(msg)
@@ -37,7 +37,7 @@ export function serviceUnavailable(
   reason: RejectionReason,
   detail: string,
 ): void {
-  request.logFields.refused = reason
+  request.logFields.rejected = reason
   reply.code(503).header('retry-after', RETRY_AFTER_S).send({ detail })
 }
 
@@ -57,10 +57,10 @@ function answerError(error: FastifyError, request: FastifyRequest, reply: Fastif
   if (error.validation) {
     const context = error.validationContext ?? 'body'
     const mistakes = error.validation as ErrorObject[]
-    refuseInput(problemsOf(mistakes, LOCATIONS[context] ?? context), request, reply)
+    refuseInput(toInputProblems(mistakes, LOCATIONS[context] ?? context), request, reply)
     return
   }
-  if (error instanceof RefusedInputError) {
+  if (error instanceof InvalidInputError) {
     refuseInput([error.problem], request, reply)
     return
   }

@@ -4,8 +4,8 @@ import { type FastifyInstance, LogController } from 'fastify'
 import fp from 'fastify-plugin'
 import { type DestinationStream, type Logger, pino } from 'pino'
 import type { LogLevel } from '../config.ts'
+import type { LogOutput } from '../log-output.ts'
 import { timestamp } from '../timestamp.ts'
-import type { LogOutput } from './log-output.ts'
 import type { CompletedRequest } from './request-tracker.ts'
 
 declare module 'fastify' {
@@ -79,7 +79,7 @@ function lineOf({ requestId, method, path, status, latencyMs, logFields }: Compl
 
 function isError({ status, logFields }: CompletedRequest): boolean {
   // What is not served because the service stops as planned is no error.
-  if (logFields.refused === 'stopping') return false
+  if (logFields.rejected === 'stopping') return false
   return status >= 500 || logFields.result === 'invalid_signature'
 }
 

@@ -3,7 +3,7 @@ import type { FastifyInstance, RouteOptions } from 'fastify'
 import fastifyMetrics from 'fastify-metrics'
 import fp from 'fastify-plugin'
 import packageJson from '../../package.json' with { type: 'json' }
-import type { PoolUsage, StoreSize } from '../db/store.ts'
+import type { PoolUsage, StoreSize } from '../db/message-store.ts'
 import { CONCURRENCY_CLASSES } from './admission.ts'
 import type { RejectionReason, WebhookResult } from './request-tracker.ts'
 import type { SigningKey } from './signature.ts'
@@ -24,7 +24,7 @@ export interface Measures {
   /** Hears of every commit: its messages and its seconds, from the batch's departure to its outcomes. */
   commit(messages: number, seconds: number): void
   /** Asked at each scrape; must not wait for anything. */
-  inbox: () => { waiting: number; backlog: number; logBytes: number }
+  batcher: () => { waiting: number; backlog: number; walBytes: number }
   /** Signatures that were right, by the secret that made them; read at each scrape. */
   signatures: Record<SigningKey, number>
   /** Called with what each 429 was for. */
@@ -69,13 +69,13 @@ const MISNAMED = [
 const BATCH_BUCKETS = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000]
 
 const INBOX_GAUGES = [
-  ['inbox_waiting_messages', 'Messages that wait for their commit to begin.', 'waiting'],
+  ['ingest_queue_messages', 'Messages that wait for their commit to begin.', 'waiting'],
   [
     'store_backlog_messages',
     'Committed messages that counters and indexes were not derived from yet.',
     'backlog',
   ],
-  ['store_log_bytes', 'Size of the write-ahead log at the last commit.', 'logBytes'],
+  ['store_wal_bytes', 'Size of the write-ahead log at the last commit.', 'walBytes'],
 ] as const
 
 const WEBHOOK_RESULTS: WebhookResult[] = [
@@ -87,7 +87,7 @@ const WEBHOOK_RESULTS: WebhookResult[] = [
   'error',
 ]
 
-const REFUSAL_REASONS: RejectionReason[] = ['overload', 'database', 'time_limit', 'no_secret']
+const REJECTION_REASONS: RejectionReason[] = ['overload', 'database', 'time_limit', 'no_secret']
 
 /** Registers the gauges; all of them are read from memory. */
 function gauges(
@@ -140,7 +140,7 @@ function gauges(
   }
   new client.Gauge({
     name: 'postgres_pool_connections',
-    help: 'Connections of each pool, total and idle, and callers that wait for one.',
+    help: 'Pools of each pool, total and idle, and callers that wait for one.',
     labelNames: ['pool', 'state'],
     registers,
     collect() {
@@ -205,19 +205,19 @@ async function metrics(
     labelNames: ['result'],
     registers: [registry],
   })
-  const altered = new client.Counter({
-    name: 'webhook_altered_duplicates_total',
+  const conflicts = new client.Counter({
+    name: 'webhook_conflicting_duplicates_total',
     help: 'Messages whose id was known with other content; the first one stays.',
     registers: [registry],
   })
   const batches = new client.Histogram({
-    name: 'inbox_batch_messages',
+    name: 'ingest_batch_messages',
     help: 'Messages that shared a commit.',
     buckets: BATCH_BUCKETS,
     registers: [registry],
   })
   const commits = new client.Histogram({
-    name: 'inbox_commit_seconds',
+    name: 'ingest_commit_seconds',
     help: 'Time from the departure of a batch to its outcomes, synced to disk.',
     buckets: LATENCY_BUCKETS,
     registers: [registry],
@@ -241,7 +241,7 @@ async function metrics(
       batches.observe(messages)
       commits.observe(seconds)
     },
-    inbox: () => ({ waiting: 0, backlog: 0, logBytes: 0 }),
+    batcher: () => ({ waiting: 0, backlog: 0, walBytes: 0 }),
     signatures: { current: 0, previous: 0 },
     limited: (reason) => limited.inc({ reason }),
     delivered(ts) {
@@ -272,7 +272,7 @@ async function metrics(
       help,
       registers: [registry],
       collect() {
-        this.set(measures.inbox()[field])
+        this.set(measures.batcher()[field])
       },
     })
   }
@@ -286,7 +286,7 @@ async function metrics(
     },
   })
   const refusals = new client.Counter({
-    name: 'http_requests_refused_total',
+    name: 'http_requests_rejected_total',
     help: 'Requests that were not served for now (503), by reason.',
     labelNames: ['reason'],
     registers: [registry],
@@ -301,7 +301,7 @@ async function metrics(
     },
   })
   for (const result of WEBHOOK_RESULTS) webhooks.inc({ result }, 0)
-  for (const reason of REFUSAL_REASONS) refusals.inc({ reason }, 0)
+  for (const reason of REJECTION_REASONS) refusals.inc({ reason }, 0)
 
   gauges(registry, measures, limits)
   startAtZero(app, requests)
@@ -323,8 +323,8 @@ async function metrics(
     series.requests.inc()
     series.durations.observe(latencyMs / 1000)
     if (logFields.result) results.get(logFields.result)?.inc()
-    if (logFields.altered) altered.inc()
-    if (logFields.refused) refusals.inc({ reason: logFields.refused })
+    if (logFields.conflict) conflicts.inc()
+    if (logFields.rejected) refusals.inc({ reason: logFields.rejected })
   })
 }
 

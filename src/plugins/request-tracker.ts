@@ -24,14 +24,14 @@ export interface LogFields {
   message_id?: string
   dup?: boolean
   /** The message was known with other content, which stays. */
-  altered?: true
+  conflict?: true
   result?: WebhookResult
   /** Where an input was refused and why, without its values. */
   problems?: { loc: string[]; type: string }[]
   /** The address, of IPv6 its /64, that a wrong signature or token came from. */
   client?: string
   /** Why a request that may be valid got a 503. */
-  refused?: RejectionReason
+  rejected?: RejectionReason
   /** The cause of a 5xx. */
   cause?: Error
 }

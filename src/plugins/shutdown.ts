@@ -19,7 +19,7 @@ export interface Shutdown {
 }
 
 /**
- * Graceful shutdown. Connections are kept alive while draining, as clients that reconnect could be reset at the moment
+ * Graceful shutdown. Pools are kept alive while draining, as clients that reconnect could be reset at the moment
  * when the listener closes.
  */
 async function shutdown(app: FastifyInstance): Promise<void> {

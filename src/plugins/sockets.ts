@@ -3,8 +3,8 @@ import { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import type { FastifyInstance } from 'fastify'
 import fp from 'fastify-plugin'
-import { afterResponses } from './connections.ts'
-import { TOO_MANY_REQUESTS } from './limits.ts'
+import { afterResponses } from '../http-server.ts'
+import { TOO_MANY_REQUESTS } from './rate-limits.ts'
 import { CLIENT_CLOSED_REQUEST } from './request-tracker.ts'
 
 /** A rejection, and the status in log and metrics where it differs from the one that is sent. */

@@ -2,7 +2,7 @@ import { hash, timingSafeEqual } from 'node:crypto'
 import type { FastifyInstance, onRequestHookHandler } from 'fastify'
 import fp from 'fastify-plugin'
 import { describeAnswer, problem } from '../schemas/problem.ts'
-import { tooMany } from './limits.ts'
+import { tooMany } from './rate-limits.ts'
 
 declare module 'fastify' {
   interface FastifyInstance {
@@ -11,7 +11,7 @@ declare module 'fastify' {
   }
   interface FastifyContextConfig {
     /** Whose tokens open this route; everybody may ask it where there are none. */
-    openedBy?: keyof Tokens
+    auth?: keyof Tokens
   }
 }
 
@@ -69,7 +69,7 @@ function closeRoutes(app: FastifyInstance, kind: keyof Tokens, tokens: readonly 
     description: `A token that may ${purpose}.`,
   }
   app.addHook('onRoute', (route) => {
-    if (route.config?.openedBy !== kind) return
+    if (route.config?.auth !== kind) return
     route.onRequest = [...[route.onRequest ?? []].flat(), refuseStrangers]
     describeAnswer(route, 401, unauthorized)
     describeAnswer(route, 429, tooMany)

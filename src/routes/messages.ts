@@ -1,6 +1,6 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { Type } from '@sinclair/typebox'
-import { RefusedInputError } from '../plugins/errors.ts'
+import { InvalidInputError } from '../plugins/errors.ts'
 import { answer } from '../schemas/component.ts'
 import { readCursor, writeCursor } from '../schemas/cursor.ts'
 import {
@@ -17,8 +17,8 @@ import { inputProblems, problem } from '../schemas/problem.ts'
 
 const MAX_LIMIT = 100
 
-function refuseCursor(reason: string): RefusedInputError {
-  return new RefusedInputError(['query', 'cursor'], reason, 'value_error')
+function refuseCursor(reason: string): InvalidInputError {
+  return new InvalidInputError(['query', 'cursor'], reason, 'value_error')
 }
 
 /** Messages out, page by page or one by one. */
@@ -38,7 +38,7 @@ const messages: FastifyPluginAsyncTypebox<{ readTimeoutMs: number }> = async (
     '/messages',
     {
       handlerTimeout: readTimeoutMs,
-      config: { concurrencyClass: 'read', openedBy: 'api' },
+      config: { concurrencyClass: 'read', auth: 'api' },
       schema: {
         tags: ['messages'],
         operationId: 'listMessages',
@@ -99,7 +99,7 @@ const messages: FastifyPluginAsyncTypebox<{ readTimeoutMs: number }> = async (
     '/messages/:message_id',
     {
       handlerTimeout: readTimeoutMs,
-      config: { concurrencyClass: 'read', openedBy: 'api' },
+      config: { concurrencyClass: 'read', auth: 'api' },
       schema: {
         tags: ['messages'],
         operationId: 'getMessage',

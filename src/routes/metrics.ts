@@ -6,7 +6,7 @@ const metrics: FastifyPluginAsyncTypebox = async (app) => {
   app.get(
     '/metrics',
     {
-      config: { concurrencyClass: 'probe', openedBy: 'metrics' },
+      config: { concurrencyClass: 'probe', auth: 'metrics' },
       schema: {
         tags: ['operation'],
         operationId: 'getMetrics',

@@ -12,7 +12,7 @@ const stats: FastifyPluginAsyncTypebox<{ readTimeoutMs: number }> = async (
     '/stats',
     {
       handlerTimeout: readTimeoutMs,
-      config: { concurrencyClass: 'read', openedBy: 'api' },
+      config: { concurrencyClass: 'read', auth: 'api' },
       schema: {
         tags: ['messages'],
         operationId: 'getStats',

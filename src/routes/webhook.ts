@@ -1,12 +1,12 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import type { onRequestHookHandler, onSendHookHandler, preValidationHookHandler } from 'fastify'
-import { RefusedInputError, serviceUnavailable } from '../plugins/errors.ts'
-import { tooMany } from '../plugins/limits.ts'
+import { InvalidInputError, serviceUnavailable } from '../plugins/errors.ts'
+import { tooMany } from '../plugins/rate-limits.ts'
 import type { WebhookResult } from '../plugins/request-tracker.ts'
 import { answer, ref } from '../schemas/component.ts'
-import { Accepted, InboundMessage, SignatureHeaders } from '../schemas/inbound.ts'
 import { readJson } from '../schemas/json.ts'
 import { inputProblems, problem } from '../schemas/problem.ts'
+import { Accepted, InboundMessage, SignatureHeaders } from '../schemas/webhook.ts'
 import { timestampInSeconds } from '../timestamp.ts'
 
 /** A body of more bytes is refused unread: 4096 characters of text fit many times over. */
@@ -19,11 +19,11 @@ const IDENTITY = /^\s*(?:identity)?\s*$/i
 
 const UNSUPPORTED_CODING = 'unsupported content coding, send the body without Content-Encoding'
 
-function refuseBody(reason: string): RefusedInputError {
-  return new RefusedInputError(['body'], reason, 'json_invalid')
+function refuseBody(reason: string): InvalidInputError {
+  return new InvalidInputError(['body'], reason, 'json_invalid')
 }
 
-/** What the body holds. @throws RefusedInputError */
+/** What the body holds. @throws InvalidInputError */
 function parseBody(bytes: Uint8Array): unknown {
   if (bytes.length === 0) throw refuseBody('Body is empty, expected a JSON object')
   const read = readJson(bytes)
@@ -116,7 +116,7 @@ const webhook: FastifyPluginAsyncTypebox = async (app) => {
     async (request) => {
       const { message_id, from, to, ts, text } = request.body
       request.logFields.message_id = message_id
-      const appended = app.inbox.append({
+      const appended = app.batcher.append({
         message_id,
         from_msisdn: from,
         to_msisdn: to,
@@ -128,8 +128,8 @@ const webhook: FastifyPluginAsyncTypebox = async (app) => {
       app.admission.leave(app.requestTracker.find(request))
       request.logFields.dup = outcome !== 'created'
       if (outcome === 'created') app.measures.delivered(ts)
-      if (outcome === 'altered') request.logFields.altered = true
-      request.logFields.result = outcome === 'altered' ? 'duplicate' : outcome
+      if (outcome === 'conflict') request.logFields.conflict = true
+      request.logFields.result = outcome === 'conflict' ? 'duplicate' : outcome
       return { status: 'ok' as const }
     },
   )

@@ -1,6 +1,6 @@
 import { type Static, Type } from '@sinclair/typebox'
-import { InboundMessage } from './inbound.ts'
 import { filterProperties } from './messages.ts'
+import { InboundMessage } from './webhook.ts'
 
 /** A line of an import: a message as senders post it, and when it was stored, where that is known. */
 export const BulkMessage = Type.Object({

@@ -1,8 +1,8 @@
 import { Alive, Ready } from './health.ts'
-import { Accepted, InboundMessage } from './inbound.ts'
 import { MessagesPage, StoredMessage } from './messages.ts'
 import { InputProblem, InputProblems, Problem } from './problem.ts'
 import { SenderCount, Stats } from './stats.ts'
+import { Accepted, InboundMessage } from './webhook.ts'
 
 /** Every named schema: what `ref` and `answer` may reference. */
 export const components = [

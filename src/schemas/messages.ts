@@ -1,6 +1,6 @@
 import { type Static, type TObject, type TSchema, Type } from '@sinclair/typebox'
-import { instantKey } from '../db/instant.ts'
-import type { MessageFilter, Order } from '../db/store.ts'
+import type { MessageFilter, Order } from '../db/message-store.ts'
+import { instantKey } from '../message/instant.ts'
 import { ref } from './component.ts'
 
 const EXAMPLE = {

@@ -1,5 +1,5 @@
 import { Ajv } from 'ajv'
-import { instantKey, isMessageInstant } from '../db/instant.ts'
+import { instantKey, isMessageInstant } from '../message/instant.ts'
 
 /**
  * One strict validator for everything that comes from outside, on whichever way: all problems at once and nothing

@@ -11,7 +11,7 @@ import {
   spawnEntry,
   startService,
   wire,
-} from '../helper.ts'
+} from '../service.ts'
 import { messageLines } from './message-lines.ts'
 
 const ENVIRONMENT = { DATABASE_URL: 'sqlite:///app.db' }
@@ -40,7 +40,7 @@ t.test('what was exported imports to the same messages and answers', async (t) =
 
   t.match(await importAll(t, [stdout], 'copy.db'), {
     status: 0,
-    stdout: 'created 2500, duplicate 0, refused 0\n',
+    stdout: 'created 2500, duplicate 0, rejected 0\n',
   })
   t.strictSame(await answersOf(t, 'copy.db'), await answersOf(t, 'app.db'))
 

@@ -2,7 +2,7 @@ import { existsSync, linkSync, readFileSync, symlinkSync, writeFileSync } from '
 import { gzipSync } from 'node:zlib'
 import t from 'tap'
 import { SqliteStore } from '../../src/db/sqlite/store.ts'
-import { folderOf, ONE_ERROR_LINE, runEntry, wire } from '../helper.ts'
+import { folderOf, ONE_ERROR_LINE, runEntry, wire } from '../service.ts'
 
 const ENVIRONMENT = { DATABASE_URL: 'sqlite:///app.db' }
 const ALL = { order: 'asc' as const, limit: 100, offset: 0 }
@@ -21,17 +21,17 @@ t.test('stores what the webhook would take, and again nothing', async (t) => {
   writeFileSync(`${folderOf(t)}/in.ndjson`, lines.join('\r\n'))
   t.strictSame(await runEntry(t, ['import', 'in.ndjson'], ENVIRONMENT), {
     status: 0,
-    stdout: 'created 3, duplicate 1 (1 altered), refused 0\n',
+    stdout: 'created 3, duplicate 1 (1 conflicting), rejected 0\n',
     stderr: `database: ${folderOf(t)}/app.db\n`,
   })
   t.match(await runEntry(t, ['import', 'in.ndjson'], ENVIRONMENT), {
     status: 0,
-    stdout: 'created 0, duplicate 4 (1 altered), refused 0\n',
+    stdout: 'created 0, duplicate 4 (1 conflicting), rejected 0\n',
   })
 
   const store = await SqliteStore.open(`${folderOf(t)}/app.db`)
   t.teardown(() => store.close())
-  t.equal(store.condition.backlog, 0)
+  t.equal(store.status.backlog, 0)
   const { data, total } = await store.page(ALL)
   t.equal(total, 3)
   const [a, b, c] = data
@@ -41,7 +41,7 @@ t.test('stores what the webhook would take, and again nothing', async (t) => {
   t.equal((await store.page({ ...ALL, q: 'ärg' })).total, 1)
 })
 
-t.test('tells which lines are refused and why, and stores the rest', async (t) => {
+t.test('tells which lines are rejected and why, and stores the rest', async (t) => {
   const input = Buffer.concat([
     Buffer.from(`${line('a')}\n`),
     Buffer.from(`{"message_id": 5, "from": "123", "to": "+1", "ts": "2025-02-30T10:00:00Z"}\n`),
@@ -55,7 +55,7 @@ t.test('tells which lines are refused and why, and stores the rest', async (t) =
   ])
   const { status, stdout, stderr } = await runEntry(t, ['import', '-'], ENVIRONMENT, input)
   t.equal(status, 1)
-  t.equal(stdout, 'created 2, duplicate 0, refused 7\n')
+  t.equal(stdout, 'created 2, duplicate 0, rejected 7\n')
   t.same(stderr.split('\n').slice(1), [
     "line 2: message_id must be a string; from: Phone number must start with '+'; ts: Timestamp must be an ISO-8601 UTC date and time that exists, ending with Z, such as 2025-01-15T10:00:00Z",
     'line 3: line is not valid JSON',
@@ -68,17 +68,17 @@ t.test('tells which lines are refused and why, and stores the rest', async (t) =
   ])
 })
 
-t.test('of many refused lines tells the first 20 and how many there are', async (t) => {
+t.test('of many rejected lines tells the first 20 and how many there are', async (t) => {
   const input = `${'{}\n'.repeat(33)}${line('a')}\n`
-  const args = ['import', '--refused', 'refused.txt', '-']
+  const args = ['import', '--rejected', 'rejected.txt', '-']
   const { status, stdout, stderr } = await runEntry(t, args, ENVIRONMENT, input)
   t.equal(status, 1)
-  t.equal(stdout, 'created 1, duplicate 0, refused 33\n')
+  t.equal(stdout, 'created 1, duplicate 0, rejected 33\n')
   const told = stderr.trimEnd().split('\n').slice(1)
   t.equal(told.length, 21)
   t.match(told[19], /^line 20: message_id is required; from is required/)
-  t.equal(told[20], '… and 13 more refused')
-  const listed = readFileSync(`${folderOf(t)}/refused.txt`, 'utf8')
+  t.equal(told[20], '… and 13 more rejected')
+  const listed = readFileSync(`${folderOf(t)}/rejected.txt`, 'utf8')
     .trimEnd()
     .split('\n')
   t.equal(listed.length, 33, 'all of them are listed where it was asked for')
@@ -89,7 +89,7 @@ t.test('a line as long as a body may be is taken, and a very long one is not kep
   const pad = 64 * 1024 - line('a', { pad: '' }).length
   const input = `${line('a', { pad: 'x'.repeat(pad) })}\n${line('b', { pad: 'x'.repeat(pad + 1) })}\n${'x'.repeat(3_000_000)}`
   const { stdout, stderr } = await runEntry(t, ['import', '-'], ENVIRONMENT, input)
-  t.equal(stdout, 'created 1, duplicate 0, refused 2\n')
+  t.equal(stdout, 'created 1, duplicate 0, rejected 2\n')
   t.match(stderr, /\nline 2: line is longer than 64 KiB\nline 3: line is longer than 64 KiB\n$/)
 })
 
@@ -99,7 +99,7 @@ t.test('reads a compressed file, in more batches than one', async (t) => {
   writeFileSync(`${folderOf(t)}/in.ndjson.gz`, gzipSync(lines.join('\n')))
   const { status, stdout } = await runEntry(t, ['import', 'in.ndjson.gz'], ENVIRONMENT)
   t.equal(status, 0)
-  t.equal(stdout, `created ${count}, duplicate 0, refused 0\n`)
+  t.equal(stdout, `created ${count}, duplicate 0, rejected 0\n`)
   const store = await SqliteStore.open(`${folderOf(t)}/app.db`)
   t.teardown(() => store.close())
   t.equal((await store.stats()).total_messages, count)
@@ -125,30 +125,30 @@ t.test('what cannot be done ends in one line with status 1', async (t) => {
   }
 })
 
-t.test('--refused never names a file that would be emptied', async (t) => {
+t.test('--rejected never names a file that would be emptied', async (t) => {
   const folder = folderOf(t)
   const input = `${line('a')}\n{}\n`
   writeFileSync(`${folder}/in.ndjson`, input)
   symlinkSync('in.ndjson', `${folder}/link`)
   linkSync(`${folder}/in.ndjson`, `${folder}/hard-link`)
   for (const list of ['in.ndjson', './in.ndjson', 'link', 'hard-link']) {
-    const args = ['import', '--refused', list, 'in.ndjson']
+    const args = ['import', '--rejected', list, 'in.ndjson']
     const { status, stderr } = await runEntry(t, args, ENVIRONMENT)
     t.equal(status, 1, list)
-    t.match(stderr, `lyftr-webhook: --refused: ${list} is the file to import\n`)
+    t.match(stderr, `lyftr-webhook: --rejected: ${list} is the file to import\n`)
   }
   t.equal(readFileSync(`${folder}/in.ndjson`, 'utf8'), input)
 
   const { stdout } = await runEntry(t, ['import', 'in.ndjson'], ENVIRONMENT)
   t.match(stdout, 'created 1')
   const database = readFileSync(`${folder}/app.db`)
-  const args = ['import', '--refused', 'app.db', 'in.ndjson']
+  const args = ['import', '--rejected', 'app.db', 'in.ndjson']
   const { status, stderr } = await runEntry(t, args, ENVIRONMENT)
   t.equal(status, 1)
-  t.match(stderr, 'lyftr-webhook: --refused: app.db is the database\n')
+  t.match(stderr, 'lyftr-webhook: --rejected: app.db is the database\n')
   t.strictSame(readFileSync(`${folder}/app.db`), database)
-  t.match(await runEntry(t, ['import', '--refused', '/dev/null', '-'], ENVIRONMENT, '{}'), {
+  t.match(await runEntry(t, ['import', '--rejected', '/dev/null', '-'], ENVIRONMENT, '{}'), {
     status: 1,
-    stdout: 'created 0, duplicate 0, refused 1\n',
+    stdout: 'created 0, duplicate 0, rejected 1\n',
   })
 })

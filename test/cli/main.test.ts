@@ -1,6 +1,6 @@
 import { writeFileSync } from 'node:fs'
 import t from 'tap'
-import { folderOf, runEntry, wire } from '../helper.ts'
+import { folderOf, runEntry, wire } from '../service.ts'
 
 const COMMANDS = ['serve', 'import', 'export', 'verify']
 
@@ -48,7 +48,7 @@ t.test('every command takes --dev and says which database it works on', async (t
   const database = `database: ${folder}/data/app.db\n`
   t.match(await runEntry(t, ['import', '--dev', '-'], {}, body), {
     status: 0,
-    stdout: 'created 1, duplicate 0, refused 0\n',
+    stdout: 'created 1, duplicate 0, rejected 0\n',
     stderr: database,
   })
   t.match(await runEntry(t, ['export', '--dev']), { status: 0, stdout: /"a"/, stderr: database })

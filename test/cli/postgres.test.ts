@@ -1,6 +1,6 @@
 import t, { type Test } from 'tap'
 import { createDatabase, NO_SERVER } from '../db/postgres/server.ts'
-import { runEntry, spawnEntry, startService, wire } from '../helper.ts'
+import { runEntry, spawnEntry, startService, wire } from '../service.ts'
 import { messageLines } from './message-lines.ts'
 
 /** What a service on this database answers. */
@@ -43,7 +43,7 @@ t.test(
       const exported = await give(from)
       t.equal(exported, `${all.join('\n')}\n`, 'as they arrived, byte for byte')
       for (const outcome of ['created 2500, duplicate 0', 'created 0, duplicate 2500']) {
-        t.match(await take(to, exported), { status: 0, stdout: `${outcome}, refused 0\n` })
+        t.match(await take(to, exported), { status: 0, stdout: `${outcome}, rejected 0\n` })
       }
     }
     for (const options of [
@@ -68,7 +68,7 @@ t.test('what PostgreSQL cannot hold is listed', { skip: NO_SERVER }, async (t) =
     input,
   )
   t.equal(status, 1)
-  t.equal(stdout, 'created 1, duplicate 0, refused 2\n')
+  t.equal(stdout, 'created 1, duplicate 0, rejected 2\n')
   t.match(stderr, /\nline 1: text must[^\n]*without NUL[^\n]*\nline 2: message_id must[^\n]*\n$/)
 })
 

@@ -4,7 +4,7 @@ import { readFileSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { stripVTControlCharacters } from 'node:util'
 import t, { type Test } from 'tap'
-import { folderOf } from '../helper.ts'
+import { folderOf } from '../service.ts'
 
 const ENTRY = new URL('../../bin/lyftr-webhook.js', import.meta.url).pathname
 const PACKAGE = new URL('../../package.json', import.meta.url)

@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs'
 import Database from 'better-sqlite3'
 import t from 'tap'
-import { folderOf, ONE_ERROR_LINE, runEntry, startService, wire } from '../helper.ts'
+import { folderOf, ONE_ERROR_LINE, runEntry, startService, wire } from '../service.ts'
 
 const ENVIRONMENT = { DATABASE_URL: 'sqlite:///app.db' }
 

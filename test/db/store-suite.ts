@@ -1,9 +1,14 @@
 import { Readable } from 'node:stream'
 import fc from 'fast-check'
 import type { Test } from 'tap'
-import { fold } from '../../src/db/fold.ts'
-import { instantKey } from '../../src/db/instant.ts'
-import type { MessageFilter, MessageStore, NewMessage, PageQuery } from '../../src/db/store.ts'
+import type {
+  MessageFilter,
+  MessageStore,
+  NewMessage,
+  PageQuery,
+} from '../../src/db/message-store.ts'
+import { fold } from '../../src/message/fold.ts'
+import { instantKey } from '../../src/message/instant.ts'
 
 export function message(fields: Partial<NewMessage> & { message_id: string }): NewMessage {
   return {
@@ -78,7 +83,7 @@ export function suite(t: Test, open: (t: Test) => Promise<MessageStore>): void {
     const batch = ['first', 'second', 'first', 'second'].map((text) =>
       message({ message_id: 'a', text }),
     )
-    t.same(await store.append(batch), ['created', 'altered', 'duplicate', 'altered'])
+    t.same(await store.append(batch), ['created', 'conflict', 'duplicate', 'conflict'])
     t.equal((await store.page(ALL)).data[0]?.text, 'first')
   })
 
@@ -97,7 +102,7 @@ export function suite(t: Test, open: (t: Test) => Promise<MessageStore>): void {
       { ...silent, text: '' },
       { ...silent, text: 'null' },
     ]
-    const altered = others.map(() => 'altered')
+    const altered = others.map(() => 'conflict')
     t.same(await store.append([...others, first, silent]), [...altered, 'duplicate', 'duplicate'])
     await store.catchUp()
     t.same(await store.append([...others, first, silent]), [...altered, 'duplicate', 'duplicate'])
@@ -261,7 +266,7 @@ export function suite(t: Test, open: (t: Test) => Promise<MessageStore>): void {
           const outcomes = messages.map((row) => {
             const first = known.get(row.message_id)
             if (first)
-              return JSON.stringify(first) === JSON.stringify(row) ? 'duplicate' : 'altered'
+              return JSON.stringify(first) === JSON.stringify(row) ? 'duplicate' : 'conflict'
             known.set(row.message_id, row)
             return 'created'
           })

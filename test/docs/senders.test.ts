@@ -5,7 +5,7 @@ import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import type { OpenAPIV3_1 } from 'openapi-types'
 import t, { type Test } from 'tap'
-import { folderOf, SECRET, type Service, sign, startService } from '../helper.ts'
+import { folderOf, SECRET, type Service, sign, startService } from '../service.ts'
 
 const document = readFileSync(new URL('../../docs/senders.md', import.meta.url), 'utf8')
 

@@ -2,8 +2,8 @@ import { createHash } from 'node:crypto'
 import { closeSync, openSync, readFileSync, statSync, truncateSync, writeSync } from 'node:fs'
 import Database from 'better-sqlite3'
 import t, { type Test } from 'tap'
-import { folderOf, SECRET, type Service, sign, spawnEntry, startService, wire } from '../helper.ts'
 import { Load } from '../load.ts'
+import { folderOf, SECRET, type Service, sign, spawnEntry, startService, wire } from '../service.ts'
 
 const PAGE = 4096
 

@@ -3,8 +3,8 @@ import { closeSync, mkdirSync, openSync, rmSync, writeSync } from 'node:fs'
 import { setTimeout as delay } from 'node:timers/promises'
 import Database from 'better-sqlite3'
 import t, { type Test } from 'tap'
-import { folderOf, type Service, startService } from '../helper.ts'
 import { Load } from '../load.ts'
+import { folderOf, type Service, startService } from '../service.ts'
 
 const MiB = 1024 * 1024
 

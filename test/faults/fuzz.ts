@@ -3,12 +3,12 @@ import t from 'tap'
 import { Connection, ConnectionLostError, type RawAnswer } from '../connection.ts'
 import { ResponseContract } from '../contract.ts'
 import { databases } from '../databases.ts'
-import { extent } from '../extent.ts'
-import { startService } from '../helper.ts'
+import { scale } from '../fault-scale.ts'
 import { type GeneratedRequest, requests } from '../requests.ts'
-import { holdings } from '../scrape.ts'
+import { seriesValues } from '../scrape.ts'
+import { startService } from '../service.ts'
 
-const REQUESTS = extent({ short: 5000, full: 100_000 })
+const REQUESTS = scale({ short: 5000, full: 100_000 })
 const AT_ONCE = 16
 const CHUNK = 500
 
@@ -19,7 +19,7 @@ const SEED = Number(process.env.FUZZ_SEED ?? Date.now() % 2 ** 31)
  * After this many requests everything is warm, and the memory is not to grow any more, but for what V8 leaves to its
  * next collection.
  */
-const WARM = extent({ short: REQUESTS, full: 30_000 })
+const WARM = scale({ short: REQUESTS, full: 30_000 })
 const GROWTH = 1.25
 
 /** What the service may hold at the end, in MiB. */
@@ -120,10 +120,10 @@ for (const { name, make } of databases)
         }),
       )
       number += CHUNK
-      if (Number.isNaN(warmMiB) && number >= WARM) warmMiB = holdings(service).memoryMiB
+      if (Number.isNaN(warmMiB) && number >= WARM) warmMiB = seriesValues(service).memoryMiB
     }
     for (const asker of askers) asker.close()
-    const { memoryMiB } = holdings(service)
+    const { memoryMiB } = seriesValues(service)
 
     t.strictSame(wrong, [], 'no 5xx, nothing of the inside, nothing that OpenAPI does not allow')
     t.comment(

@@ -1,10 +1,10 @@
 import t from 'tap'
 import { databases } from '../databases.ts'
-import { extent } from '../extent.ts'
-import { startService } from '../helper.ts'
+import { scale } from '../fault-scale.ts'
 import { Load } from '../load.ts'
+import { startService } from '../service.ts'
 
-const KILLS = extent({ short: 3, full: 20 })
+const KILLS = scale({ short: 3, full: 20 })
 
 /** Messages that are answered between two kills, at least. */
 const BETWEEN = 500

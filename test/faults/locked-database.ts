@@ -2,12 +2,12 @@ import { setTimeout as delay } from 'node:timers/promises'
 import Database from 'better-sqlite3'
 import t from 'tap'
 import { Connection, type RawAnswer } from '../connection.ts'
-import { extent } from '../extent.ts'
-import { folderOf, startService } from '../helper.ts'
+import { scale } from '../fault-scale.ts'
 import { postOf } from '../load.ts'
+import { folderOf, startService } from '../service.ts'
 
 /** How long another program holds the lock. */
-const LOCKED_MS = extent({ short: 6000, full: 10_000 })
+const LOCKED_MS = scale({ short: 6000, full: 10_000 })
 
 /** Posts wait for this long at most, and a little for their turn. */
 const PATIENCE_MS = 4000

@@ -4,7 +4,7 @@ import t, { type Test } from 'tap'
 import { startProxy } from '../db/postgres/proxy.ts'
 import { createDatabase, execute, NO_SERVER, openStore } from '../db/postgres/server.ts'
 import { message } from '../db/store-suite.ts'
-import { post, startApp, wire } from '../helper.ts'
+import { post, startApp, wire } from '../service.ts'
 
 /** Pending messages above which ingest waits for counting, and many more. */
 const THROTTLED_ABOVE = 50_000
@@ -75,7 +75,7 @@ t.test('connections that are lost silently', { skip: NO_SERVER }, async (t) => {
       t,
       url,
       () => openStore(t, proxy.url),
-      ({ condition }) => condition.backlog,
+      ({ status }) => status.backlog,
     )
     let sent = 0
     const append = () => store.append([message({ message_id: `lost ${sent++}` })])
@@ -109,7 +109,7 @@ t.test('connections that are lost silently', { skip: NO_SERVER }, async (t) => {
         t,
         url,
         () => startApp(t, { database }),
-        ({ app }) => app.store.condition.backlog,
+        ({ app }) => app.store.status.backlog,
       )
       const { app } = opened
       proxy.stall()

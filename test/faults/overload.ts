@@ -2,13 +2,13 @@ import { setTimeout as delay } from 'node:timers/promises'
 import t from 'tap'
 import { Connection } from '../connection.ts'
 import { databases } from '../databases.ts'
-import { extent } from '../extent.ts'
-import { startService } from '../helper.ts'
+import { scale } from '../fault-scale.ts'
 import { Load } from '../load.ts'
-import { holdings, Scrape } from '../scrape.ts'
+import { Scrape, seriesValues } from '../scrape.ts'
+import { startService } from '../service.ts'
 
-const CONNECTIONS = extent({ short: 1500, full: 2000 })
-const SECONDS = extent({ short: 10, full: 60 })
+const CONNECTIONS = scale({ short: 1500, full: 2000 })
+const SECONDS = scale({ short: 10, full: 60 })
 
 /**
  * What the service may hold under it: thousands of requests at once outlive the young generation, and V8 lets the old
@@ -18,7 +18,7 @@ const MEMORY_MIB = 512
 
 const LIVE = 'GET /health/live HTTP/1.1\r\nHost: x\r\n\r\n'
 
-/** Connections that this test itself keeps for its questions. */
+/** Pools that this test itself keeps for its questions. */
 const SPARE = 10
 
 t.setTimeout(240_000)
@@ -49,7 +49,7 @@ for (const { name, make } of databases)
       const warmUp = new Load({ url: () => service.url, connections: 16, prefix: 'warm-' })
       await warmUp.acknowledge(2000)
       await warmUp.stop()
-      const before = holdings(service)
+      const before = seriesValues(service)
 
       let over = false
       const slowestProbe = probe(service.url, () => over)
@@ -58,7 +58,7 @@ for (const { name, make } of databases)
       let mostOpen = 0
       for (let second = 0; second < SECONDS; second++) {
         await delay(1000)
-        memory.push(holdings(service).memoryMiB)
+        memory.push(seriesValues(service).memoryMiB)
         const now = await Scrape.of(service)
         mostOpen = Math.max(mostOpen, now.sum('http_requests_in_flight', 'ingest'))
       }
@@ -89,7 +89,7 @@ for (const { name, make } of databases)
         )
       const refusals = statuses.get(503) ?? 0
       t.equal(
-        scrape.sum('http_requests_refused_total', 'overload'),
+        scrape.sum('http_requests_rejected_total', 'overload'),
         refusals,
         'every refusal is counted',
       )
@@ -116,7 +116,7 @@ for (const { name, make } of databases)
 
       // Afterwards all is as before.
       t.equal(scrape.sum('http_requests_in_flight', 'ingest'), 0)
-      t.equal(scrape.sum('inbox_waiting_messages'), 0)
+      t.equal(scrape.sum('ingest_queue_messages'), 0)
       t.equal((await fetch(`${service.url}/health/ready`)).status, 200)
       const stats = (await (await fetch(`${service.url}/stats`)).json()) as {
         total_messages: number
@@ -126,7 +126,7 @@ for (const { name, make } of databases)
       await again.acknowledge(1000)
       const seen = await again.stop()
       t.strictSame([...seen.statuses.keys()], [200])
-      while (holdings(service).descriptors > before.descriptors + SPARE) await delay(50)
+      while (seriesValues(service).descriptors > before.descriptors + SPARE) await delay(50)
       t.pass('every descriptor is given back')
     },
   )

@@ -1,13 +1,13 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import t from 'tap'
 import { Connection } from '../connection.ts'
-import { extent } from '../extent.ts'
-import { startService } from '../helper.ts'
+import { scale } from '../fault-scale.ts'
 import { postOf } from '../load.ts'
 import { startPipeliningClients } from '../pipelining-clients.ts'
-import { holdings } from '../scrape.ts'
+import { seriesValues } from '../scrape.ts'
+import { startService } from '../service.ts'
 
-const SECONDS = extent({ short: 6, full: 30 })
+const SECONDS = scale({ short: 6, full: 30 })
 const TOKEN = 'a-token-of-32-characters-in-tests'
 const MEMORY_MIB = 512
 
@@ -63,7 +63,7 @@ for (const connections of [2, 400])
         () => `GET /stats HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer ${TOKEN}\r\n\r\n`,
       ),
     ])
-    const { memoryMiB } = holdings(service)
+    const { memoryMiB } = seriesValues(service)
     t.comment(`${await stop()} connections`)
     for (const [name, { sent, inTime, statuses }] of Object.entries({ posts, reads })) {
       const share = `${name}: ${inTime} of ${sent} answered 200 within a second`

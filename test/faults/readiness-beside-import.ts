@@ -2,11 +2,11 @@ import { once } from 'node:events'
 import { setTimeout as delay } from 'node:timers/promises'
 import Database from 'better-sqlite3'
 import t, { type Test } from 'tap'
-import { extent } from '../extent.ts'
-import { folderOf, type Service, spawnEntry, startService, wire } from '../helper.ts'
+import { scale } from '../fault-scale.ts'
 import { Load } from '../load.ts'
+import { folderOf, type Service, spawnEntry, startService, wire } from '../service.ts'
 
-const MESSAGES = extent({ short: 10_000, full: 300_000 })
+const MESSAGES = scale({ short: 10_000, full: 300_000 })
 
 const PROBE_EVERY_MS = 50
 

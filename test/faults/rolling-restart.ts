@@ -1,11 +1,11 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import t from 'tap'
 import { databases } from '../databases.ts'
-import { extent } from '../extent.ts'
-import { type Service, startService } from '../helper.ts'
+import { scale } from '../fault-scale.ts'
 import { Load } from '../load.ts'
+import { type Service, startService } from '../service.ts'
 
-const RESTARTS = extent({ short: 2, full: 10 })
+const RESTARTS = scale({ short: 2, full: 10 })
 
 /** How often the balancer asks who is ready, and how long a service goes on serving after SIGTERM. */
 const CHECK_EVERY_MS = 100

@@ -1,8 +1,8 @@
 import { rmSync } from 'node:fs'
 import Database from 'better-sqlite3'
 import t, { type Test } from 'tap'
-import { folderOf, runEntry, startService, wire } from '../helper.ts'
 import { Load } from '../load.ts'
+import { folderOf, runEntry, startService, wire } from '../service.ts'
 
 /** The damage depends on how the two processes' writes interleave. */
 const RUNS = 2

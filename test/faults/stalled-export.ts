@@ -2,8 +2,8 @@ import { statSync } from 'node:fs'
 import { setTimeout as delay } from 'node:timers/promises'
 import Database from 'better-sqlite3'
 import t from 'tap'
-import { folderOf, spawnEntry, startService } from '../helper.ts'
 import { Load } from '../load.ts'
+import { folderOf, spawnEntry, startService } from '../service.ts'
 
 const MiB = 1024 * 1024
 
@@ -15,7 +15,7 @@ t.setTimeout(300_000)
 t.test('the log that a stalled export let grow is given back once it has gone', async (t) => {
   const path = `${folderOf(t)}/app.db`
   const service = await startService(t)
-  const logBytes = () => statSync(`${path}-wal`).size
+  const walBytes = () => statSync(`${path}-wal`).size
   const filled = new Load({
     url: () => service.url,
     connections: 8,
@@ -33,14 +33,14 @@ t.test('the log that a stalled export let grow is given back once it has gone', 
   const other = new Database(path)
   other.exec('create table ballast (body blob)')
   const insert = other.prepare('insert into ballast values (zeroblob(?))')
-  while (logBytes() < LIMIT + 32 * MiB) insert.run(8 * MiB)
-  const grown = logBytes()
+  while (walBytes() < LIMIT + 32 * MiB) insert.run(8 * MiB)
+  const grown = walBytes()
   exporting.child.kill('SIGKILL')
   await exporting.ended
 
   const started = performance.now()
   const after = new Load({ url: () => service.url, connections: 1, prefix: 'b-', pauseMs: 50 })
-  while (logBytes() > LIMIT) await delay(20)
+  while (walBytes() > LIMIT) await delay(20)
   const ms = Math.round(performance.now() - started)
   const { latencies, statuses } = await after.stop()
   other.close()

@@ -3,9 +3,9 @@ import { once } from 'node:events'
 import { readdirSync, readFileSync } from 'node:fs'
 import { setTimeout as delay } from 'node:timers/promises'
 import t, { type Test } from 'tap'
-import { extent } from '../extent.ts'
-import { folderOf, type Service, startService } from '../helper.ts'
+import { scale } from '../fault-scale.ts'
 import { Load } from '../load.ts'
+import { folderOf, type Service, startService } from '../service.ts'
 
 /** Reads, writes and syncs, with the paths behind their descriptors and whole pages. */
 const CALLS =
@@ -89,8 +89,8 @@ function livesOf(lines: string[], ids: string[]): Map<string, Life> {
 }
 
 for (const [name, connections, messages] of [
-  ['one at a time', 1, extent({ short: 20, full: 200 })],
-  ['under load', 32, extent({ short: 200, full: 2000 })],
+  ['one at a time', 1, scale({ short: 20, full: 200 })],
+  ['under load', 32, scale({ short: 200, full: 2000 })],
 ] as const) {
   t.test(`every message is synced between its arrival and its 200, ${name}`, async (t) => {
     const service = await startService(t)

@@ -2,7 +2,7 @@ import { once } from 'node:events'
 import { connect } from 'node:net'
 import t, { type Test } from 'tap'
 import type { App } from '../../src/app.ts'
-import { post, sign, startApp, wire } from '../helper.ts'
+import { post, sign, startApp, wire } from '../service.ts'
 
 /** Lets no message reach the store until it is told to. */
 function holdAppends(t: Test, app: App): { release: () => void } {
@@ -18,7 +18,7 @@ function holdAppends(t: Test, app: App): { release: () => void } {
 
 async function refusals(app: App): Promise<string> {
   const { body } = await app.inject('/metrics')
-  return /^http_requests_refused_total\{reason="overload"\} (\d+)$/m.exec(body)?.[1] ?? 'none'
+  return /^http_requests_rejected_total\{reason="overload"\} (\d+)$/m.exec(body)?.[1] ?? 'none'
 }
 
 t.test('beyond its bound it refuses, and takes again what comes after', async (t) => {

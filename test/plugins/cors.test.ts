@@ -1,5 +1,5 @@
 import t from 'tap'
-import { startApp } from '../helper.ts'
+import { startApp } from '../service.ts'
 
 const ORIGIN = 'https://dashboard.example'
 const CORS = { corsOrigins: ['http://localhost:3000', ORIGIN] }

@@ -2,7 +2,7 @@ import { spawnSync } from 'node:child_process'
 import { writeFileSync } from 'node:fs'
 import { Validator } from '@seriousme/openapi-schema-validator'
 import t from 'tap'
-import { folderOf, startApp } from '../helper.ts'
+import { folderOf, startApp } from '../service.ts'
 
 interface Operation {
   summary?: string

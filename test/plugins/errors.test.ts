@@ -1,5 +1,5 @@
 import t from 'tap'
-import { startApp } from '../helper.ts'
+import { startApp } from '../service.ts'
 
 t.test('an unknown path is a 404, whatever is sent there', async (t) => {
   const { app } = await startApp(t)

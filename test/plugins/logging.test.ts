@@ -1,7 +1,7 @@
 import { once } from 'node:events'
 import { connect } from 'node:net'
 import t from 'tap'
-import { post, sign, startApp, startService, wire } from '../helper.ts'
+import { post, sign, startApp, startService, wire } from '../service.ts'
 
 const SENSITIVE = { from: '+4915112345678', to: '+33612345678', text: 'a private word' }
 
@@ -30,7 +30,7 @@ t.test(
     t.match(log, [
       { level: 'INFO', status: 200, message_id: 'm1', dup: false, result: 'created' },
       { level: 'INFO', status: 200, message_id: 'm1', dup: true, result: 'duplicate' },
-      { level: 'INFO', status: 200, message_id: 'm1', dup: true, altered: true },
+      { level: 'INFO', status: 200, message_id: 'm1', dup: true, conflict: true },
       { level: 'ERROR', status: 401, result: 'invalid_signature' },
       {
         level: 'INFO',
@@ -44,7 +44,7 @@ t.test(
       { level: 'INFO', status: 415, result: 'validation_error' },
     ])
     t.strictSame(
-      log.map(({ altered }) => altered),
+      log.map(({ conflict }) => conflict),
       [undefined, undefined, true, undefined, undefined, undefined],
     )
     const text = JSON.stringify(log)

@@ -1,7 +1,7 @@
 import { spawnSync } from 'node:child_process'
 import t from 'tap'
 import type { App } from '../../src/app.ts'
-import { post, sign, startApp, wire } from '../helper.ts'
+import { post, sign, startApp, wire } from '../service.ts'
 
 /** The samples of a scrape whose name starts so. */
 async function scrape(app: App, name: string): Promise<string[]> {
@@ -22,7 +22,7 @@ t.test('every result of the webhook is there at 0 from the start', async (t) => 
 t.test('counts the results of the webhook', async (t) => {
   const { app } = await startApp(t)
   const body = wire({ message_id: 'm' })
-  t.same(await scrape(app, 'webhook_altered'), ['webhook_altered_duplicates_total 0'])
+  t.same(await scrape(app, 'webhook_conflicting'), ['webhook_conflicting_duplicates_total 0'])
   await post(app, body)
   await post(app, body)
   await post(app, wire({ message_id: 'm', text: 'other' }))
@@ -40,7 +40,7 @@ t.test('counts the results of the webhook', async (t) => {
     'webhook_requests_total{result="aborted"} 0',
     'webhook_requests_total{result="error"} 1',
   ])
-  t.same(await scrape(app, 'webhook_altered'), ['webhook_altered_duplicates_total 1'])
+  t.same(await scrape(app, 'webhook_conflicting'), ['webhook_conflicting_duplicates_total 1'])
 })
 
 t.test(
@@ -95,11 +95,11 @@ t.test('tells how the inbox and the database are', async (t) => {
   const { app } = await startApp(t)
   await Promise.all(['a', 'b', 'c'].map((message_id) => post(app, wire({ message_id }))))
   await app.store.catchUp()
-  t.same(await scrape(app, 'inbox_waiting_messages'), ['inbox_waiting_messages 0'])
+  t.same(await scrape(app, 'ingest_queue_messages'), ['ingest_queue_messages 0'])
   t.same(await scrape(app, 'inbox_batch_messages_sum'), ['inbox_batch_messages_sum 3'])
   t.match(await scrape(app, 'inbox_commit_seconds_count'), [/ [1-3]$/])
   t.same(await scrape(app, 'store_backlog_messages'), ['store_backlog_messages 0'])
-  t.match(await scrape(app, 'store_log_bytes'), [/ [1-9]\d+$/])
+  t.match(await scrape(app, 'store_wal_bytes'), [/ [1-9]\d+$/])
 })
 
 t.test('every documented status of every route is there at 0 from the start', async (t) => {

@@ -2,7 +2,7 @@ import { once } from 'node:events'
 import { connect } from 'node:net'
 import t from 'tap'
 import { Connection } from '../connection.ts'
-import { sign, startApp, wire } from '../helper.ts'
+import { sign, startApp, wire } from '../service.ts'
 
 const BODY = wire({ message_id: 'm' })
 

@@ -3,7 +3,7 @@ import { writeFileSync } from 'node:fs'
 import fc from 'fast-check'
 import t from 'tap'
 import { createVerifier } from '../../src/plugins/signature.ts'
-import { folderOf, post, SECRET, sign, startApp, startService, wire } from '../helper.ts'
+import { folderOf, post, SECRET, sign, startApp, startService, wire } from '../service.ts'
 
 const verify = createVerifier(SECRET)
 

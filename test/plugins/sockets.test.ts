@@ -3,8 +3,8 @@ import { connect, type Socket } from 'node:net'
 import t, { type Test } from 'tap'
 import type { App } from '../../src/app.ts'
 import { Connection } from '../connection.ts'
-import { type LogLine, sign, startApp, wire } from '../helper.ts'
 import { postOf } from '../load.ts'
+import { type LogLine, sign, startApp, wire } from '../service.ts'
 
 /** Sends bytes as they are, and returns everything that comes back until the server closes. */
 async function exchange(t: Test, port: number, ...chunks: string[]): Promise<string> {

@@ -2,7 +2,7 @@ import { once } from 'node:events'
 import { connect } from 'node:net'
 import t from 'tap'
 import { createTokenVerifier } from '../../src/plugins/tokens.ts'
-import { post, startApp, wire } from '../helper.ts'
+import { post, startApp, wire } from '../service.ts'
 
 const bearing = (token: string) => ({ authorization: `Bearer ${token}` })
 

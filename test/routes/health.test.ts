@@ -1,7 +1,7 @@
 import { rmSync } from 'node:fs'
 import Database from 'better-sqlite3'
 import t from 'tap'
-import { folderOf, startApp } from '../helper.ts'
+import { folderOf, startApp } from '../service.ts'
 
 t.test('is alive and ready', async (t) => {
   const { app } = await startApp(t)

@@ -2,7 +2,7 @@ import fc from 'fast-check'
 import type { LightMyRequestResponse } from 'fastify'
 import t from 'tap'
 import { message } from '../db/store-suite.ts'
-import { postAll, startApp } from '../helper.ts'
+import { postAll, startApp } from '../service.ts'
 
 t.test('lists messages in the form of the reference', async (t) => {
   const { app } = await startApp(t)

@@ -1,5 +1,5 @@
 import t from 'tap'
-import { postAll, startApp } from '../helper.ts'
+import { postAll, startApp } from '../service.ts'
 
 t.test('counts messages and senders in the form of the reference', async (t) => {
   const { app } = await startApp(t)

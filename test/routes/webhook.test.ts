@@ -1,7 +1,7 @@
 import { gzipSync } from 'node:zlib'
 import fc from 'fast-check'
 import t from 'tap'
-import { post, postAll, sign, startApp, startService, wire } from '../helper.ts'
+import { post, postAll, sign, startApp, startService, wire } from '../service.ts'
 
 const ALL = { order: 'asc' as const, limit: 100, offset: 0 }
 

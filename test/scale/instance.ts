@@ -3,7 +3,7 @@ import { once } from 'node:events'
 import { closeSync, openSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
-import { SECRET } from '../helper.ts'
+import { SECRET } from '../service.ts'
 import { freePort } from './free-port.ts'
 
 const ENTRY = new URL('../../bin/lyftr-webhook.js', import.meta.url).pathname

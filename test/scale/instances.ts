@@ -1,10 +1,10 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import t from 'tap'
-import { sign, wire } from '../helper.ts'
+import { sign, wire } from '../service.ts'
 import type { Cluster } from './cluster.ts'
 import { answers, until } from './instance.ts'
-import { createInstance, startCluster, startPicture } from './picture.ts'
 import { assertExact } from './recount.ts'
+import { createInstance, startCluster, startTopology } from './topology.ts'
 import { LOAD_MS, Traffic } from './traffic.ts'
 
 const TOGETHER = 10
@@ -72,7 +72,7 @@ t.test('ten instances that start at once on an empty database all come up', asyn
 
 t.test('three instances behind the load balancer', async (t) => {
   const cluster = await startCluster(t)
-  const { instances, balancer } = await startPicture(t, await cluster.createDatabase('picture'))
+  const { instances, balancer } = await startTopology(t, await cluster.createDatabase('picture'))
   const acknowledged: string[] = []
 
   await t.test('sixty copies of one id make one row and one created', async (t) => {

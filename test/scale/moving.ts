@@ -4,9 +4,9 @@ import { setTimeout as delay } from 'node:timers/promises'
 import Database from 'better-sqlite3'
 import t, { type Test } from 'tap'
 import { writeMessages } from '../../bench/corpus.ts'
-import { folderOf, runEntry, spawnEntry } from '../helper.ts'
-import { createInstance, startCluster, startPicture } from './picture.ts'
+import { folderOf, runEntry, spawnEntry } from '../service.ts'
 import { assertExact } from './recount.ts'
+import { createInstance, startCluster, startTopology } from './topology.ts'
 import { LOAD_MS, Traffic } from './traffic.ts'
 
 /** Messages that the old service has before the move. */
@@ -66,7 +66,7 @@ t.test('moving over from SQLite under traffic', async (t) => {
   await old.start()
   const cluster = await startCluster(t)
   const database = await cluster.createDatabase('moved')
-  const { instances, balancer } = await startPicture(t, database)
+  const { instances, balancer } = await startTopology(t, database)
 
   const traffic = new Traffic(t, old.url, 'moving-')
   await delay(LOAD_MS)
@@ -125,7 +125,7 @@ t.test(
     await old.start()
     const cluster = await startCluster(t)
     const database = await cluster.createDatabase('moved')
-    const { instances, balancer } = await startPicture(t, database)
+    const { instances, balancer } = await startTopology(t, database)
 
     const traffic = new Traffic(t, old.url, 'no-pause-', { readers: 0 })
     await delay(LOAD_MS)
@@ -162,8 +162,8 @@ t.test('what cannot be moved is listed, and stays where it was', async (t) => {
 
   const cluster = await startCluster(t)
   const database = await cluster.createDatabase('moved')
-  const list = `${folderOf(t)}/refused.txt`
-  t.match(await move(t, `sqlite:///${path}`, database, ['--refused', list]), {
+  const list = `${folderOf(t)}/rejected.txt`
+  t.match(await move(t, `sqlite:///${path}`, database, ['--rejected', list]), {
     statuses: [0, 1],
     created: 2,
     duplicate: 0,

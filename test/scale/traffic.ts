@@ -2,7 +2,7 @@ import { Agent, type ClientRequest, type IncomingMessage, request } from 'node:h
 import { setTimeout as delay } from 'node:timers/promises'
 import type { Test } from 'tap'
 import { writeMessages } from '../../bench/corpus.ts'
-import { sign } from '../helper.ts'
+import { sign } from '../service.ts'
 
 /** How long the load lasts before, between and after what happens, in milliseconds: LOAD_SECONDS, or one second. */
 export const LOAD_MS = Number(process.env.LOAD_SECONDS ?? 1) * 1000

@@ -1,9 +1,9 @@
 import type { ClientConfig } from 'pg'
 import { parseIntoClientConfig } from 'pg-connection-string'
-import { StoreOpenError } from '../store.ts'
+import { StoreOpenError } from '../message-store.ts'
 import { readTls } from './tls.ts'
 
-/** Connections of one store, by what they are for: nobody waits for somebody else's work. */
+/** Pools of one store, by what they are for: nobody waits for somebody else's work. */
 export interface Shares {
   /** Batches under way at once. */
   ingest: number
@@ -24,7 +24,7 @@ export interface PostgresAddress {
   name: string
 }
 
-/** Connections where the URL has no `max`, the driver's own default. */
+/** Pools where the URL has no `max`, the driver's own default. */
 const DEFAULT_MAX = 10
 
 /** Fewer would leave a kind of work without a connection of its own. */

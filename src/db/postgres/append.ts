@@ -1,10 +1,10 @@
 import { randomBytes } from 'node:crypto'
 import { sql } from 'kysely'
-import { fold } from '../fold.ts'
-import { instantKey } from '../instant.ts'
-import type { AppendOutcome, NewMessage } from '../store.ts'
-import { build } from './build.ts'
-import type { Session } from './lane.ts'
+import { fold } from '../../message/fold.ts'
+import { instantKey } from '../../message/instant.ts'
+import type { AppendOutcome, NewMessage } from '../message-store.ts'
+import type { Session } from './pool.ts'
+import { build } from './queries/build.ts'
 import { storedSearchKey } from './search-key.ts'
 
 /** What the server is handed of a batch: a list for each column. */
@@ -132,7 +132,7 @@ export async function append(
     const first = firsts.get(message.message_id)
     if (message === first && created.has(message)) return 'created'
     const kept = before.get(message.message_id) ?? first
-    return kept && !sameContent(message, kept) ? 'altered' : 'duplicate'
+    return kept && !sameContent(message, kept) ? 'conflict' : 'duplicate'
   })
   return { outcomes, created: rows.length }
 }

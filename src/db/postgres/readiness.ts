@@ -1,6 +1,6 @@
 import { sql } from 'kysely'
 import { checkAppend, rehearseAppend } from './append.ts'
-import type { Lane, Session } from './lane.ts'
+import type { Pool, Session } from './pool.ts'
 
 /** Milliseconds for a check. */
 const WITHIN_MS = 1000
@@ -11,11 +11,11 @@ const WITHIN_MS = 1000
  * that it writes otherwise may fit on a full disk.
  */
 export class Readiness {
-  readonly #pool: Lane
+  readonly #pool: Pool
   #check: Promise<void> | undefined
   #doubtful = true
 
-  constructor(pool: Lane) {
+  constructor(pool: Pool) {
     this.#pool = pool
   }
 

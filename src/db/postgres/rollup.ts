@@ -1,7 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises'
-import type { ProgressListener } from '../store.ts'
-import { type CountedIn, countIn, countPending, newestPending } from './count-in.ts'
-import { type Lane, settledWithin } from './lane.ts'
+import type { ProgressListener } from '../message-store.ts'
+import { type Pool, settledWithin } from './pool.ts'
+import { countPending, newestPending, type RollupResult, rollUp } from './rollup-step.ts'
 
 /** Average milliseconds between two steps. */
 const EVERY_MS = 500
@@ -23,9 +23,9 @@ const BUSY_PAUSE_MS = 50
  * callers share it.
  */
 export class Rollup {
-  readonly #pool: Lane
+  readonly #pool: Pool
   readonly #withinMs: number | undefined
-  #step: Promise<CountedIn> | undefined
+  #step: Promise<RollupResult> | undefined
   /** Whether the last step counted something, or could have. */
   #effective = true
   #timer: NodeJS.Timeout | undefined
@@ -34,7 +34,7 @@ export class Rollup {
   backlog = 0
 
   /** @param unlimited for the command line: steps may take any time. */
-  constructor(pool: Lane, unlimited: boolean) {
+  constructor(pool: Pool, unlimited: boolean) {
     this.#pool = pool
     this.#withinMs = unlimited ? undefined : STEP_WITHIN_MS
   }
@@ -84,9 +84,9 @@ export class Rollup {
     }
   }
 
-  #run(): Promise<CountedIn> {
+  #run(): Promise<RollupResult> {
     this.#step ??= this.#pool
-      .run((session) => countIn(session, STEP), { withinMs: this.#withinMs })
+      .run((session) => rollUp(session, STEP), { withinMs: this.#withinMs })
       .then(
         (counted) => {
           this.backlog = counted.left

@@ -1,5 +1,4 @@
 import { sql } from 'kysely'
-import { migrate } from '../migrations/postgres/migrate.ts'
 import {
   type AppendOutcome,
   type MessageFilter,
@@ -11,18 +10,19 @@ import {
   type StoreSize,
   StoreUnavailableError,
   type WarningListener,
-} from '../store.ts'
+} from '../message-store.ts'
 import { append } from './append.ts'
-import { type ConnectionOptions, type Connections, connectTo } from './connections.ts'
-import { countAll } from './counts.ts'
-import { reasonOf } from './failure.ts'
-import { emitted } from './handover.ts'
-import type { Lane, Session } from './lane.ts'
-import { page } from './paging.ts'
+import { errorMessage } from './errors.ts'
+import { migrate } from './migrations/migrate.ts'
+import type { Pool, Session } from './pool.ts'
+import { createPools, type PoolOptions, type Pools } from './pools.ts'
+import { pushToAsyncGenerator } from './push-to-async-generator.ts'
+import { countAll } from './queries/counts.ts'
+import { page } from './queries/page.ts'
+import { scan } from './queries/scan.ts'
+import { stats } from './queries/stats.ts'
 import { Readiness } from './readiness.ts'
 import { Rollup } from './rollup.ts'
-import { scan } from './scan.ts'
-import { stats } from './stats.ts'
 import { ensureTextIndex } from './text-index.ts'
 
 /** Milliseconds for a batch, counting that it waits for included. */
@@ -55,15 +55,15 @@ const INDEX_EVERY_MS = 60_000
 /** How a store is opened. */
 export interface PostgresStoreOptions {
   /** For the command line: nothing is cut off. */
-  patient: boolean
+  unlimited: boolean
   /** Hears what an operator should know. */
   onWarning?: WarningListener | undefined
 }
 
 /** Messages in a PostgreSQL database, which any number of stores may share. */
 export class PostgresStore implements MessageStore {
-  readonly #connections: Connections
-  readonly #patient: boolean
+  readonly #connections: Pools
+  readonly #unlimited: boolean
   readonly #rollup: Rollup
   readonly #readiness: Readiness
   #indexTimer: NodeJS.Timeout | undefined
@@ -73,37 +73,31 @@ export class PostgresStore implements MessageStore {
   readonly #onWarning: PostgresStoreOptions['onWarning']
   #closed = false
 
-  private constructor(connections: Connections, options: PostgresStoreOptions) {
+  private constructor(connections: Pools, options: PostgresStoreOptions) {
     this.#connections = connections
-    this.#patient = options.patient
-    this.#rollup = new Rollup(connections.upkeep, options.patient)
-    this.#readiness = new Readiness(connections.upkeep)
+    this.#unlimited = options.unlimited
+    this.#rollup = new Rollup(connections.maintenance, options.unlimited)
+    this.#readiness = new Readiness(connections.maintenance)
     this.#onWarning = options.onWarning
   }
 
   /** Opens the database at a `postgres://` URL and brings its schema up to date. @throws StoreOpenError */
-  static open(
-    url: string,
-    options: PostgresStoreOptions & ConnectionOptions,
-  ): Promise<PostgresStore> {
-    return PostgresStore.openOn(connectTo(url, options), options)
+  static open(url: string, options: PostgresStoreOptions & PoolOptions): Promise<PostgresStore> {
+    return PostgresStore.openOn(createPools(url, options), options)
   }
 
   /** The same over connections that are there already. */
-  static async openOn(
-    connections: Connections,
-    options: PostgresStoreOptions,
-  ): Promise<PostgresStore> {
+  static async openOn(connections: Pools, options: PostgresStoreOptions): Promise<PostgresStore> {
     const store = new PostgresStore(connections, options)
     try {
       // Where no time limit cuts off a long migration.
-      await connections.patient.run(prepare)
+      await connections.longRunning.run(prepare)
       store.#rollup.start()
       void store.#indexTexts()
       return store
     } catch (error) {
       await store.close()
-      throw new StoreOpenError(`cannot open ${connections.name}: ${reasonOf(error)}`, {
+      throw new StoreOpenError(`cannot open ${connections.name}: ${errorMessage(error)}`, {
         cause: error,
       })
     }
@@ -114,8 +108,8 @@ export class PostgresStore implements MessageStore {
     return { concurrency: this.#connections.concurrency, beside: BESIDE }
   }
 
-  get condition() {
-    return { backlog: this.#rollup.backlog, logBytes: 0 }
+  get status() {
+    return { backlog: this.#rollup.backlog, walBytes: 0 }
   }
 
   async append(batch: readonly NewMessage[], waitedMs = 0): Promise<AppendOutcome[]> {
@@ -127,7 +121,7 @@ export class PostgresStore implements MessageStore {
     try {
       const { outcomes, created } = await this.#connections.ingest.run(
         (session) => append(session, batch),
-        { withinMs: this.#patient ? undefined : deadline - performance.now() },
+        { withinMs: this.#unlimited ? undefined : deadline - performance.now() },
       )
       this.#away = false
       this.#created += created
@@ -143,8 +137,8 @@ export class PostgresStore implements MessageStore {
   page(query: PageQuery, signal?: AbortSignal) {
     // What may have to read every message must not hold up the rest.
     const slow = query.q || query.to !== undefined
-    const lane = slow ? this.#connections.searches : this.#connections.answers
-    return this.#snapshot(lane, (session) => page(session, query), signal)
+    const pool = slow ? this.#connections.searches : this.#connections.reads
+    return this.#snapshot(pool, (session) => page(session, query), signal)
   }
 
   /** Finds none: only adopted ids are too long for a cursor, and PostgreSQL adopts no table. */
@@ -153,7 +147,7 @@ export class PostgresStore implements MessageStore {
   }
 
   stats(signal?: AbortSignal) {
-    return this.#snapshot(this.#connections.answers, stats, signal)
+    return this.#snapshot(this.#connections.reads, stats, signal)
   }
 
   message(id: string, signal?: AbortSignal) {
@@ -163,11 +157,11 @@ export class PostgresStore implements MessageStore {
         .select(['message_id', 'from_msisdn', 'to_msisdn', 'ts', 'text', 'created_at'])
         .where('message_id', '=', id)
         .executeTakeFirst()
-    return this.#connections.answers.run(find, { signal })
+    return this.#connections.reads.run(find, { signal })
   }
 
   #snapshot<Result>(
-    lane: Lane,
+    pool: Pool,
     read: (session: Session) => Promise<Result>,
     signal: AbortSignal | undefined,
   ): Promise<Result> {
@@ -177,7 +171,7 @@ export class PostgresStore implements MessageStore {
         .setIsolationLevel('repeatable read')
         .setAccessMode('read only')
         .execute(read)
-    return lane.run(inTransaction, { signal })
+    return pool.run(inTransaction, { signal })
   }
 
   scan(filter: MessageFilter) {
@@ -190,7 +184,7 @@ export class PostgresStore implements MessageStore {
 
   /** Has the index of texts made, and tried again as long as it is not there; says once why it is not. */
   async #indexTexts(): Promise<void> {
-    const index = await this.#connections.patient.run(ensureTextIndex).catch(() => undefined)
+    const index = await this.#connections.longRunning.run(ensureTextIndex).catch(() => undefined)
     if (this.#closed || index === 'there') return
     if (typeof index === 'object' && !this.#warnedOfIndex) {
       this.#warnedOfIndex = true
@@ -203,17 +197,17 @@ export class PostgresStore implements MessageStore {
   }
 
   get pools() {
-    const { ingest, answers, searches, upkeep } = this.#connections
+    const { ingest, reads, searches, maintenance } = this.#connections
     return {
       ingest: ingest.usage,
-      reads: answers.usage,
+      reads: reads.usage,
       searches: searches.usage,
-      maintenance: upkeep.usage,
+      maintenance: maintenance.usage,
     }
   }
 
   size(): Promise<StoreSize> {
-    return this.#connections.upkeep.run(measure, { withinMs: SIZE_WITHIN_MS })
+    return this.#connections.maintenance.run(measure, { withinMs: SIZE_WITHIN_MS })
   }
 
   async ready(): Promise<void> {
@@ -225,18 +219,19 @@ export class PostgresStore implements MessageStore {
     this.#closed = true
     this.#rollup.stop()
     clearTimeout(this.#indexTimer)
-    const { ingest, answers, searches, patient, upkeep } = this.#connections
+    const { ingest, reads, searches, longRunning, maintenance } = this.#connections
     // Until statistics tell of so many new messages, questions would be planned as if there were few.
-    if (this.#patient && this.#created > MANY) await patient.run(gatherStatistics).catch(() => {})
+    if (this.#unlimited && this.#created > MANY)
+      await longRunning.run(gatherStatistics).catch(() => {})
     await ingest.close(APPEND_WITHIN_MS)
-    await Promise.all([answers, searches, patient, upkeep].map((lane) => lane.close(0)))
+    await Promise.all([reads, searches, longRunning, maintenance].map((pool) => pool.close(0)))
   }
 }
 
 /** What a filter matches, by connections of a store or of its own. */
-export function scanOver({ patient }: Connections, filter: MessageFilter) {
-  return emitted<Awaited<ReturnType<PostgresStore['page']>>['data']>((emit, signal) =>
-    patient.run((session) => scan(session, filter, emit), { signal }),
+export function scanOver({ longRunning }: Pools, filter: MessageFilter) {
+  return pushToAsyncGenerator<Awaited<ReturnType<PostgresStore['page']>>['data']>((emit, signal) =>
+    longRunning.run((session) => scan(session, filter, emit), { signal }),
   )
 }
 

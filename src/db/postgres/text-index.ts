@@ -1,7 +1,7 @@
 import { sql } from 'kysely'
-import { INDEXED_TEXT } from './conditions.ts'
-import { reasonOf } from './failure.ts'
-import type { Session } from './lane.ts'
+import { errorMessage } from './errors.ts'
+import type { Session } from './pool.ts'
+import { INDEXED_TEXT } from './queries/filter.ts'
 
 /** Whoever builds the index holds this advisory lock; nobody waits for it. */
 const LOCK = sql`${sql.lit(0x6c796674)}, ${sql.lit(3)}`
@@ -59,7 +59,7 @@ export async function ensureTextIndex(session: Session): Promise<TextIndex> {
     if (!(await find(session)).valid) await build(session)
     return 'there'
   } catch (error) {
-    return { missing: reasonOf(error) }
+    return { missing: errorMessage(error) }
   } finally {
     await sql`select pg_advisory_unlock(${LOCK})`.execute(session)
   }

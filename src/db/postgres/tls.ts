@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs'
 import type { ConnectionOptions } from 'node:tls'
-import { StoreOpenError } from '../store.ts'
+import { StoreOpenError } from '../message-store.ts'
 
 /** Parameters of a connection URL that are about TLS. */
 const PARAMETERS = ['sslmode', 'sslrootcert', 'sslcert', 'sslkey', 'uselibpqcompat'] as const

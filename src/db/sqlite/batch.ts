@@ -1,5 +1,5 @@
-import { instantKey } from '../instant.ts'
-import type { AppendOutcome, NewMessage } from '../store.ts'
+import { instantKey } from '../../message/instant.ts'
+import type { AppendOutcome, NewMessage } from '../message-store.ts'
 
 /** A batch of messages as it crosses to the writing thread: one flat list, which is cloned far faster than objects. */
 export type FlatBatch = (string | null)[]
@@ -36,7 +36,7 @@ export function unflatten(flat: FlatBatch): FlatMessage[] {
 }
 
 /** Every outcome, at the place of the byte that it crosses back as. */
-const OUTCOMES: readonly AppendOutcome[] = ['created', 'duplicate', 'altered']
+const OUTCOMES: readonly AppendOutcome[] = ['created', 'duplicate', 'conflict']
 
 /** The byte of an outcome. */
 export function byteOf(outcome: AppendOutcome): number {

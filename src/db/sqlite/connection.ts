@@ -1,13 +1,13 @@
 import Database from 'better-sqlite3'
-import { fold } from '../fold.ts'
-import { instantKey } from '../instant.ts'
-import { LockPatience } from './lock-patience.ts'
+import { fold } from '../../message/fold.ts'
+import { instantKey } from '../../message/instant.ts'
+import { BusyRetry } from './busy-retry.ts'
 import { indexedText } from './trigrams.ts'
 
 /** How long a start and a read wait for a lock that another program holds, in milliseconds. */
 export const BUSY_TIMEOUT_MS = 4000
 
-/** The same for a write, which waits by `LockPatience`. */
+/** The same for a write, which waits by `BusyRetry`. */
 const WRITE_BUSY_TIMEOUT_MS = 50
 
 /** What a reader keeps of the file; the rest is the page cache's of the system, shared by all. */
@@ -25,7 +25,7 @@ const CHECKPOINT_PAGES = 8000
  */
 export const LOG_LIMIT = 128 * 1024 * 1024
 
-/** From now on a lock is waited for by `LockPatience`. */
+/** From now on a lock is waited for by `BusyRetry`. */
 export function waitBriefly(database: Database.Database): void {
   database.pragma(`busy_timeout = ${WRITE_BUSY_TIMEOUT_MS}`)
 }
@@ -37,7 +37,7 @@ export function waitBriefly(database: Database.Database): void {
 export function openWriter(path: string, fileMustExist: boolean): Database.Database {
   const database = new Database(path, { timeout: BUSY_TIMEOUT_MS, fileMustExist })
   // SQLite does not wait by itself where two processes make a new file at the same time.
-  new LockPatience().run(BUSY_TIMEOUT_MS, () => database.pragma('journal_mode = WAL'))
+  new BusyRetry().run(BUSY_TIMEOUT_MS, () => database.pragma('journal_mode = WAL'))
   // Set explicitly: this build of SQLite opens WAL files with NORMAL, which loses commits with the power.
   database.pragma('synchronous = FULL')
   database.pragma(`wal_autocheckpoint = ${CHECKPOINT_PAGES}`)
@@ -59,18 +59,18 @@ export function preferBulk(database: Database.Database): void {
 
 /**
  * A connection that only reads. `contains_folded(text, needle)` tells whether the text has the folded needle;
- * `alive()` is always true. Both call `assertNotCut` for every row, which may throw: this build of SQLite can be
+ * `alive()` is always true. Both call `throwIfCancelled` for every row, which may throw: this build of SQLite can be
  * interrupted in no other way.
  */
-export function openReader(path: string, assertNotCut: () => void): Database.Database {
+export function openReader(path: string, throwIfCancelled: () => void): Database.Database {
   const database = new Database(path, { timeout: BUSY_TIMEOUT_MS, readonly: true })
   database.pragma(`cache_size = -${READER_CACHE_KIB}`)
   database.function('contains_folded', { deterministic: true }, (text, needle) => {
-    assertNotCut()
+    throwIfCancelled()
     return typeof text === 'string' && fold(text).includes(String(needle)) ? 1 : 0
   })
   database.function('alive', () => {
-    assertNotCut()
+    throwIfCancelled()
     return 1
   })
   return database

@@ -8,7 +8,7 @@ import {
   statSync,
 } from 'node:fs'
 import { basename, dirname, join } from 'node:path'
-import { StoreDetachedError, StoreUnavailableError } from '../store.ts'
+import { StoreDetachedError, StoreUnavailableError } from '../message-store.ts'
 
 /** Which file a path led to. */
 interface FileIdentity {
@@ -110,8 +110,8 @@ export class FileGuard {
 
   /** Checks all files. @returns the size of the log. @throws StoreUnavailableError */
   assertInPlace(): number {
-    const logBytes = this.assertShared()
+    const walBytes = this.assertShared()
     sizeInPlace(this.#files.database)
-    return logBytes
+    return walBytes
   }
 }

@@ -1,9 +1,9 @@
 import { type Stats, statSync } from 'node:fs'
 import Database from 'better-sqlite3'
-import { StoreDamagedError } from '../store.ts'
+import { StoreCorruptError } from '../message-store.ts'
+import { BusyRetry } from './busy-retry.ts'
 import { BUSY_TIMEOUT_MS } from './connection.ts'
-import { isDamage } from './damage.ts'
-import { LockPatience } from './lock-patience.ts'
+import { isCorruption } from './integrity.ts'
 
 /** A file up to this many bytes is checked as a whole at every start, which takes some tenths of a second. */
 const CHECKED_AT_START = 64 * 1024 * 1024
@@ -67,7 +67,7 @@ function rejectForeign(database: Database.Database): void {
 
 function checkIntegrity(database: Database.Database): void {
   const found = database.pragma('quick_check(1)', { simple: true })
-  if (found !== 'ok') throw new StoreDamagedError(String(found).replaceAll('\n', ' '))
+  if (found !== 'ok') throw new StoreCorruptError(String(found).replaceAll('\n', ' '))
 }
 
 /**
@@ -95,7 +95,7 @@ function inspect(path: string, { size }: Stats): void {
 /**
  * Rejects a file that is no database of this service or of the legacy one, or is damaged, without changing a byte. A
  * file that is missing or empty passes. One that is too large to be checked at every start is not checked as a whole.
- * @throws StoreDamagedError, or Error in one line.
+ * @throws StoreCorruptError, or Error in one line.
  */
 export function inspectFile(path: string): void {
   const stat = statSync(path, { throwIfNoEntry: false })
@@ -103,12 +103,12 @@ export function inspectFile(path: string): void {
   if (!stat.isFile()) throw new Error('it is not a file')
   if (stat.size === 0) return
   const notDatabase = `it is damaged or not a SQLite database, and was left as it is; restore it from a backup`
-  if (stat.size < SMALLEST_DATABASE) throw new StoreDamagedError(notDatabase)
+  if (stat.size < SMALLEST_DATABASE) throw new StoreCorruptError(notDatabase)
   try {
-    new LockPatience().run(BUSY_TIMEOUT_MS, () => inspect(path, stat))
+    new BusyRetry().run(BUSY_TIMEOUT_MS, () => inspect(path, stat))
   } catch (error) {
-    if (!(error instanceof Error) || !isDamage(error)) throw error
-    throw new StoreDamagedError(
+    if (!(error instanceof Error) || !isCorruption(error)) throw error
+    throw new StoreCorruptError(
       error.message === 'file is not a database'
         ? notDatabase
         : `it is damaged (${error.message}) and was left as it is; restore it from a backup`,

@@ -1,7 +1,7 @@
 import { DAY_LENGTH, endOf, MINUTE_LENGTH } from '../key-range.ts'
-import type { Minute } from '../page-layout.ts'
+import type { Minute } from '../page.ts'
 import type { countQueries } from './queries/count.ts'
-import type { Prepared, PreparedStatement, SlotValues } from './statement.ts'
+import type { ParameterValues, Prepared, PreparedStatement } from './statement.ts'
 
 interface Bucket {
   bucket: string
@@ -25,7 +25,7 @@ export function prepareInstantCounts(
 ): (watermark: number) => InstantCounts {
   const sum = (
     statement: PreparedStatement<{ count: number | null }>,
-    values: SlotValues,
+    values: ParameterValues,
   ): number => statement.get(values)?.count ?? 0
 
   /** The buckets up to the watermark and beyond it as one, in order. */

@@ -1,8 +1,8 @@
 import type { Database } from 'better-sqlite3'
-import { fold } from '../fold.ts'
+import { fold } from '../../message/fold.ts'
 import { isRestricted, rangeOf } from '../key-range.ts'
-import { layPage, rankOfFirst, SKIP_AT_MOST, skipToMinute } from '../page-layout.ts'
-import type { MessageFilter, MessagePage, PageQuery } from '../store.ts'
+import type { MessageFilter, MessagePage, PageQuery } from '../message-store.ts'
+import { buildPage, firstRank, MAX_PLAIN_OFFSET, skipToMinute } from '../page.ts'
 import { prepareInstantCounts } from './instant-counts.ts'
 import { prepareMatchRanges } from './match-ranges.ts'
 import type { countQueries } from './queries/count.ts'
@@ -10,12 +10,12 @@ import type { drivenCounts, matchCounts, pageQueries } from './queries/page.ts'
 import type { rangeQueries } from './queries/ranges.ts'
 import {
   type CompiledStatement,
+  type ParameterValues,
   type Prepared,
   type PreparedStatement,
   placeOf,
   prepare,
   prepareAll,
-  type SlotValues,
 } from './statement.ts'
 import { indexSearch, isIndexed } from './trigrams.ts'
 
@@ -96,27 +96,27 @@ export function preparePaging(
     const { driver, total, search } = drive(query, values, inRange, sender?.count ?? 0, restricted)
     if (query.offset >= total) return { data: [], total, next: undefined }
     const to = query.to !== undefined
-    if (driver === 'instant' && !to && query.offset > SKIP_AT_MOST && !query.after) {
+    if (driver === 'instant' && !to && query.offset > MAX_PLAIN_OFFSET && !query.after) {
       const ranks = { start, inRange }
-      const minute = counted.minuteOfRank(rankOfFirst(query, ranks))
+      const minute = counted.minuteOfRank(firstRank(query, ranks))
       Object.assign(values, skipToMinute(query, values, ranks, minute))
     }
     const variant = placeOf({ order: query.order, after: !!query.after, to })
     const rows = pages[driver][variant]?.all(search ? { ...values, ...search() } : values)
-    return layPage(rows ?? [], query, total)
+    return buildPage(rows ?? [], query, total)
   }
 
   /** Returns the total, the access path for a page, and for an index search the values of its parameters. */
   function drive(
     query: PageQuery,
-    values: SlotValues & { q: string; watermark: number },
+    values: ParameterValues & { q: string; watermark: number },
     inRange: number,
     ofSender: number,
     restricted: boolean,
-  ): { driver: Driver; total: number; search?: () => SlotValues } {
+  ): { driver: Driver; total: number; search?: () => ParameterValues } {
     const from = query.from !== undefined
     const to = query.to !== undefined
-    const countBy = (driver: Driver, more?: SlotValues) =>
+    const countBy = (driver: Driver, more?: ParameterValues) =>
       counts[driver][to ? 1 : 0]?.get({ ...values, ...more })?.count ?? 0
     if (values.q === '') {
       const driver = from ? 'sender' : 'instant'
@@ -153,7 +153,7 @@ export function preparePaging(
     const indexed = indexSearch(q)
     const { few, candidates, ranges } = matchRanges({ ...indexed, q }, watermark)
     let found: string | undefined
-    const search = (): SlotValues => {
+    const search = (): ParameterValues => {
       found ??= JSON.stringify(ranges())
       return { ...indexed, exact: Number(indexed.exact), ranges: found }
     }

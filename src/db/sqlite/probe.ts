@@ -1,4 +1,4 @@
-import { StoreUnavailableError } from '../store.ts'
+import { StoreUnavailableError } from '../message-store.ts'
 
 /** Milliseconds after which a check is answered without waiting longer for it: probes give up after a second. */
 const ANSWER_MS = 700

@@ -1,9 +1,9 @@
 import type { Database } from 'better-sqlite3'
-import type { Order } from '../store.ts'
+import type { Order } from '../message-store.ts'
 
 /** A place among a statement's parameters for the value that each run brings under this name. */
-export interface Slot {
-  slot: string
+export interface Parameter {
+  parameter: string
 }
 
 /**
@@ -17,20 +17,20 @@ export interface CompiledStatement<Row> {
   yields?: Row
 }
 
-/** The values of one run, by the names of the slots. */
-export type SlotValues = Readonly<Record<string, unknown>>
+/** The values of one run, by the names of the parameters. */
+export type ParameterValues = Readonly<Record<string, unknown>>
 
-/** A statement prepared on a connection, run any number of times with the values of its slots. */
+/** A statement prepared on a connection, run any number of times with the values of its parameters. */
 export interface PreparedStatement<Row> {
-  all(values?: SlotValues): Row[]
-  get(values?: SlotValues): Row | undefined
-  iterate(values?: SlotValues): IterableIterator<Row>
+  all(values?: ParameterValues): Row[]
+  get(values?: ParameterValues): Row | undefined
+  iterate(values?: ParameterValues): IterableIterator<Row>
   /** Runs a statement that writes; the number of rows it wrote. */
-  run(values?: SlotValues): number
+  run(values?: ParameterValues): number
 }
 
-function isSlot(parameter: unknown): parameter is Slot {
-  return typeof parameter === 'object' && parameter !== null && 'slot' in parameter
+function isParameter(parameter: unknown): parameter is Parameter {
+  return typeof parameter === 'object' && parameter !== null && 'parameter' in parameter
 }
 
 /** Prepares a compiled query on a connection. */
@@ -39,8 +39,10 @@ export function prepare<Row>(
   { sql, parameters }: CompiledStatement<Row>,
 ): PreparedStatement<Row> {
   const statement = database.prepare<unknown[], Row>(sql)
-  const bind = (values: SlotValues): unknown[] =>
-    parameters.map((parameter) => (isSlot(parameter) ? values[parameter.slot] : parameter))
+  const bind = (values: ParameterValues): unknown[] =>
+    parameters.map((parameter) =>
+      isParameter(parameter) ? values[parameter.parameter] : parameter,
+    )
   return {
     all: (values = {}) => statement.all(bind(values)),
     get: (values = {}) => statement.get(bind(values)),
@@ -66,21 +68,21 @@ export function prepareAll<Family extends Record<string, CompiledStatement<unkno
 export type RowOf<Statement> = Statement extends CompiledStatement<infer Row> ? Row : never
 
 /** A variant of a page query: its order, whether it continues after a position, whether it filters by recipient. */
-export interface PageShape {
+export interface PageVariant {
   order: Order
   after: boolean
   to: boolean
 }
 
-/** Every shape of a page, at the place that `placeOf` tells. */
-export const PAGE_SHAPES: readonly PageShape[] = [false, true].flatMap((to) => [
+/** Every variant of a page, at the place that `placeOf` tells. */
+export const PAGE_VARIANTS: readonly PageVariant[] = [false, true].flatMap((to) => [
   { order: 'asc', after: false, to },
   { order: 'desc', after: false, to },
   { order: 'asc', after: true, to },
   { order: 'desc', after: true, to },
 ])
 
-/** The place of a shape among all shapes. */
-export function placeOf({ order, after, to }: PageShape): number {
+/** The place of a variant among all variants. */
+export function placeOf({ order, after, to }: PageVariant): number {
   return (order === 'asc' ? 0 : 1) + (after ? 2 : 0) + (to ? 4 : 0)
 }

@@ -1,6 +1,6 @@
 import type { Static } from '@sinclair/typebox'
 import type { Stats } from '../../schemas/stats.ts'
-import { TOP_SENDERS } from '../store.ts'
+import { TOP_SENDERS } from '../message-store.ts'
 import type { countQueries } from './queries/count.ts'
 import type { Prepared } from './statement.ts'
 

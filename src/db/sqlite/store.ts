@@ -10,25 +10,25 @@ import {
   type NewMessage,
   type PageQuery,
   type ProgressListener,
-  type StoreCondition,
-  StoreDamagedError,
+  StoreCorruptError,
   StoreDetachedError,
   StoreOpenError,
   type StoreSize,
+  type StoreStatus,
   StoreUnavailableError,
-} from '../store.ts'
+} from '../message-store.ts'
 import { flatten, readOutcomes } from './batch.ts'
 import { FileGuard, makeFolder, resolveLinks } from './files.ts'
+import { SqliteScan } from './offline/scan.ts'
 import { SharedProbe } from './probe.ts'
 import { countQueries } from './queries/count.ts'
-import { deriveQueries } from './queries/derive.ts'
+import { indexingQueries } from './queries/indexing.ts'
 import { drivenCounts, matchCounts, pageQueries } from './queries/page.ts'
 import { rangeQueries } from './queries/ranges.ts'
 import { writeQueries } from './queries/write.ts'
-import { SqliteReaders } from './readers.ts'
-import { SqliteScan } from './scan.ts'
-import { SqliteThread } from './thread.ts'
-import type { WriterData, WriterOperations, WriterReady } from './writer.ts'
+import { WorkerClient } from './worker/client.ts'
+import { ReaderPool } from './worker/reader-pool.ts'
+import type { WriterData, WriterOperations, WriterReady } from './worker/writer.ts'
 
 /** Threads for searches, which may take long, and for everything else, which does not and need not wait for them. */
 const SEARCHERS = 2
@@ -52,9 +52,9 @@ export interface SqliteStoreOptions {
 
 /** Messages in one SQLite file, which only worker threads touch: one writes, a few read. */
 export class SqliteStore implements MessageStore {
-  readonly #writer: SqliteThread<WriterOperations, WriterData, WriterReady>
-  readonly #searchers: SqliteReaders
-  readonly #answerers: SqliteReaders
+  readonly #writer: WorkerClient<WriterOperations, WriterData, WriterReady>
+  readonly #searchers: ReaderPool
+  readonly #answerers: ReaderPool
   readonly #scans = new Set<SqliteScan>()
   readonly #path: string
   readonly #temporary: string | undefined
@@ -69,7 +69,7 @@ export class SqliteStore implements MessageStore {
   /** There is one writer; a second batch at its door keeps it from waiting until this thread hears of the first. */
   readonly batching = { concurrency: 2, beside: 16 }
   readonly pools = {}
-  condition: StoreCondition = { backlog: 0, logBytes: 0 }
+  status: StoreStatus = { backlog: 0, walBytes: 0 }
 
   private constructor(
     configuredPath: string,
@@ -81,18 +81,18 @@ export class SqliteStore implements MessageStore {
     this.#path = path
     this.#temporary = temporary
     this.#step = bulk ? BULK_STEP : undefined
-    this.#writer = new SqliteThread({
-      entry: new URL('./writer.ts', import.meta.url),
+    this.#writer = new WorkerClient({
+      entry: new URL('./worker/writer.ts', import.meta.url),
       data: (previous): WriterData => ({
         configuredPath,
         path,
         previous: previous?.files,
         write: writeQueries,
-        derive: deriveQueries,
+        derive: indexingQueries,
         bulk,
       }),
       onEvent: (value) => {
-        this.condition = value as StoreCondition
+        this.status = value as StoreStatus
       },
     })
     const data = {
@@ -106,8 +106,8 @@ export class SqliteStore implements MessageStore {
       },
     }
     const { PRIORITY_LOW, PRIORITY_NORMAL } = constants.priority
-    this.#searchers = new SqliteReaders({ ...data, priority: PRIORITY_LOW }, SEARCHERS)
-    this.#answerers = new SqliteReaders({ ...data, priority: PRIORITY_NORMAL }, ANSWERERS)
+    this.#searchers = new ReaderPool({ ...data, priority: PRIORITY_LOW }, SEARCHERS)
+    this.#answerers = new ReaderPool({ ...data, priority: PRIORITY_NORMAL }, ANSWERERS)
   }
 
   /**
@@ -147,7 +147,7 @@ export class SqliteStore implements MessageStore {
       const { outcomes, condition } = await this.#watch(() =>
         this.#writer.call('append', flatten(batch)),
       )
-      this.condition = condition
+      this.status = condition
       return readOutcomes(outcomes)
     } catch (error) {
       this.#probe.noteFailure(error)
@@ -204,7 +204,7 @@ export class SqliteStore implements MessageStore {
     try {
       await this.catchUp(onProgress)
     } catch (error) {
-      if (!(error instanceof StoreUnavailableError) || error instanceof StoreDamagedError)
+      if (!(error instanceof StoreUnavailableError) || error instanceof StoreCorruptError)
         throw error
     }
   }
@@ -223,7 +223,7 @@ export class SqliteStore implements MessageStore {
     } catch (error) {
       const failure = this.#detached() ?? error
       const isLasting =
-        failure instanceof StoreDamagedError || failure instanceof StoreDetachedError
+        failure instanceof StoreCorruptError || failure instanceof StoreDetachedError
       if (isLasting && !this.#failure) {
         this.#failure = failure
         this.#onFailure?.(failure)

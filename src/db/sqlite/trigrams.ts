@@ -1,4 +1,4 @@
-import { fold } from '../fold.ts'
+import { fold } from '../../message/fold.ts'
 
 /** Code points that an entry of the index is made of. */
 const TRIGRAM = 3

@@ -1,5 +1,5 @@
 import t from 'tap'
-import { post, startApp, wire } from '../../helper.ts'
+import { post, startApp, wire } from '../../service.ts'
 import { startProxy } from './proxy.ts'
 import { createDatabase, NO_SERVER } from './server.ts'
 

@@ -1,6 +1,6 @@
 import pg from 'pg'
 import t from 'tap'
-import { StoreUnavailableError } from '../../../src/db/store.ts'
+import { StoreUnavailableError } from '../../../src/db/message-store.ts'
 import { message } from '../store-suite.ts'
 import { PGBOUNCER, startPgBouncer } from './pgbouncer.ts'
 import { createDatabase, eventually, execute, indexed, openStore, SERVER } from './server.ts'

@@ -8,7 +8,7 @@ t.test('keeps the promises of a store in PGlite', { timeout: 120_000 }, async (t
   t.teardown(() => pglite.close())
   suite(t, async (t) => {
     await pglite.exec('drop schema public cascade; create schema public')
-    const store = await PostgresStore.openOn(connect(), { patient: false })
+    const store = await PostgresStore.openOn(connect(), { unlimited: false })
     t.teardown(() => store.close())
     return store
   })

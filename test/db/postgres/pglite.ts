@@ -1,8 +1,8 @@
 import { PGlite } from '@electric-sql/pglite'
 import { pg_trgm } from '@electric-sql/pglite/contrib/pg_trgm'
 import { Kysely, PGliteDialect, PostgresDialect } from 'kysely'
-import type { Connections } from '../../../src/db/postgres/connections.ts'
-import type { Lane, Session } from '../../../src/db/postgres/lane.ts'
+import type { Pool, Session } from '../../../src/db/postgres/pool.ts'
+import type { Pools } from '../../../src/db/postgres/pools.ts'
 import type { PostgresSchema } from '../../../src/db/postgres/schema.ts'
 
 /** One piece of work at a time. */
@@ -17,22 +17,22 @@ class Turns {
 }
 
 /**
- * A PostgreSQL in this process, which has one connection: every lane takes turns on it. A cursor cannot keep that
+ * A PostgreSQL in this process, which has one connection: every pool takes turns on it. A cursor cannot keep that
  * connection to itself, so a scan's is made to outlive its transaction.
  */
 export async function startPGlite(): Promise<{
   pglite: PGlite
-  connect: () => Connections
+  connect: () => Pools
 }> {
   const pglite = await PGlite.create({ extensions: { pg_trgm } })
   const turns = new Turns()
   const session: Session = new Kysely<PostgresSchema>({ dialect: new PGliteDialect({ pglite }) })
-  const lane: Lane = {
+  const pool: Pool = {
     run: (work) => turns.take(() => work(session)),
     close: async () => {},
     usage: { total: 1, idle: 0, waiting: 0 },
   }
-  const patient: Lane = {
+  const longRunning: Pool = {
     async run(work, { signal } = {}) {
       let held = false
       const cut = Promise.withResolvers<never>()
@@ -57,12 +57,12 @@ export async function startPGlite(): Promise<{
     close: async () => {},
     usage: { total: 1, idle: 0, waiting: 0 },
   }
-  const connect = (): Connections => ({
-    ingest: lane,
-    answers: lane,
-    searches: lane,
-    upkeep: lane,
-    patient,
+  const connect = (): Pools => ({
+    ingest: pool,
+    reads: pool,
+    searches: pool,
+    maintenance: pool,
+    longRunning,
     concurrency: 1,
     name: 'PGlite',
   })

@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import pg from 'pg'
 import type { Test } from 'tap'
-import type { ConnectionOptions } from '../../../src/db/postgres/connections.ts'
+import type { PoolOptions } from '../../../src/db/postgres/pools.ts'
 import { PostgresStore, type PostgresStoreOptions } from '../../../src/db/postgres/store.ts'
 
 /** The server that tests may make databases on, where there is one. */
@@ -44,9 +44,9 @@ export async function execute(
 export async function openStore(
   t: Test,
   url: string,
-  options: Partial<PostgresStoreOptions & ConnectionOptions> = {},
+  options: Partial<PostgresStoreOptions & PoolOptions> = {},
 ): Promise<PostgresStore> {
-  const store = await PostgresStore.open(url, { patient: false, readTimeoutMs: 5000, ...options })
+  const store = await PostgresStore.open(url, { unlimited: false, readTimeoutMs: 5000, ...options })
   t.teardown(() => store.close())
   return store
 }

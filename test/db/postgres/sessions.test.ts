@@ -1,9 +1,9 @@
 import { sql } from 'kysely'
 import pg from 'pg'
 import t from 'tap'
-import { connectTo } from '../../../src/db/postgres/connections.ts'
-import type { Session } from '../../../src/db/postgres/lane.ts'
-import { StoreOpenError, StoreUnavailableError } from '../../../src/db/store.ts'
+import { StoreOpenError, StoreUnavailableError } from '../../../src/db/message-store.ts'
+import type { Session } from '../../../src/db/postgres/pool.ts'
+import { createPools } from '../../../src/db/postgres/pools.ts'
 import { message } from '../store-suite.ts'
 import {
   createDatabase,
@@ -27,7 +27,7 @@ t.test('on a server', { skip: NO_SERVER }, async (t) => {
       ['remote_apply', 'remote_apply'],
     ]) {
       await execute(url, `alter database ${name} set synchronous_commit = ${byDefault}`)
-      const { ingest } = connectTo(url, { patient: false, readTimeoutMs: 5000 })
+      const { ingest } = createPools(url, { unlimited: false, readTimeoutMs: 5000 })
       t.teardown(() => ingest.close(0))
       const said = await ingest.run((session) =>
         session
@@ -107,8 +107,8 @@ t.test('on a server', { skip: NO_SERVER }, async (t) => {
   })
 
   t.test('the server ends the sessions of an instance that is gone', async (t) => {
-    const { ingest, patient } = connectTo(await createDatabase(t), {
-      patient: false,
+    const { ingest, longRunning } = createPools(await createDatabase(t), {
+      unlimited: false,
       readTimeoutMs: 5000,
     })
     const setting = (name: string) => async (session: Session) => {
@@ -129,17 +129,17 @@ t.test('on a server', { skip: NO_SERVER }, async (t) => {
     // Known since version 17.
     const transaction = await ingest.run(setting('transaction_timeout'))
     t.ok(transaction === null || transaction === '5s')
-    t.equal(await patient.run(setting('idle_in_transaction_session_timeout')), '0')
+    t.equal(await longRunning.run(setting('idle_in_transaction_session_timeout')), '0')
     await ingest.close(0)
-    await patient.close(0)
+    await longRunning.close(0)
   })
 
   t.test('time is limited but for what takes as long as it takes', async (t) => {
     const url = await createDatabase(t)
     const name = new URL(url).pathname.slice(1)
     await execute(url, `alter database ${name} set statement_timeout = '1min'`)
-    const limitOf = async (lane: 'ingest' | 'answers' | 'patient', patient: boolean) => {
-      const connection = connectTo(url, { patient, readTimeoutMs: 7000 })[lane]
+    const limitOf = async (pool: 'ingest' | 'reads' | 'longRunning', unlimited: boolean) => {
+      const connection = createPools(url, { unlimited, readTimeoutMs: 7000 })[pool]
       const found = await connection.run((session) =>
         session
           .selectNoFrom((eb) =>
@@ -151,8 +151,8 @@ t.test('on a server', { skip: NO_SERVER }, async (t) => {
       return found.limit
     }
     t.equal(await limitOf('ingest', false), '4s')
-    t.equal(await limitOf('answers', false), '8s')
-    t.equal(await limitOf('patient', false), '0', 'migrations and indexes')
+    t.equal(await limitOf('reads', false), '8s')
+    t.equal(await limitOf('longRunning', false), '0', 'migrations and indexes')
     t.equal(await limitOf('ingest', true), '0', 'the command line')
   })
 

@@ -1,9 +1,9 @@
 import { execFileSync } from 'node:child_process'
 import { sql } from 'kysely'
 import t, { type Test } from 'tap'
-import { connectTo } from '../../../src/db/postgres/connections.ts'
+import { StoreUnavailableError } from '../../../src/db/message-store.ts'
+import { createPools } from '../../../src/db/postgres/pools.ts'
 import { PostgresStore } from '../../../src/db/postgres/store.ts'
-import { StoreUnavailableError } from '../../../src/db/store.ts'
 import { message } from '../store-suite.ts'
 import { createDatabase, eventually, execute, openStore, SERVER } from './server.ts'
 
@@ -33,7 +33,7 @@ t.test('a URL that asks for TLS gets it, on every connection', { skip }, async (
 t.test('cancels over TLS', { skip }, async (t) => {
   const url = await createDatabase(t)
   const tls = `${url}?sslmode=verify-full&sslrootcert=${CA}`
-  const { searches } = connectTo(tls, { patient: false, readTimeoutMs: 60_000 })
+  const { searches } = createPools(tls, { unlimited: false, readTimeoutMs: 60_000 })
   t.teardown(() => searches.close(0))
   const sleeping = `select count(*)::int from pg_stat_activity
     where datname = current_database() and query ~ '^select pg_sleep' and state = 'active'`
@@ -99,13 +99,13 @@ t.test('sslmode means what it means to libpq', { skip }, async (t) => {
 /** Whether connections of a URL are encrypted, or why there is none. */
 async function encryption(url: string): Promise<string> {
   try {
-    const { answers } = connectTo(url, { patient: false, readTimeoutMs: 5000 })
-    const { rows } = await answers
+    const { reads } = createPools(url, { unlimited: false, readTimeoutMs: 5000 })
+    const { rows } = await reads
       .run((session) =>
         sql<{ ssl: boolean }>`
           select ssl from pg_stat_ssl where pid = pg_backend_pid()`.execute(session),
       )
-      .finally(() => answers.close(0))
+      .finally(() => reads.close(0))
     return rows[0]?.ssl ? 'TLS' : 'plain'
   } catch (error) {
     return String(error instanceof Error ? error.message : error)
@@ -117,7 +117,7 @@ t.test('a server with another certificate is refused in one line', { skip }, asy
   const url = new URL(SERVER ?? '')
   url.password = 'untold'
   url.search = `?sslmode=verify-full&sslrootcert=${other}`
-  const opening = PostgresStore.open(url.href, { patient: false, readTimeoutMs: 5000 })
+  const opening = PostgresStore.open(url.href, { unlimited: false, readTimeoutMs: 5000 })
   await t.rejects(opening, {
     name: 'StoreOpenError',
     message: /^cannot open [^\n]+ self-signed certificate[^\n]*$/,

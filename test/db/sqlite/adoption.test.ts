@@ -67,7 +67,7 @@ t.test('adopts the file of the reference in place and loses nothing', async (t) 
   t.equal(stats.total_messages, 7)
   t.equal(stats.first_message_ts, '2025-01-15T07:00:00Z')
   t.same(await store.append([message({ message_id: 'early', text: null })]), ['duplicate'])
-  t.same(await store.append([message({ message_id: 'early', text: '' })]), ['altered'])
+  t.same(await store.append([message({ message_id: 'early', text: '' })]), ['conflict'])
   await store.close()
 
   const again = await SqliteStore.open(path)

@@ -1,8 +1,8 @@
 import { copyFileSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import Database from 'better-sqlite3'
 import t, { type Test } from 'tap'
+import { StoreOpenError } from '../../../src/db/message-store.ts'
 import { SqliteStore } from '../../../src/db/sqlite/store.ts'
-import { StoreOpenError } from '../../../src/db/store.ts'
 
 /** Every file of a folder, byte for byte. */
 function bytesOf(folder: string): Record<string, string> {

@@ -1,4 +1,5 @@
 import t, { type Test } from 'tap'
+import { StoreUnavailableError } from '../../../src/db/message-store.ts'
 import { openReader } from '../../../src/db/sqlite/connection.ts'
 import { prepareMatchRanges } from '../../../src/db/sqlite/match-ranges.ts'
 import { matchCounts } from '../../../src/db/sqlite/queries/page.ts'
@@ -6,7 +7,6 @@ import { rangeQueries } from '../../../src/db/sqlite/queries/ranges.ts'
 import { prepare, prepareAll } from '../../../src/db/sqlite/statement.ts'
 import { SqliteStore } from '../../../src/db/sqlite/store.ts'
 import { indexSearch } from '../../../src/db/sqlite/trigrams.ts'
-import { StoreUnavailableError } from '../../../src/db/store.ts'
 import { message } from '../store-suite.ts'
 
 /** Holds every trigram of `needle`, but none next to another. */

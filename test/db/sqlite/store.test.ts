@@ -2,9 +2,9 @@ import { existsSync, readdirSync, renameSync, rmSync, symlinkSync, writeFileSync
 import { tmpdir } from 'node:os'
 import Database from 'better-sqlite3'
 import t, { type Test } from 'tap'
+import { StoreDetachedError, StoreUnavailableError } from '../../../src/db/message-store.ts'
 import { openWriter } from '../../../src/db/sqlite/connection.ts'
 import { SqliteStore } from '../../../src/db/sqlite/store.ts'
-import { StoreDetachedError, StoreUnavailableError } from '../../../src/db/store.ts'
 import { message, suite } from '../store-suite.ts'
 
 async function open(t: Test, path: string | undefined = `${t.testdir()}/app.db`) {
@@ -182,7 +182,7 @@ t.test('what waits to be derived is bounded, however fast messages arrive', asyn
       message({ message_id: `${batch}-${n}`, text: null }),
     )
     await store.append(rows)
-    most = Math.max(most, store.condition.backlog)
+    most = Math.max(most, store.status.backlog)
   }
   t.ok(most <= 51_000, `at most ${most}`)
   t.equal((await store.stats()).total_messages, 55_000)

@@ -9,7 +9,7 @@ import {
   sql,
 } from 'kysely'
 import type { SqliteSchema } from '../schema.ts'
-import type { CompiledStatement, Slot } from '../statement.ts'
+import type { CompiledStatement, Parameter } from '../statement.ts'
 
 /** Builds queries and never runs one: they are compiled once, and the threads keep them prepared. */
 export const build = new Kysely<SqliteSchema>({
@@ -22,8 +22,8 @@ export const build = new Kysely<SqliteSchema>({
 })
 
 /** A place in a query for the value that each run brings under this name. */
-export function slot<Value>(name: string): RawBuilder<Value> {
-  return sql<Value>`${{ slot: name } satisfies Slot}`
+export function parameter<Value>(name: string): RawBuilder<Value> {
+  return sql<Value>`${{ parameter: name } satisfies Parameter}`
 }
 
 /** The query as plain data, ready to be handed to a thread. */

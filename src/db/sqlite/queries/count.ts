@@ -1,6 +1,6 @@
 import { sql } from 'kysely'
-import { TOP_SENDERS } from '../../store.ts'
-import { build, compile, slot } from './compile.ts'
+import { TOP_SENDERS } from '../../message-store.ts'
+import { build, compile, parameter } from './compile.ts'
 
 /** Without the index of instants: what lies beyond the watermark is few rows, met by their place. */
 const KEY = sql<string>`+ts_key`
@@ -24,51 +24,54 @@ function extreme(direction: 'asc' | 'desc') {
 export const countQueries = {
   watermark: compile(build.selectFrom('watermark').select(['seq', 'messages', 'senders'])),
   sender: compile(
-    build.selectFrom('senders').select(['id', 'count']).where('msisdn', '=', slot<string>('from')),
+    build
+      .selectFrom('senders')
+      .select(['id', 'count'])
+      .where('msisdn', '=', parameter<string>('from')),
   ),
 
   beyond: compile(
     build
       .selectFrom('messages')
       .select((eb) => eb.fn.countAll<number>().as('count'))
-      .where('seq', '>', slot<number>('watermark')),
+      .where('seq', '>', parameter<number>('watermark')),
   ),
   beyondBefore: compile(
     build
       .selectFrom('messages')
       .select((eb) => eb.fn.countAll<number>().as('count'))
-      .where('seq', '>', slot<number>('watermark'))
-      .where(KEY, '<', slot<string>('key')),
+      .where('seq', '>', parameter<number>('watermark'))
+      .where(KEY, '<', parameter<string>('key')),
   ),
   beyondOfSender: compile(
     build
       .selectFrom('messages')
       .select((eb) => eb.fn.countAll<number>().as('count'))
-      .where('seq', '>', slot<number>('watermark'))
-      .where('from_msisdn', '=', slot<string>('from')),
+      .where('seq', '>', parameter<number>('watermark'))
+      .where('from_msisdn', '=', parameter<string>('from')),
   ),
 
   daysBefore: compile(
     build
       .selectFrom('days')
       .select((eb) => eb.fn.sum<number | null>('count').as('count'))
-      .where('day', '<', slot<string>('day')),
+      .where('day', '<', parameter<string>('day')),
   ),
   minutesBetween: compile(
     build
       .selectFrom('minutes')
       .select((eb) => eb.fn.sum<number | null>('count').as('count'))
-      .where('minute', '>=', slot<string>('from'))
-      .where('minute', '<', slot<string>('before')),
+      .where('minute', '>=', parameter<string>('from'))
+      .where('minute', '<', parameter<string>('before')),
   ),
   /** Rows of a minute up to the watermark, before a key in it. */
   minuteBefore: compile(
     build
       .selectFrom('messages')
       .select((eb) => eb.fn.countAll<number>().as('count'))
-      .where('ts_key', '>=', slot<string>('minute'))
-      .where('ts_key', '<', slot<string>('key'))
-      .where('seq', '<=', slot<number>('watermark')),
+      .where('ts_key', '>=', parameter<string>('minute'))
+      .where('ts_key', '<', parameter<string>('key'))
+      .where('seq', '<=', parameter<number>('watermark')),
   ),
 
   days: compile(build.selectFrom('days').select(['day as bucket', 'count']).orderBy('day')),
@@ -76,24 +79,24 @@ export const countQueries = {
     build
       .selectFrom('messages')
       .select((eb) => [DAY.as('bucket'), eb.fn.countAll<number>().as('count')])
-      .where('seq', '>', slot<number>('watermark'))
+      .where('seq', '>', parameter<number>('watermark'))
       .groupBy('bucket'),
   ),
   minutesOfDay: compile(
     build
       .selectFrom('minutes')
       .select(['minute as bucket', 'count'])
-      .where('minute', '>=', slot<string>('day'))
-      .where('minute', '<', slot<string>('end'))
+      .where('minute', '>=', parameter<string>('day'))
+      .where('minute', '<', parameter<string>('end'))
       .orderBy('minute'),
   ),
   beyondMinutesOfDay: compile(
     build
       .selectFrom('messages')
       .select((eb) => [MINUTE.as('bucket'), eb.fn.countAll<number>().as('count')])
-      .where('seq', '>', slot<number>('watermark'))
-      .where(KEY, '>=', slot<string>('day'))
-      .where(KEY, '<', slot<string>('end'))
+      .where('seq', '>', parameter<number>('watermark'))
+      .where(KEY, '>=', parameter<string>('day'))
+      .where(KEY, '<', parameter<string>('end'))
       .groupBy('bucket'),
   ),
 
@@ -115,7 +118,7 @@ export const countQueries = {
         'senders.count as known',
         eb.fn.countAll<number>().as('count'),
       ])
-      .where('seq', '>', slot<number>('watermark'))
+      .where('seq', '>', parameter<number>('watermark'))
       .groupBy('from_msisdn'),
   ),
   first: extreme('asc'),
@@ -126,14 +129,14 @@ export const countQueries = {
     build
       .selectFrom('messages')
       .select(['ts_key as key', 'message_id as id'])
-      .where('ts_key', '=', slot<string>('key'))
+      .where('ts_key', '=', parameter<string>('key'))
       .where(sql<boolean>`alive() and octet_length(message_id) > 512`)
-      .where(sql<string>`id_hash(message_id)`, '=', slot<string>('idHash')),
+      .where(sql<string>`id_hash(message_id)`, '=', parameter<string>('idHash')),
   ),
   message: compile(
     build
       .selectFrom('messages')
       .select(['message_id', 'from_msisdn', 'to_msisdn', 'ts', 'text', 'created_at'])
-      .where('message_id', '=', slot<string>('message_id')),
+      .where('message_id', '=', parameter<string>('message_id')),
   ),
 }

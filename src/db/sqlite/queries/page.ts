@@ -7,10 +7,10 @@ import {
   sql,
 } from 'kysely'
 import type { StoredMessage } from '../../../schemas/messages.ts'
-import { PAGE_COLUMNS } from '../../page-layout.ts'
+import { PAGE_COLUMNS } from '../../page.ts'
 import type { SqliteSchema } from '../schema.ts'
-import { type CompiledStatement, PAGE_SHAPES, type PageShape } from '../statement.ts'
-import { build, compile, slot } from './compile.ts'
+import { type CompiledStatement, PAGE_VARIANTS, type PageVariant } from '../statement.ts'
+import { build, compile, parameter } from './compile.ts'
 
 /** The tables, and the parts of the trigram index that a search reads: rowids, both inclusive. */
 interface SearchSchema extends SqliteSchema {
@@ -27,22 +27,22 @@ type KeyQuery = SelectQueryBuilder<
 type Condition = Expression<SqlBool>
 
 /** The message's text has the folded needle; throws when the read is to be cut off. */
-export const contains: Condition = sql<boolean>`contains_folded(${sql.ref('messages.text')}, ${slot('q')})`
+export const contains: Condition = sql<boolean>`contains_folded(${sql.ref('messages.text')}, ${parameter('q')})`
 
 /** Always true; throws when the read is to be cut off. */
 export const alive: Condition = sql<boolean>`alive()`
 
 /** What was committed after the derived tables were brought up to date. */
-const beyond: Condition = sql<boolean>`${sql.ref('messages.seq')} > ${slot('watermark')}`
+const beyond: Condition = sql<boolean>`${sql.ref('messages.seq')} > ${parameter('watermark')}`
 
 /** The message is of the sender in question. */
-export const bySender: Condition = sql<boolean>`${sql.ref('messages.from_msisdn')} = ${slot('from')}`
+export const bySender: Condition = sql<boolean>`${sql.ref('messages.from_msisdn')} = ${parameter('from')}`
 
 /** The message is for the recipient in question. */
-export const byRecipient: Condition = sql<boolean>`${sql.ref('messages.to_msisdn')} = ${slot('to')}`
+export const byRecipient: Condition = sql<boolean>`${sql.ref('messages.to_msisdn')} = ${parameter('to')}`
 
 /** The recipient filter, which no index serves: it reads rows, so it checks for cancellation at each. */
-function toRecipient({ to }: Pick<PageShape, 'to'>): Condition[] {
+function toRecipient({ to }: Pick<PageVariant, 'to'>): Condition[] {
   return to ? [alive, byRecipient] : []
 }
 
@@ -57,9 +57,12 @@ const KEYS = {
 }
 
 /** The range of instants, `until` left out, and where a page goes on; open ends hold the ends of all keys. */
-function within(where: keyof typeof KEYS, { order, after }: PageShape): Condition[] {
+function within(where: keyof typeof KEYS, { order, after }: PageVariant): Condition[] {
   const key = KEYS[where]
-  const range = [sql<boolean>`${key} >= ${slot('since')}`, sql<boolean>`${key} < ${slot('until')}`]
+  const range = [
+    sql<boolean>`${key} >= ${parameter('since')}`,
+    sql<boolean>`${key} < ${parameter('until')}`,
+  ]
   if (!after) return range
   const id = sql.ref(
     where === 'sender_messages' ? 'sender_messages.message_id' : 'messages.message_id',
@@ -67,7 +70,7 @@ function within(where: keyof typeof KEYS, { order, after }: PageShape): Conditio
   const compared: RawBuilder<unknown> = order === 'asc' ? sql`>` : sql`<`
   return [
     ...range,
-    sql<boolean>`(${key}, ${id}) ${compared} (${slot('afterKey')}, ${slot('afterId')})`,
+    sql<boolean>`(${key}, ${id}) ${compared} (${parameter('afterKey')}, ${parameter('afterId')})`,
   ]
 }
 
@@ -96,7 +99,7 @@ function senderWhere(conditions: Condition[], onRows: Condition[]) {
   const own = build
     .selectFrom('sender_messages')
     .select(['sender_messages.seq', 'sender_messages.ts_key', 'sender_messages.message_id'])
-    .where('sender_messages.sender', '=', slot<number>('sender'))
+    .where('sender_messages.sender', '=', parameter<number>('sender'))
     .where((eb) => eb.and(conditions))
   // A cross join, which SQLite never turns round.
   return onRows.length > 0
@@ -108,7 +111,7 @@ function senderWhere(conditions: Condition[], onRows: Condition[]) {
 }
 
 const RANGES = sql<SearchSchema['ranges']>`(
-  select value ->> 0 as first, value ->> 1 as last from json_each(${slot('ranges')}))`
+  select value ->> 0 as first, value ->> 1 as last from json_each(${parameter('ranges')}))`
 
 /**
  * Rows of the index that the phrase matches, in the ranges that `prepareMatchRanges` returns: FTS5 calls no function
@@ -118,7 +121,7 @@ function phraseWhere() {
   return build
     .selectFrom(RANGES.as('ranges'))
     .crossJoin('trigrams')
-    .where(sql<boolean>`${sql.ref('trigrams')} match ${slot('phrase')}`)
+    .where(sql<boolean>`${sql.ref('trigrams')} match ${parameter('phrase')}`)
     .whereRef('trigrams.rowid', '>=', 'ranges.first')
     .whereRef('trigrams.rowid', '<=', 'ranges.last')
     .where((eb) => eb.and([alive]))
@@ -127,7 +130,7 @@ function phraseWhere() {
 /** Up to the watermark, the messages whose texts have the needle. */
 function matchesWhere(conditions: Condition[]) {
   // A phrase of trigrams is exactly a substring, but only of the beginning of a long needle.
-  const exact = sql<boolean>`(${slot('exact')} or ${contains})`
+  const exact = sql<boolean>`(${parameter('exact')} or ${contains})`
   return phraseWhere()
     .crossJoin('messages')
     .select(['messages.seq', 'messages.ts_key', 'messages.message_id'])
@@ -138,13 +141,13 @@ function matchesWhere(conditions: Condition[]) {
 /** A page of what the keys name: it is found over keys alone, so that skipping an offset reads no row. */
 function pageOf(
   keys: KeyQuery,
-  { order }: PageShape,
+  { order }: PageVariant,
 ): CompiledStatement<Static<typeof StoredMessage> & { ts_key: string }> {
   const page = keys
     .orderBy('ts_key', order)
     .orderBy('message_id', order)
-    .limit(slot<number>('limit'))
-    .offset(slot<number>('offset'))
+    .limit(parameter<number>('limit'))
+    .offset(parameter<number>('offset'))
   return compile(
     build
       .selectFrom(page.as('page'))
@@ -162,51 +165,51 @@ function countOf(keys: KeyQuery): CompiledStatement<{ count: number }> {
 }
 
 /** By the index of instants, which holds every message. */
-function byInstant(shape: PageShape, q: boolean): KeyQuery {
+function byInstant(variant: PageVariant, q: boolean): KeyQuery {
   return messagesWhere([
-    ...within('messages', shape),
-    ...toRecipient(shape),
+    ...within('messages', variant),
+    ...toRecipient(variant),
     ...(q ? [contains] : []),
   ])
 }
 
 /** By sender: the derived pages, and what lies beyond the watermark. */
-function ofSender(shape: PageShape, q: boolean): KeyQuery {
-  const onRows = [...toRecipient(shape), ...(q ? [contains] : [])]
-  const rest = [bySender, ...within('beyond', shape), ...onRows]
-  return senderWhere(within('sender_messages', shape), onRows).unionAll(beyondWhere(rest))
+function ofSender(variant: PageVariant, q: boolean): KeyQuery {
+  const onRows = [...toRecipient(variant), ...(q ? [contains] : [])]
+  const rest = [bySender, ...within('beyond', variant), ...onRows]
+  return senderWhere(within('sender_messages', variant), onRows).unionAll(beyondWhere(rest))
 }
 
 /** By the trigrams of a needle, and what lies beyond the watermark. */
-function ofMatches(shape: PageShape, from: boolean): KeyQuery {
-  const parties = [...(from ? [bySender] : []), ...toRecipient(shape)]
-  const rest = [...parties, contains, ...within('beyond', shape)]
-  return matchesWhere([...parties, ...within('messages', shape)]).unionAll(beyondWhere(rest))
+function ofMatches(variant: PageVariant, from: boolean): KeyQuery {
+  const parties = [...(from ? [bySender] : []), ...toRecipient(variant)]
+  const rest = [...parties, contains, ...within('beyond', variant)]
+  return matchesWhere([...parties, ...within('messages', variant)]).unionAll(beyondWhere(rest))
 }
 
 /** A count with and without the recipient filter, in that order of `to`: false, true. */
-function countsOf(keysOf: (shape: PageShape) => KeyQuery) {
+function countsOf(keysOf: (variant: PageVariant) => KeyQuery) {
   return [false, true].map((to) => countOf(keysOf({ order: 'asc', after: false, to })))
 }
 
-/** Pages by what they are driven by, and by the place of their shape. */
+/** Pages by what they are driven by, and by the place of their variant. */
 export const pageQueries = {
-  instant: PAGE_SHAPES.map((shape) => pageOf(byInstant(shape, false), shape)),
-  instantText: PAGE_SHAPES.map((shape) => pageOf(byInstant(shape, true), shape)),
-  sender: PAGE_SHAPES.map((shape) => pageOf(ofSender(shape, false), shape)),
-  senderText: PAGE_SHAPES.map((shape) => pageOf(ofSender(shape, true), shape)),
-  matches: PAGE_SHAPES.map((shape) => pageOf(ofMatches(shape, false), shape)),
-  matchesSender: PAGE_SHAPES.map((shape) => pageOf(ofMatches(shape, true), shape)),
+  instant: PAGE_VARIANTS.map((variant) => pageOf(byInstant(variant, false), variant)),
+  instantText: PAGE_VARIANTS.map((variant) => pageOf(byInstant(variant, true), variant)),
+  sender: PAGE_VARIANTS.map((variant) => pageOf(ofSender(variant, false), variant)),
+  senderText: PAGE_VARIANTS.map((variant) => pageOf(ofSender(variant, true), variant)),
+  matches: PAGE_VARIANTS.map((variant) => pageOf(ofMatches(variant, false), variant)),
+  matchesSender: PAGE_VARIANTS.map((variant) => pageOf(ofMatches(variant, true), variant)),
 }
 
 /** How many messages match, by what the count is driven by, without and with the recipient filter. */
 export const drivenCounts = {
-  instant: countsOf((shape) => byInstant(shape, false)),
-  instantText: countsOf((shape) => byInstant(shape, true)),
-  sender: countsOf((shape) => ofSender(shape, false)),
-  senderText: countsOf((shape) => ofSender(shape, true)),
-  matches: countsOf((shape) => ofMatches(shape, false)),
-  matchesSender: countsOf((shape) => ofMatches(shape, true)),
+  instant: countsOf((variant) => byInstant(variant, false)),
+  instantText: countsOf((variant) => byInstant(variant, true)),
+  sender: countsOf((variant) => ofSender(variant, false)),
+  senderText: countsOf((variant) => ofSender(variant, true)),
+  matches: countsOf((variant) => ofMatches(variant, false)),
+  matchesSender: countsOf((variant) => ofMatches(variant, true)),
 }
 
 /** How many messages match a search alone. */

@@ -1,16 +1,16 @@
 import { type RawBuilder, sql } from 'kysely'
-import { build, compile, slot } from './compile.ts'
+import { build, compile, parameter } from './compile.ts'
 import { alive, contains } from './page.ts'
 
 /** A bound on rowids; FTS5 ignores one that is no integer, as which JavaScript's numbers arrive. */
 function rowid(name: string): RawBuilder<number> {
-  return sql<number>`cast(${slot(name)} as integer)`
+  return sql<number>`cast(${parameter(name)} as integer)`
 }
 
 /** Rows of the index that have every trigram of a phrase. */
 const candidates = build
   .selectFrom('trigrams')
-  .where(sql<boolean>`${sql.ref('trigrams')} match ${slot('candidates')}`)
+  .where(sql<boolean>`${sql.ref('trigrams')} match ${parameter('candidates')}`)
   .where('trigrams.rowid', '>=', rowid('first'))
   .where((eb) => eb.and([alive]))
 
@@ -22,7 +22,7 @@ export const rangeQueries = {
       .select('trigrams.rowid')
       .orderBy('trigrams.rowid')
       .limit(1)
-      .offset(slot<number>('skip')),
+      .offset(parameter<number>('skip')),
   ),
   /** The last row of a range whose text contains the needle; null for none. */
   lastMatch: compile(

@@ -1,6 +1,6 @@
 import { type Expression, type SqlBool, sql } from 'kysely'
-import type { MessageFilter } from '../../store.ts'
-import { build, compile, slot } from './compile.ts'
+import type { MessageFilter } from '../../message-store.ts'
+import { build, compile, parameter } from './compile.ts'
 import { alive, byRecipient, bySender, contains } from './page.ts'
 
 /** The sort key without its index: a scan reads rows in order of arrival. */
@@ -12,8 +12,8 @@ export function scanQuery({ from, to, q }: MessageFilter) {
     from: from === undefined ? undefined : bySender,
     to: to === undefined ? undefined : byRecipient,
     // A missing bound stands for the end of all keys.
-    since: sql<boolean>`${KEY} >= ${slot('since')}`,
-    until: sql<boolean>`${KEY} < ${slot('until')}`,
+    since: sql<boolean>`${KEY} >= ${parameter('since')}`,
+    until: sql<boolean>`${KEY} < ${parameter('until')}`,
     q: q ? contains : undefined,
   } satisfies Record<keyof MessageFilter, Expression<SqlBool> | undefined>
   const given = Object.values(conditions).filter((condition) => condition !== undefined)
@@ -21,9 +21,9 @@ export function scanQuery({ from, to, q }: MessageFilter) {
     build
       .selectFrom('messages')
       .select(['seq', 'message_id', 'from_msisdn', 'to_msisdn', 'ts', 'text', 'created_at'])
-      .where('seq', '>', slot<number>('after'))
+      .where('seq', '>', parameter<number>('after'))
       .where((eb) => eb.and([alive, ...given]))
       .orderBy('seq')
-      .limit(slot<number>('limit')),
+      .limit(parameter<number>('limit')),
   )
 }

@@ -1,9 +1,9 @@
 import { type RawBuilder, type SelectQueryBuilder, sql } from 'kysely'
 import { DAY_LENGTH, MINUTE_LENGTH } from '../../key-range.ts'
+import { CHECKSUM_MODULUS } from '../offline/trigram-recount.ts'
 import type { SqliteSchema } from '../schema.ts'
-import { CHECKSUM_MODULUS } from '../trigram-recount.ts'
-import { build, compile, slot } from './compile.ts'
-import { bucketOf } from './derive.ts'
+import { build, compile, parameter } from './compile.ts'
+import { bucketOf } from './indexing.ts'
 
 /** What verifying reads besides the tables: FTS5's own record of its rows, and two temporary tables. */
 type VerifySchema = {
@@ -27,7 +27,7 @@ export const VERIFY_TABLES = `
 `
 
 /** Messages up to the watermark. */
-const derived = build.selectFrom('messages').where('seq', '<=', slot<number>('watermark'))
+const derived = build.selectFrom('messages').where('seq', '<=', parameter<number>('watermark'))
 
 /** Checksum of a term: where it occurs in which rows, in any order. `TrigramRecount` computes the same from texts. */
 const CHECKSUM = sql<number>`(
@@ -118,7 +118,7 @@ export const verifyQueries = {
           .onRef('messages.seq', '=', 'kept.seq')
           .onRef('messages.ts_key', '=', 'kept.ts_key')
           .onRef('messages.message_id', '=', 'kept.message_id')
-          .on('messages.seq', '<=', slot<number>('watermark')),
+          .on('messages.seq', '<=', parameter<number>('watermark')),
       )
       .leftJoin('senders', (join) =>
         join
@@ -137,10 +137,10 @@ export const verifyQueries = {
       .selectFrom('messages')
       .leftJoin('trigrams_docsize', 'trigrams_docsize.id', 'messages.seq')
       .select(['messages.seq', 'messages.text', 'trigrams_docsize.sz'])
-      .where('messages.seq', '>', slot<number>('after'))
-      .where('messages.seq', '<=', slot<number>('watermark'))
+      .where('messages.seq', '>', parameter<number>('after'))
+      .where('messages.seq', '<=', parameter<number>('watermark'))
       .orderBy('messages.seq')
-      .limit(slot<number>('limit')),
+      .limit(parameter<number>('limit')),
   ),
   /** Rows of the index that are no message's up to the watermark. */
   strayRows: compile(
@@ -149,7 +149,7 @@ export const verifyQueries = {
       .leftJoin('messages', (join) =>
         join
           .onRef('messages.seq', '=', 'trigrams_docsize.id')
-          .on('messages.seq', '<=', slot<number>('watermark')),
+          .on('messages.seq', '<=', parameter<number>('watermark')),
       )
       .select((eb) => eb.fn.countAll<number>().as('count'))
       .where('messages.seq', 'is', null),
@@ -158,10 +158,10 @@ export const verifyQueries = {
     all
       .insertInto('temp.recount')
       .values({
-        term: slot('term'),
-        doc: slot('doc'),
-        cnt: slot('cnt'),
-        checksum: slot('checksum'),
+        term: parameter('term'),
+        doc: parameter('doc'),
+        cnt: parameter('cnt'),
+        checksum: parameter('checksum'),
       })
       .onConflict((conflict) =>
         conflict.column('term').doUpdateSet({
@@ -217,7 +217,7 @@ export const repairKeys = compile(
 )
 
 /** Everything that is derived, made as if no message had been met yet; in this order, in one transaction. */
-export const forgetQueries = {
+export const resetQueries = {
   senders: compile(build.deleteFrom('senders')),
   senderMessages: compile(build.deleteFrom('sender_messages')),
   days: compile(build.deleteFrom('days')),

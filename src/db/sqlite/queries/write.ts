@@ -1,4 +1,4 @@
-import { build, compile, slot } from './compile.ts'
+import { build, compile, parameter } from './compile.ts'
 
 /** What stores messages and shows that they can be stored. */
 export const writeQueries = {
@@ -6,13 +6,13 @@ export const writeQueries = {
     build
       .insertInto('messages')
       .values({
-        message_id: slot('message_id'),
-        from_msisdn: slot('from_msisdn'),
-        to_msisdn: slot('to_msisdn'),
-        ts: slot('ts'),
-        text: slot('text'),
-        created_at: slot('created_at'),
-        ts_key: slot('ts_key'),
+        message_id: parameter('message_id'),
+        from_msisdn: parameter('from_msisdn'),
+        to_msisdn: parameter('to_msisdn'),
+        ts: parameter('ts'),
+        text: parameter('text'),
+        created_at: parameter('created_at'),
+        ts_key: parameter('ts_key'),
       })
       .onConflict((conflict) => conflict.column('message_id').doNothing()),
   ),
@@ -21,18 +21,18 @@ export const writeQueries = {
     build
       .selectFrom('messages')
       .select('seq')
-      .where('message_id', '=', slot<string>('message_id'))
-      .where('from_msisdn', '=', slot<string>('from_msisdn'))
-      .where('to_msisdn', '=', slot<string>('to_msisdn'))
-      .where('ts', '=', slot<string>('ts'))
+      .where('message_id', '=', parameter<string>('message_id'))
+      .where('from_msisdn', '=', parameter<string>('from_msisdn'))
+      .where('to_msisdn', '=', parameter<string>('to_msisdn'))
+      .where('ts', '=', parameter<string>('ts'))
       // As `=`, and a text that is missing equals one that is missing.
-      .where('text', 'is', slot<null>('text')),
+      .where('text', 'is', parameter<null>('text')),
   ),
   beat: compile(
     build
       .insertInto('heartbeat')
-      .values({ id: 1, at: slot('at') })
-      .onConflict((conflict) => conflict.column('id').doUpdateSet({ at: slot('at') })),
+      .values({ id: 1, at: parameter('at') })
+      .onConflict((conflict) => conflict.column('id').doUpdateSet({ at: parameter('at') })),
   ),
   readAny: compile(build.selectFrom('messages').select('seq').limit(1)),
   withoutInstant: compile(

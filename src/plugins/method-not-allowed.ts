@@ -1,0 +1,42 @@
+import { METHODS } from 'node:http'
+import type { FastifyInstance } from 'fastify'
+import fp from 'fastify-plugin'
+
+declare module 'fastify' {
+  interface FastifyInstance {
+    /** Answers 405 wherever a path exists, but not for the method. To be called once every route is there. */
+    rejectOtherMethods(): void
+  }
+}
+
+/** Tells a client that has the path right which methods it may use there. */
+async function allow(app: FastifyInstance): Promise<void> {
+  const routes = new Map<string, Set<string>>()
+  app.addHook('onRoute', ({ url, method }) => {
+    const methods = routes.get(url) ?? new Set()
+    for (const name of [method].flat()) methods.add(name)
+    routes.set(url, methods)
+  })
+
+  app.decorate('rejectOtherMethods', () => {
+    const known = new Set(app.supportedMethods)
+    for (const method of METHODS) if (!known.has(method)) app.addHttpMethod(method)
+
+    for (const [url, methods] of [...routes]) {
+      const header = [...methods].sort().join(', ')
+      const detail = `method not allowed, expected ${header}`
+      app.route({
+        url,
+        method: app.supportedMethods.filter((method) => !methods.has(method)),
+        schema: { hide: true },
+        // Before the body is read: what it is does not matter.
+        onRequest: (_request, reply) => {
+          reply.code(405).header('allow', header).send({ detail })
+        },
+        handler: () => undefined,
+      })
+    }
+  })
+}
+
+export default fp(allow, { name: 'allow' })

@@ -1,4 +1,0 @@
-/** How much of the checks of faults is run: all of it, unless `FAULTS=short` asks for the form that every change passes. */
-export function extent(amounts: { short: number; full: number }): number {
-  return process.env.FAULTS === 'short' ? amounts.short : amounts.full
-}

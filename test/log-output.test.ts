@@ -1,0 +1,43 @@
+import { spawnSync } from 'node:child_process'
+import { closeSync, openSync, readFileSync } from 'node:fs'
+import t from 'tap'
+
+const MODULE = new URL('../src/log-output.ts', import.meta.url).href
+
+/** Runs a program that logs, with this as its standard output. @returns what came there over a pipe. */
+function run(program: string, output: number | 'pipe'): string {
+  const { status, stdout, stderr } = spawnSync(
+    process.execPath,
+    [
+      ...['--input-type=module', '--eval'],
+      `import { fstatSync } from 'node:fs'
+       import { standardOutput } from '${MODULE}'
+       const output = standardOutput(() => {})
+       const log = (lines) => { while (lines-- > 0) output.write('x'.repeat(199) + '\\n') }
+       ${program}`,
+    ],
+    { stdio: ['ignore', output, 'pipe'], encoding: 'utf8' },
+  )
+  if (status !== 0) throw new Error(`the program ended with ${status}: ${stderr}`)
+  return stdout ?? ''
+}
+
+t.test('what was logged before an exit is in the file', async (t) => {
+  const path = `${t.testdir()}/log`
+  const file = openSync(path, 'w')
+  // The first block is under way when the last lines come.
+  run('log(500); process.exit(0)', file)
+  closeSync(file)
+  t.equal(readFileSync(path, 'utf8').split('\n').length - 1, 500)
+})
+
+t.test('a flush calls back once everything is in the file', async (t) => {
+  const file = openSync(`${t.testdir()}/log`, 'w')
+  run('log(400); output.flush(() => process.exit(fstatSync(1).size === 400 * 200 ? 0 : 3))', file)
+  closeSync(file)
+})
+
+t.test('what was logged before an exit is in the pipe', async (t) => {
+  const read = run('log(100); setImmediate(() => { log(50); process.exit(0) })', 'pipe')
+  t.equal(read.split('\n').length - 1, 150)
+})

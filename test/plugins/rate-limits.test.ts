@@ -1,0 +1,182 @@
+import t from 'tap'
+import type { App } from '../../src/app.ts'
+import { post, sign, startApp, wire } from '../service.ts'
+
+const BODY = wire({ message_id: 'm' })
+
+/** Posts from an address, rightly signed or not. */
+const postFrom = (app: App, remoteAddress: string, signature = 'wrong', forwarded?: string) =>
+  app.inject({
+    method: 'POST',
+    url: '/webhook',
+    remoteAddress,
+    headers: {
+      'x-signature': signature,
+      ...(forwarded === undefined ? {} : { 'x-forwarded-for': forwarded }),
+    },
+    payload: Buffer.from(BODY),
+  })
+
+/** The statuses of so many wrong posts, one after the other. */
+async function guess(app: App, times: number, address: string, forwarded?: string) {
+  const statuses: number[] = []
+  for (let n = 0; n < times; n++) {
+    statuses.push((await postFrom(app, address, 'wrong', forwarded)).statusCode)
+  }
+  return statuses
+}
+
+t.test('an address that sends too many wrong signatures is told to wait', async (t) => {
+  const { app, log } = await startApp(t, { maxFailuresPerMinute: 3 })
+  t.same(await guess(app, 5, '192.0.2.1'), [401, 401, 401, 429, 429])
+  const refused = await postFrom(app, '192.0.2.1')
+  t.strictSame(refused.json(), { detail: 'too many failed attempts from this address' })
+  t.ok(Number(refused.headers['retry-after']) >= 1 && Number(refused.headers['retry-after']) <= 60)
+  t.match(log.at(-1), {
+    level: 'ERROR',
+    status: 429,
+    result: 'invalid_signature',
+    client: '192.0.2.1',
+  })
+  const { body } = await app.inject('/metrics')
+  t.match(body, /^webhook_requests_total\{result="invalid_signature"\} 6$/m)
+  t.match(body, /^webhook_requests_total\{result="error"\} 0$/m)
+
+  const right = await postFrom(app, '192.0.2.1', sign(BODY))
+  t.equal(right.statusCode, 200, 'a right signature from there passes')
+  t.notOk('client' in (log.at(-2) ?? {}))
+  t.same(await guess(app, 1, '192.0.2.2'), [401], 'another address is another matter')
+})
+
+t.test('wrong tokens count with wrong signatures, right ones pass', async (t) => {
+  const { app } = await startApp(t, { maxFailuresPerMinute: 2, apiTokens: ['token'] })
+  const read = (authorization?: string) =>
+    app.inject({ url: '/stats', headers: authorization === undefined ? {} : { authorization } })
+  t.equal((await read()).statusCode, 401)
+  t.equal((await post(app, BODY, {})).statusCode, 401)
+  const refused = await read('Bearer wrong')
+  t.equal(refused.statusCode, 429)
+  t.ok(Number(refused.headers['retry-after']) >= 1)
+  t.equal((await read('Bearer token')).statusCode, 200)
+  t.equal((await post(app, BODY)).statusCode, 200)
+})
+
+t.test('0 is no limit', async (t) => {
+  const { app } = await startApp(t, { maxFailuresPerMinute: 0 })
+  t.same(new Set(await guess(app, 400, '192.0.2.1')), new Set([401]))
+})
+
+t.test('is 300 unless set otherwise', async (t) => {
+  const { app } = await startApp(t)
+  t.same(
+    (await guess(app, 302, '192.0.2.1')).map((status, n) => status === (n < 300 ? 401 : 429)),
+    Array.from({ length: 302 }, () => true),
+  )
+})
+
+t.test('an address of IPv6 is its /64, one of IPv4 in IPv6 is the same', async (t) => {
+  const { app } = await startApp(t, { maxFailuresPerMinute: 1 })
+  t.same(await guess(app, 1, '2001:db8:1:2::1'), [401])
+  t.same(await guess(app, 1, '2001:db8:1:2:ffff:ffff:ffff:ffff'), [429])
+  t.same(await guess(app, 1, '2001:db8:1:3::1'), [401])
+  t.same(await guess(app, 1, '192.0.2.1'), [401])
+  t.same(await guess(app, 1, '::ffff:192.0.2.1'), [429])
+})
+
+t.test('nobody is believed about addresses unless TRUST_PROXY says so', async (t) => {
+  const { app } = await startApp(t, { maxFailuresPerMinute: 1 })
+  t.same(await guess(app, 1, '192.0.2.1', '198.51.100.1'), [401])
+  t.same(await guess(app, 1, '192.0.2.1', '198.51.100.2'), [429])
+})
+
+t.test('a number of proxies is believed, and nothing before them', async (t) => {
+  const { app } = await startApp(t, { maxFailuresPerMinute: 1, trustProxy: 1 })
+  t.same(await guess(app, 1, '10.0.0.1', 'lie, 198.51.100.1'), [401])
+  t.same(await guess(app, 1, '10.0.0.1', 'other lie, 198.51.100.1'), [429])
+  t.same(await guess(app, 1, '10.0.0.2', '198.51.100.1'), [429])
+  t.same(await guess(app, 1, '10.0.0.1', '198.51.100.1, 198.51.100.2'), [401])
+  t.same(await guess(app, 1, '10.0.0.1'), [401], 'itself where it names nobody')
+})
+
+t.test('proxies are believed by their addresses, and nobody else', async (t) => {
+  const { app } = await startApp(t, {
+    maxFailuresPerMinute: 1,
+    trustProxy: ['10.0.0.0/8', 'fd00::/8'],
+  })
+  t.same(await guess(app, 1, '10.1.2.3', '198.51.100.1'), [401])
+  t.same(await guess(app, 1, '::ffff:10.9.9.9', '198.51.100.1'), [429])
+  t.same(await guess(app, 1, 'fd00::1', '203.0.113.1, 198.51.100.1, 10.0.0.7'), [429])
+  t.same(await guess(app, 1, '198.51.100.2', '198.51.100.1'), [401], 'not whoever comes past them')
+})
+
+t.test('everything is believed where everybody is', async (t) => {
+  const { app } = await startApp(t, { maxFailuresPerMinute: 1, trustProxy: true })
+  t.same(await guess(app, 1, '192.0.2.1', '198.51.100.1, 10.0.0.1'), [401])
+  t.same(await guess(app, 1, '192.0.2.2', '198.51.100.1'), [429])
+  const nonsense = ['', ',', 'unknown', 'x'.repeat(10_000), '::1%eth0', '\u00e9']
+  for (const [n, text] of nonsense.entries()) {
+    t.same(await guess(app, 1, `192.0.2.${n + 3}`, text), [401], text.slice(0, 20))
+  }
+})
+
+t.test('a client has one key, however proxies write its address', async (t) => {
+  const { app } = await startApp(t, { maxFailuresPerMinute: 1, trustProxy: 1 })
+  const spellings = [
+    [
+      '4.4.4.4',
+      '4.4.4.4:1024',
+      '4.4.4.4:65535',
+      '[4.4.4.4]:80',
+      '::ffff:4.4.4.4',
+      '[::ffff:404:404]:1',
+    ],
+    [
+      '2001:db8::1',
+      '[2001:db8::1]',
+      '[2001:DB8::1]:443',
+      '2001:0db8:0000:0000:0000:0000:0000:0002',
+    ],
+    ['fe80::1', 'fe80::1%eth0', '[fe80::2%25eth1]:1024', 'fe80:0::5'],
+  ]
+  for (const [first = '', ...others] of spellings) {
+    t.same(await guess(app, 1, '10.0.0.1', first), [401], first)
+    for (const other of others) t.same(await guess(app, 1, '10.0.0.1', other), [429], other)
+  }
+})
+
+t.test('a trusted proxy is recognised though another writes its port', async (t) => {
+  const { app } = await startApp(t, { maxFailuresPerMinute: 1, trustProxy: ['10.0.0.0/8'] })
+  t.same(await guess(app, 1, '10.0.0.1', '4.4.4.4, 10.0.0.2:5000'), [401])
+  t.same(await guess(app, 1, '10.0.0.1', '4.4.4.5, 10.0.0.2:5001'), [401])
+  t.same(await guess(app, 1, '10.0.0.1', '4.4.4.4:1, [::ffff:10.0.0.2]:5002'), [429])
+})
+
+t.test('what is no address counts as the proxy that sent it, and is not logged', async (t) => {
+  const { app, log } = await startApp(t, { maxFailuresPerMinute: 3, trustProxy: true })
+  const nonsense = ['4915112345678', '+49 151 12345678', '49151:1', 'x'.repeat(10_000)]
+  t.same(await guess(app, 1, '192.0.2.1', nonsense[0]), [401])
+  t.same(await guess(app, 1, '192.0.2.1', nonsense[1]), [401])
+  t.same(await guess(app, 1, '192.0.2.1', nonsense[2]), [401])
+  t.same(await guess(app, 1, '192.0.2.1', nonsense[3]), [429])
+  t.same(await guess(app, 1, '192.0.2.9', `${nonsense[0]}, 192.0.2.1`), [429])
+  t.strictSame(new Set(log.map(({ client }) => client)), new Set(['192.0.2.1']))
+  t.notMatch(JSON.stringify(log), /4915|x{9}/)
+})
+
+t.test('a step of the clock neither prolongs a limit nor lifts it', async (t) => {
+  const { app } = await startApp(t, { maxFailuresPerMinute: 1, maxRequestsPerMinute: 3 })
+  const { now } = Date
+  t.teardown(() => {
+    Date.now = now
+  })
+  await guess(app, 2, '192.0.2.1')
+  for (const hours of [-2, 2]) {
+    Date.now = () => now() + hours * 3_600_000
+    const failed = await postFrom(app, '192.0.2.1')
+    t.equal(failed.statusCode, 429, `${hours} h`)
+    t.ok(Number(failed.headers['retry-after']) <= 60, String(failed.headers['retry-after']))
+  }
+  t.strictSame((await postFrom(app, '192.0.2.1')).json(), {
+    detail: 'too many requests from this address',
+  })
+})
