@@ -47,8 +47,9 @@ async function openInput(file: string): Promise<Input> {
   const handle = await open(file)
   const stat = await handle.stat()
   const bytes = handle.createReadStream({ highWaterMark: 1024 * 1024 })
-  // A failure of either stream reaches whoever reads the last one.
+  // An error of either stream rejects the iteration over the last one, which may begin later than the error occurs.
   const chunks: Readable = file.endsWith('.gz') ? pipeline(bytes, createGunzip(), () => {}) : bytes
+  chunks.on('error', () => {})
   return {
     stat,
     chunks,

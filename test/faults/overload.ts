@@ -103,8 +103,8 @@ for (const { name, make } of databases)
         within('2.5', 200) >= taken * 0.99,
         `${within('2.5', 200)} of ${taken} taken were answered within 2.5 s, ${within('1', 200)} within a second, ${within('0.25', 200)} within 250 ms`,
       )
-      t.ok(scrape.sum('inbox_batch_messages_count') > 0, 'batches are measured')
-      t.ok(scrape.sum('inbox_commit_seconds_count') > 0, 'commits are measured')
+      t.ok(scrape.sum('ingest_batch_messages_count') > 0, 'batches are measured')
+      t.ok(scrape.sum('ingest_commit_seconds_count') > 0, 'commits are measured')
       const [early = 0, late = 0] = [memory.slice(0, SECONDS / 2), memory.slice(SECONDS / 2)].map(
         (half) => Math.round(Math.max(...half)),
       )
