@@ -71,6 +71,10 @@ export function preparePaging(
   const match = prepareAll(database, queries.matches)
   const matchRanges = prepareMatchRanges(prepareAll(database, queries.ranges))
   const instantCounts = prepareInstantCounts(count)
+  const size = database.prepare<[], number>(
+    'select page_count * page_size from pragma_page_count, pragma_page_size',
+  )
+  size.pluck()
 
   return function page(query) {
     const restricted = isRestricted(query)
@@ -150,7 +154,7 @@ export function preparePaging(
 
   /** What is known of a search of the index, whose ranges are found when they are first needed. */
   function lookUp({ q, watermark }: { q: string; watermark: number }) {
-    const indexed = indexSearch(q)
+    const indexed = indexSearch(q, (size.get() ?? 0) / Math.max(1, watermark))
     const { few, candidates, ranges } = matchRanges({ ...indexed, q }, watermark)
     let found: string | undefined
     const search = (): ParameterValues => {

@@ -20,8 +20,15 @@ export function isIndexed(needle: string): boolean {
 /** Code points of a needle that a phrase is made of; longer needles are compared with the text as well. */
 const PHRASE_LENGTH = 32
 
-/** Rows that FTS5 may compare in one uninterruptible step; 4 KiB texts full of the trigrams take 25 µs each. */
-const UNINTERRUPTIBLE_ROWS = 4096
+/**
+ * Bytes of the database whose rows FTS5 may compare in one uninterruptible step. Texts of 4 KiB take 8 KiB each with
+ * their index and, full of the trigrams, 25 µs: some 100 ms a step.
+ */
+const UNINTERRUPTIBLE_BYTES = 32 * 1024 * 1024
+
+/** Bounds of the rows in a step: starting one costs about 1 ms, and rows may be larger than their average. */
+const MIN_STEP = 4096
+const MAX_STEP = 65_536
 
 /** How a needle is looked up in the trigram index. */
 export interface IndexSearch {
@@ -37,17 +44,21 @@ export interface IndexSearch {
 
 const quote = (text: string): string => `"${text.replaceAll('"', '""')}"`
 
-/** Returns the index search for a folded needle, for which `isIndexed` holds. */
-export function indexSearch(needle: string): IndexSearch {
+/**
+ * Returns the index search for a folded needle, for which `isIndexed` holds.
+ * @param rowBytes average size of a message in the database, its index entries included.
+ */
+export function indexSearch(needle: string, rowBytes: number): IndexSearch {
   const points = Array.from(needle)
   const phrase = points.slice(0, PHRASE_LENGTH)
   const trigrams = phrase.slice(TRIGRAM - 1).map((_, at) => phrase.slice(at, at + TRIGRAM).join(''))
   const distinct = new Set(trigrams)
+  const step = Math.min(MAX_STEP, Math.max(MIN_STEP, UNINTERRUPTIBLE_BYTES / rowBytes))
   return {
     phrase: quote(phrase.join('')),
     candidates: [...distinct].map(quote).join(' AND '),
     exact: phrase.length === points.length,
     // Each repetition of a trigram reads all of its positions in a text again.
-    slice: Math.ceil((UNINTERRUPTIBLE_ROWS * distinct.size) / trigrams.length),
+    slice: Math.ceil((step * distinct.size) / trigrams.length),
   }
 }
