@@ -4,6 +4,7 @@ import { pipeline, type Readable } from 'node:stream'
 import { createGunzip } from 'node:zlib'
 import type { AppendOutcome, MessageStore, NewMessage } from '../db/message-store.ts'
 import type { DatabaseAddress } from '../db/open.ts'
+import { companionFiles, resolveTarget } from '../db/sqlite/files.ts'
 import { readBulkLine } from './bulk-line.ts'
 import { bulkDatabase, type DevelopmentOption, leaveLock, openForBulk } from './database.ts'
 import { type Line, readLines } from './lines.ts'
@@ -59,18 +60,27 @@ async function openInput(file: string): Promise<Input> {
   }
 }
 
+/** Whether both paths lead to one file, by symbolic or hard links too. Neither has to exist yet. */
+function isSameFile(path: string, other: string): boolean {
+  const [stat, otherStat] = [path, other].map((each) => statSync(each, { throwIfNoEntry: false }))
+  if (!stat || !otherStat) return resolveTarget(path) === resolveTarget(other)
+  return stat.isFile() && stat.ino === otherStat.ino && stat.dev === otherStat.dev
+}
+
 /**
- * Refuses to write the list over what is read or written beside it: opening it would empty that file.
- * @throws when they are one file, by whatever name.
+ * Rejects a list that is the input or a file of the database, which opening the list would truncate.
+ * @throws Error in one line.
  */
 function assertSeparate(list: string, input: Stats, database: DatabaseAddress): void {
   const stat = statSync(list, { throwIfNoEntry: false })
-  const isSame = (other: Stats | undefined) =>
-    stat?.isFile() && other?.ino === stat.ino && other.dev === stat.dev
-  if (isSame(input)) throw new Error(`--rejected: ${list} is the file to import`)
-  const file = database.kind === 'sqlite' ? database.path : undefined
-  if (file !== undefined && isSame(statSync(file, { throwIfNoEntry: false }))) {
-    throw new Error(`--rejected: ${list} is the database`)
+  if (stat?.isFile() && stat.ino === input.ino && stat.dev === input.dev) {
+    throw new Error(`--rejected: ${list} is the file to import`)
+  }
+  const path = database.kind === 'sqlite' ? database.path : undefined
+  if (path === undefined) return
+  if (isSameFile(list, path)) throw new Error(`--rejected: ${list} is the database`)
+  if (companionFiles(resolveTarget(path)).some((file) => isSameFile(list, file))) {
+    throw new Error(`--rejected: ${list} belongs to the database`)
   }
 }
 

@@ -1,4 +1,4 @@
-import { existsSync, linkSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs'
+import { existsSync, linkSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { gzipSync } from 'node:zlib'
 import t from 'tap'
 import { SqliteStore } from '../../src/db/sqlite/store.ts'
@@ -151,4 +151,41 @@ t.test('--rejected never names a file that would be emptied', async (t) => {
     status: 1,
     stdout: 'created 0, duplicate 0, rejected 1\n',
   })
+})
+
+t.test('--rejected never names a file that SQLite keeps next to the database', async (t) => {
+  const folder = folderOf(t)
+  await runEntry(t, ['import', '-'], ENVIRONMENT, line('a'))
+  symlinkSync('app.db', `${folder}/link.db`)
+  for (const suffix of ['-wal', '-shm', '-journal']) {
+    const file = `${folder}/app.db${suffix}`
+    const reject = async (list: string, environment = ENVIRONMENT) => {
+      const args = ['import', '--rejected', list, '-']
+      const { status, stderr } = await runEntry(t, args, environment, '{}')
+      t.equal(status, 1)
+      t.match(stderr, `lyftr-webhook: --rejected: ${list} belongs to the database\n`)
+    }
+    symlinkSync(file, `${folder}/link${suffix}`)
+    await reject(`link${suffix}`)
+    t.notOk(existsSync(file), 'does not create it')
+    writeFileSync(file, 'log')
+    linkSync(file, `${folder}/hard-link${suffix}`)
+    await reject(`./app.db${suffix}`)
+    await reject(`hard-link${suffix}`, { DATABASE_URL: 'sqlite:///link.db' })
+    t.equal(readFileSync(file, 'utf8'), 'log')
+    rmSync(file)
+  }
+})
+
+t.test('--rejected never names a database that does not exist yet', async (t) => {
+  for (const [list, reason] of [
+    ['./app.db', 'is the database'],
+    ['app.db-wal', 'belongs to the database'],
+  ]) {
+    const args = ['import', '--rejected', String(list), '-']
+    const { status, stderr } = await runEntry(t, args, ENVIRONMENT, '{}')
+    t.equal(status, 1)
+    t.match(stderr, `lyftr-webhook: --rejected: ${list} ${reason}\n`)
+    t.notOk(existsSync(`${folderOf(t)}/${list}`))
+  }
 })

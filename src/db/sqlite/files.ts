@@ -7,7 +7,7 @@ import {
   type Stats,
   statSync,
 } from 'node:fs'
-import { basename, dirname, join } from 'node:path'
+import { basename, dirname, join, resolve } from 'node:path'
 import { StoreDetachedError, StoreUnavailableError } from '../message-store.ts'
 
 /** Which file a path led to. */
@@ -71,6 +71,23 @@ export function resolveLinks(path: string): string {
     )
   }
   return join(realpathSync(dirname(path)), basename(path))
+}
+
+/**
+ * Returns the absolute path that a write to this path creates or changes. Follows symbolic links, also to a file that
+ * does not exist yet.
+ */
+export function resolveTarget(path: string): string {
+  if (existsSync(path)) return realpathSync(path)
+  const link = lstatSync(path, { throwIfNoEntry: false })?.isSymbolicLink()
+  if (link) return resolveTarget(resolve(dirname(path), readlinkSync(path)))
+  const folder = dirname(path)
+  return existsSync(folder) ? join(realpathSync(folder), basename(path)) : resolve(path)
+}
+
+/** Returns the paths of the files that SQLite keeps next to a database. @param path without symbolic links. */
+export function companionFiles(path: string): string[] {
+  return ['-wal', '-shm', '-journal'].map((suffix) => path + suffix)
 }
 
 /** Identifies the files of a database that has just been opened. @param path without symbolic links. */
