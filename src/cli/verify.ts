@@ -17,11 +17,18 @@ async function compare(database: DatabaseAddress): Promise<Verification> {
   }
 }
 
-function report({ messages, differences }: Verification): void {
+/** Returns how many messages were not compared, as the end of a line; empty if there are none. */
+function describePending(pending: number): string {
+  if (pending === 0) return ''
+  return `; ${pending} ${pending === 1 ? 'is' : 'are'} not indexed yet and answered from the messages themselves`
+}
+
+function report({ messages, pending, differences }: Verification): void {
   for (const { table, kind, count } of differences) {
     process.stdout.write(`${table}: ${count} ${kind}\n`)
   }
-  if (differences.length === 0) process.stdout.write(`no differences in ${messages} messages\n`)
+  if (differences.length > 0) return
+  process.stdout.write(`no differences in ${messages} messages${describePending(pending)}\n`)
 }
 
 /** Verifies, and repairs where asked. @returns 1 when there are differences in the end. */

@@ -7,8 +7,10 @@ export interface Difference {
 
 /** What became of comparing everything that is derived with a recount. */
 export interface Verification {
-  /** Messages that were compared: those that something was derived from already. */
+  /** Messages that were compared: those that the counters and indexes cover. */
   messages: number
+  /** Stored messages that are not indexed yet: reads take them from the messages themselves. */
+  pending: number
   differences: Difference[]
 }
 

@@ -1,6 +1,8 @@
 import { existsSync } from 'node:fs'
 import Database from 'better-sqlite3'
 import t from 'tap'
+import { SqliteStore } from '../../src/db/sqlite/store.ts'
+import { message } from '../db/store-suite.ts'
 import { folderOf, ONE_ERROR_LINE, runEntry, startService, wire } from '../service.ts'
 
 const ENVIRONMENT = { DATABASE_URL: 'sqlite:///app.db' }
@@ -30,6 +32,20 @@ t.test('verifies and repairs, beside a service too', async (t) => {
   t.strictSame(await runEntry(t, ['verify', '--repair'], ENVIRONMENT), fine)
   const answer = await (await fetch(`${url}/messages?q=hello&limit=1`)).json()
   t.match(answer, { total: 50 })
+})
+
+t.test('reports how many stored messages are not indexed yet', async (t) => {
+  const path = `${folderOf(t)}/app.db`
+  const store = await SqliteStore.open(path)
+  await store.append(['a', 'b'].map((message_id) => message({ message_id })))
+  await store.catchUp()
+  await store.append([message({ message_id: 'c' })])
+  await store.close()
+  t.match(await runEntry(t, ['verify'], ENVIRONMENT), {
+    status: 0,
+    stdout:
+      'no differences in 2 messages; 1 is not indexed yet and answered from the messages themselves\n',
+  })
 })
 
 t.test('what cannot be done ends in one line with status 1, and makes no file', async (t) => {

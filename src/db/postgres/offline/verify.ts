@@ -4,7 +4,7 @@ import { instantKey } from '../../../message/instant.ts'
 import { DAY_LENGTH, MINUTE_LENGTH } from '../../key-range.ts'
 import type { Difference, Verification, VerifyListener } from '../../verification.ts'
 import type { Session } from '../pool.ts'
-import { withRollupLock } from '../rollup-step.ts'
+import { countPending, withRollupLock } from '../rollup-step.ts'
 import { storedSearchKey } from '../search-key.ts'
 
 /** Messages that are read at a time. */
@@ -120,6 +120,7 @@ function inSnapshot<Result>(
 export function verify(session: Session, onProgress: VerifyListener): Promise<Verification> {
   return inSnapshot(session, async (trx) => {
     const { messages, differences } = await totalDifferences(trx)
+    const pending = await countPending(trx)
     onProgress(0, messages)
     for (const [table, key, ofMessage] of COUNTERS) {
       differences.push(...(await counterDifferences(trx, table, key, ofMessage)))
@@ -133,7 +134,7 @@ export function verify(session: Session, onProgress: VerifyListener): Promise<Ve
       onProgress(Math.min(done, messages), messages)
     })
     differences.push({ table: 'messages', kind: 'folded or keyed wrongly', count: wrongRows })
-    return { messages, differences: differences.filter(({ count }) => count > 0) }
+    return { messages, pending, differences: differences.filter(({ count }) => count > 0) }
   })
 }
 

@@ -152,6 +152,7 @@ export function verify(path: string, onProgress: VerifyListener = () => {}): Ver
     const compare = database.transaction((): Verification => {
       const watermark = query.watermark.get()?.seq ?? 0
       const { messages = 0, senders = 0 } = query.totals.get({ watermark }) ?? {}
+      const pending = query.pending.get({ watermark })?.messages ?? 0
       const snapshot: Snapshot = { query, watermark, messages, senders }
       onProgress(0, messages)
       const found = [
@@ -161,7 +162,7 @@ export function verify(path: string, onProgress: VerifyListener = () => {}): Ver
         ...senderMessageDifferences(snapshot),
         ...unlessCorrupt(() => trigramDifferences(snapshot, (done) => onProgress(done, messages))),
       ]
-      return { messages, differences: found.filter(({ count }) => count > 0) }
+      return { messages, pending, differences: found.filter(({ count }) => count > 0) }
     })
     return compare.deferred()
   } finally {

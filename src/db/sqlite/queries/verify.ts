@@ -89,6 +89,13 @@ export const verifyQueries = {
       eb.fn.count<number>('from_msisdn').distinct().as('senders'),
     ]),
   ),
+  /** By the range of the primary key: reads only these rows. */
+  pending: compile(
+    build
+      .selectFrom('messages')
+      .select((eb) => eb.fn.countAll<number>().as('messages'))
+      .where('seq', '>', parameter<number>('watermark')),
+  ),
   senders: counters(
     build.selectFrom('senders').select(['msisdn as key', 'count']),
     sql`${sql.ref('messages.from_msisdn')}`,

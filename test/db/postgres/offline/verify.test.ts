@@ -88,6 +88,28 @@ t.test(
   },
 )
 
+t.test('reports how many stored messages are not rolled up yet', { skip: NO_SERVER }, async (t) => {
+  const environment = { DATABASE_URL: await createDatabase(t) }
+  const store = await openStore(t, environment.DATABASE_URL)
+  const append = (...ids: string[]) =>
+    store.append(ids.map((message_id) => message({ message_id })))
+  await append('a', 'b')
+  await store.catchUp()
+  await store.close()
+  // As another instance stores a batch: in one transaction, with its row in `uncounted`.
+  await execute(
+    environment.DATABASE_URL,
+    `insert into messages select 99, place, message_id || 'x', from_msisdn, to_msisdn, ts, text, folded,
+        search_key, created_at, ts_key from messages`,
+    'insert into uncounted values (99, 2)',
+  )
+  t.match(await runEntry(t, ['verify'], environment), {
+    status: 0,
+    stdout:
+      'no differences in 2 messages; 2 are not indexed yet and answered from the messages themselves\n',
+  })
+})
+
 t.test(
   'without --repair it changes nothing and tells by its status',
   { skip: NO_SERVER },

@@ -37,19 +37,19 @@ const linesOf = (path: string) =>
 
 t.test('finds nothing where nothing is wrong', async (t) => {
   const path = await file(t)
-  t.strictSame(verify(path), { messages: 5, differences: [] })
+  t.strictSame(verify(path), { messages: 5, pending: 0, differences: [] })
   execute(
     path,
     "insert into messages select 99, 'z', '+9', '+2', ts, 'zzz', ts, ts_key from messages limit 1",
   )
   t.strictSame(
     verify(path),
-    { messages: 5, differences: [] },
+    { messages: 5, pending: 1, differences: [] },
     'what lies beyond is not derived yet',
   )
   const empty = `${t.testdir()}/empty.db`
   await (await SqliteStore.open(empty)).close()
-  t.strictSame(verify(empty), { messages: 0, differences: [] })
+  t.strictSame(verify(empty), { messages: 0, pending: 0, differences: [] })
 })
 
 t.test('counts trigrams as the index does, whatever the texts', async (t) => {
@@ -161,7 +161,7 @@ for (const [damage, lines] of Object.entries(DAMAGES)) {
     resetIndexes(path)
     const store = await SqliteStore.open(path)
     t.teardown(() => store.close())
-    t.strictSame(verify(path), { messages: 5, differences: [] })
+    t.strictSame(verify(path), { messages: 5, pending: 0, differences: [] })
     t.equal((await store.page({ order: 'asc', limit: 1, offset: 0, q: 'ärger' })).total, 1)
   })
 }
