@@ -1,6 +1,6 @@
 import { Command } from 'commander'
 import packageJson from '../../package.json' with { type: 'json' }
-import type { MessageFilter } from '../db/message-store.ts'
+import { type MessageFilter, StoreOpenError } from '../db/message-store.ts'
 import type { DevelopmentOption } from './database.ts'
 import type { ExportOptions } from './export.ts'
 import type { ImportOptions } from './import.ts'
@@ -97,6 +97,7 @@ command('verify', 'Compares counters and indexes with a recount of the messages.
 /** What an error says to the user, one line each; bad settings are reported all at once. */
 function linesOf(error: unknown): string[] {
   if (!(error instanceof Error)) return [String(error)]
+  if (error instanceof StoreOpenError) return [`DATABASE_URL: ${error.message}`]
   const problems = 'problems' in error && Array.isArray(error.problems) ? error.problems : []
   return problems.length > 0 ? problems.map(String) : [error.message]
 }

@@ -126,6 +126,7 @@ export const MessagesQuery = Type.Object({
       description:
         'The `next` of the page before, with the same filters and order, and without `offset`. Following it to the end shows every message that was there at the start exactly once, while others arrive.',
       maxLength: 8192,
+      'x-expected': 'cursor must be the next of a page with the same filters and order',
     }),
   ),
   ...filterProperties,

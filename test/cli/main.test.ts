@@ -67,6 +67,24 @@ t.test('every command takes --dev and says which database it works on', async (t
   t.notMatch(stderr, /hidden/)
 })
 
+t.test('every command names DATABASE_URL when it cannot open the database', async (t) => {
+  writeFileSync(`${folderOf(t)}/text.db`, 'no database '.repeat(100))
+  for (const [url, reason] of [
+    ['postgres://user:hidden@127.0.0.1:1/db?max=abc', 'expected a number for max, found abc'],
+    ['sqlite:///text.db', 'cannot (open|read) "text.db": .*not a (SQLite )?database.*'],
+  ] as const) {
+    for (const args of [['import', '-'], ['export'], ['verify'], ['verify', '--repair']]) {
+      const { status, stderr } = await runEntry(t, args, { DATABASE_URL: url })
+      t.equal(status, 1)
+      t.match(
+        stderr,
+        new RegExp(`^database: [^\\n]+\\nlyftr-webhook: DATABASE_URL: ${reason}\\n$`),
+        args.join(' '),
+      )
+    }
+  }
+})
+
 t.test('reports all bad settings at once, one line each', async (t) => {
   const { status, stderr } = await runEntry(t, [], {
     PORT: 'x',

@@ -249,10 +249,13 @@ t.test(
       `cursor=${next}x`,
       'cursor=',
       'cursor=x',
+      `cursor=${'x'.repeat(8193)}`,
     ]) {
       const answer = await app.inject(`/messages?${query}`)
       t.equal(answer.statusCode, 422, query)
-      t.match(answer.json().detail, [{ loc: ['query', 'cursor'] }])
+      t.match(answer.json().detail, [
+        { loc: ['query', 'cursor'], msg: /^cursor (must be the next|and offset)/ },
+      ])
     }
   },
 )

@@ -1,5 +1,6 @@
 import Database from 'better-sqlite3'
 import { instantKey } from '../../../message/instant.ts'
+import { StoreOpenError } from '../../message-store.ts'
 import type { Difference, Verification, VerifyListener } from '../../verification.ts'
 import { openReader, openWriter } from '../connection.ts'
 import { repairKeys, resetQueries, VERIFY_TABLES, verifyQueries } from '../queries/verify.ts'
@@ -28,6 +29,27 @@ function readVarint(bytes: Uint8Array): number {
     if (byte < 0x80) break
   }
   return value
+}
+
+/** Opens a database, works on it and closes it. @throws StoreOpenError that names the file. */
+function withDatabase<Result>(
+  path: string,
+  purpose: 'read' | 'repair',
+  open: () => Database.Database,
+  work: (database: Database.Database) => Result,
+): Result {
+  let database: Database.Database | undefined
+  try {
+    database = open()
+    return work(database)
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error)
+    throw new StoreOpenError(`cannot ${purpose} ${JSON.stringify(path)}: ${reason}`, {
+      cause: error,
+    })
+  } finally {
+    database?.close()
+  }
 }
 
 /** What SQLite finds wrong with the table of messages and its indexes, at most 100 lines. */
@@ -138,53 +160,60 @@ function unlessCorrupt(compare: () => Difference[]): Difference[] {
   }
 }
 
+/** Compares within one transaction of an open database. */
+function compareAll(database: Database.Database, onProgress: VerifyListener): Verification {
+  database.function('instant_key', { deterministic: true }, (ts) => instantKey(String(ts)) ?? '')
+  database.exec(VERIFY_TABLES)
+  const query = prepareAll(database, verifyQueries)
+  const compare = database.transaction((): Verification => {
+    const watermark = query.watermark.get()?.seq ?? 0
+    const { messages = 0, senders = 0 } = query.totals.get({ watermark }) ?? {}
+    const pending = query.pending.get({ watermark })?.messages ?? 0
+    const snapshot: Snapshot = { query, watermark, messages, senders }
+    onProgress(0, messages)
+    const found = [
+      ...messageDifferences(database, snapshot),
+      ...watermarkDifferences(snapshot),
+      ...counterDifferences(snapshot),
+      ...senderMessageDifferences(snapshot),
+      ...unlessCorrupt(() => trigramDifferences(snapshot, (done) => onProgress(done, messages))),
+    ]
+    return { messages, pending, differences: found.filter(({ count }) => count > 0) }
+  })
+  return compare.deferred()
+}
+
 /**
  * Compares every derived table with a plain recount of the messages up to the watermark, in one snapshot and beside
  * whoever writes; memory is bounded, what does not fit goes to a temporary file.
  * @param onProgress hears how many messages of how many were looked at.
+ * @throws StoreOpenError
  */
 export function verify(path: string, onProgress: VerifyListener = () => {}): Verification {
-  const database = openReader(path, () => {})
-  database.function('instant_key', { deterministic: true }, (ts) => instantKey(String(ts)) ?? '')
-  try {
-    database.exec(VERIFY_TABLES)
-    const query = prepareAll(database, verifyQueries)
-    const compare = database.transaction((): Verification => {
-      const watermark = query.watermark.get()?.seq ?? 0
-      const { messages = 0, senders = 0 } = query.totals.get({ watermark }) ?? {}
-      const pending = query.pending.get({ watermark })?.messages ?? 0
-      const snapshot: Snapshot = { query, watermark, messages, senders }
-      onProgress(0, messages)
-      const found = [
-        ...messageDifferences(database, snapshot),
-        ...watermarkDifferences(snapshot),
-        ...counterDifferences(snapshot),
-        ...senderMessageDifferences(snapshot),
-        ...unlessCorrupt(() => trigramDifferences(snapshot, (done) => onProgress(done, messages))),
-      ]
-      return { messages, pending, differences: found.filter(({ count }) => count > 0) }
-    })
-    return compare.deferred()
-  } finally {
-    database.close()
-  }
+  return withDatabase(
+    path,
+    'read',
+    () => openReader(path, () => {}),
+    (database) => compareAll(database, onProgress),
+  )
+}
+
+/** Repairs indexes and sort keys, and deletes everything that is derived. */
+function reset(database: Database.Database): void {
+  const sound = integrityErrors(database).length === 0
+  const forget = database.transaction(() => {
+    if (!sound) database.exec('reindex messages')
+    prepare(database, repairKeys).run()
+    for (const query of Object.values(prepareAll(database, resetQueries))) query.run()
+  })
+  forget.immediate()
 }
 
 /**
  * Repairs indexes and sort keys of messages, and deletes everything that is derived, in one transaction: answers are
  * exact afterwards, and slower until it is derived again.
+ * @throws StoreOpenError
  */
 export function resetIndexes(path: string): void {
-  const database = openWriter(path, true)
-  try {
-    const sound = integrityErrors(database).length === 0
-    const forget = database.transaction(() => {
-      if (!sound) database.exec('reindex messages')
-      prepare(database, repairKeys).run()
-      for (const query of Object.values(prepareAll(database, resetQueries))) query.run()
-    })
-    forget.immediate()
-  } finally {
-    database.close()
-  }
+  withDatabase(path, 'repair', () => openWriter(path, true), reset)
 }

@@ -134,7 +134,7 @@ t.test('what cannot be done ends in one line with status 1', { skip: NO_SERVER }
     t.equal(stdout, '')
     t.match(
       stderr,
-      /^database: [^\n]+\nlyftr-webhook: cannot read postgres:[^\n]+ does not exist\n$/,
+      /^database: [^\n]+\nlyftr-webhook: DATABASE_URL: cannot read postgres:[^\n]+ does not exist\n$/,
     )
   }
   t.same(
