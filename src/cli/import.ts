@@ -30,6 +30,8 @@ const MAX_REPORTED_REJECTIONS = 20
 
 /** Where the lines come from, and how far they were read, where that can be told. */
 interface Input {
+  /** For messages. */
+  name: string
   stat: Stats
   chunks: AsyncIterable<Buffer>
   unit: Unit
@@ -39,6 +41,7 @@ interface Input {
 async function openInput(file: string): Promise<Input> {
   if (file === '-') {
     return {
+      name: 'standard input',
       stat: fstatSync(0),
       chunks: process.stdin,
       unit: 'messages',
@@ -52,6 +55,7 @@ async function openInput(file: string): Promise<Input> {
   const chunks: Readable = file.endsWith('.gz') ? pipeline(bytes, createGunzip(), () => {}) : bytes
   chunks.on('error', () => {})
   return {
+    name: file,
     stat,
     chunks,
     unit: stat.isFile() ? 'bytes' : 'messages',
@@ -166,12 +170,39 @@ function messageOf({ number, bytes }: Line, now: string, tally: Tally): NewMessa
   return undefined
 }
 
+/** Yields the items; an error of their source ends them and is passed to the callback. */
+async function* untilError<Item>(
+  items: AsyncIterable<Item>,
+  onError: (error: unknown) => void,
+): AsyncGenerator<Item, void> {
+  try {
+    for await (const item of items) yield item
+  } catch (error) {
+    onError(error)
+  }
+}
+
+function readFailure(error: unknown, { name }: Input, lines: number): Error {
+  const reason = error instanceof Error ? error.message : String(error)
+  const kept = lines > 0 ? '; messages read until then are stored' : ''
+  return new Error(`cannot read ${name}: ${reason}${kept}`, { cause: error })
+}
+
+/**
+ * Stores the messages of an input. If reading fails, such as at the end of a truncated .gz file, the complete lines read
+ * until then are stored all the same; importing the whole file later counts them as duplicates.
+ */
 async function store(input: Input, into: MessageStore, tally: Tally): Promise<void> {
   const writer = new BulkWriter(into, tally)
   const bar = new ProgressBar('importing', input.unit)
+  let failure: { error: unknown } | undefined
+  const read = readLines(input.chunks, MAX_LINE_LENGTH)
+  const onError = (error: unknown): void => {
+    failure = { error }
+  }
   try {
     let batch: NewMessage[] = []
-    for await (const lines of readLines(input.chunks, MAX_LINE_LENGTH)) {
+    for await (const lines of untilError(read, onError)) {
       const now = `${new Date().toISOString().slice(0, 19)}Z`
       for (const line of lines) {
         const message = messageOf(line, now, tally)
@@ -185,6 +216,7 @@ async function store(input: Input, into: MessageStore, tally: Tally): Promise<vo
     if (batch.length > 0) await writer.append(batch)
     await writer.end()
     input.showProgress(bar, tally.lines)
+    if (failure) throw readFailure(failure.error, input, tally.lines)
   } finally {
     bar.end()
   }

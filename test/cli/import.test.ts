@@ -106,6 +106,27 @@ t.test('reads a compressed file, in more batches than one', async (t) => {
   t.equal((await store.page({ ...ALL, offset: count - 1 })).data[0]?.message_id, 'm9999')
 })
 
+t.test('stores the complete lines of a truncated file and reports the error', async (t) => {
+  const count = 10_000
+  const lines = Array.from({ length: count }, (_, n) => line(`m${n}`, { text: `${n}`.repeat(20) }))
+  const whole = gzipSync(lines.join('\n'))
+  const path = `${folderOf(t)}/in.ndjson.gz`
+  writeFileSync(path, whole.subarray(0, whole.length * 0.8))
+  const { status, stdout, stderr } = await runEntry(t, ['import', 'in.ndjson.gz'], ENVIRONMENT)
+  t.equal(status, 1)
+  t.match(
+    stderr,
+    /lyftr-webhook: cannot read in\.ndjson\.gz: unexpected end of file; messages read until then are stored\n$/,
+  )
+  const created = Number(/^created (\d+), duplicate 0, rejected 0\n$/.exec(stdout)?.[1])
+  t.ok(created > 0 && created < count, stdout)
+  writeFileSync(path, whole)
+  t.match(await runEntry(t, ['import', 'in.ndjson.gz'], ENVIRONMENT), {
+    status: 0,
+    stdout: `created ${count - created}, duplicate ${created}, rejected 0\n`,
+  })
+})
+
 t.test('what cannot be done ends in one line with status 1', async (t) => {
   writeFileSync(`${folderOf(t)}/torn.gz`, gzipSync(line('a').repeat(100)).subarray(0, 60))
   for (const args of [['import'], ['import', 'a', 'b'], ['import', 'missing'], ['import', '--x']]) {
