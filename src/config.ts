@@ -205,7 +205,8 @@ function mergeEnv(above: Environment, below: Environment): Environment {
 
 function readDotEnv(): Environment {
   try {
-    return parseEnv(readFileSync('.env', 'utf8'))
+    // A TextDecoder drops the byte order mark, which would become part of the first name.
+    return parseEnv(new TextDecoder().decode(readFileSync('.env')))
   } catch (error) {
     if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return {}
     throw new ConfigError(`.env: ${error instanceof Error ? error.message : error}`)

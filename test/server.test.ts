@@ -81,6 +81,12 @@ t.test('without a secret it starts, warns, is not ready and takes nothing', asyn
   )
 })
 
+t.test('reads the first setting of a .env that begins with a byte order mark', async (t) => {
+  writeFileSync(`${folderOf(t)}/.env`, '\ufeffAPI_TOKEN=closed\n')
+  const { url } = await startService(t)
+  t.equal((await fetch(`${url}/messages`)).status, 401)
+})
+
 t.test('reads .env, and the environment goes before it', async (t) => {
   writeFileSync(`${folderOf(t)}/.env`, `WEBHOOK_SECRET="from the file"\nLOG_LEVEL=ERROR\n`)
   const service = await startService(t, { LOG_LEVEL: 'INFO' })
