@@ -16,7 +16,6 @@ const FASTIFY_REFUSALS: Record<string, string> = {
   FST_ERR_BAD_URL: 'the path is not a valid URL path',
   FST_ERR_MAX_PARAM_LENGTH: 'a part of the path is too long',
   FST_ERR_CTP_BODY_TOO_LARGE: 'the body is too large',
-  FST_ERR_CTP_INVALID_MEDIA_TYPE: 'unsupported media type, expected application/json',
   FST_ERR_CTP_INVALID_CONTENT_LENGTH: 'the body is not as long as its Content-Length',
 }
 

@@ -1,5 +1,10 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
-import type { onRequestHookHandler, onSendHookHandler, preValidationHookHandler } from 'fastify'
+import type {
+  FastifyRequest,
+  onRequestHookHandler,
+  onSendHookHandler,
+  preValidationHookHandler,
+} from 'fastify'
 import { InvalidInputError, serviceUnavailable } from '../plugins/errors.ts'
 import { tooMany } from '../plugins/rate-limits.ts'
 import type { WebhookResult } from '../plugins/request-tracker.ts'
@@ -21,6 +26,21 @@ const UNSUPPORTED_CODING = 'unsupported content coding, send the body without Co
 
 function refuseBody(reason: string): InvalidInputError {
   return new InvalidInputError(['body'], reason, 'json_invalid')
+}
+
+/**
+ * Clears a Content-Type that Fastify cannot parse: it would respond 415 before the signature is verified. The property
+ * remains, so that `hasJsonType` still rejects the request.
+ */
+const deferTypeCheck: onRequestHookHandler = (request, _reply, done) => {
+  const { headers, mediaType } = request
+  if (mediaType === undefined && 'content-type' in headers) headers['content-type'] = undefined
+  done()
+}
+
+/** Whether the request declares JSON, or no media type at all. */
+function hasJsonType({ headers, mediaType }: FastifyRequest): boolean {
+  return mediaType === undefined ? !('content-type' in headers) : JSON_TYPE.test(mediaType)
 }
 
 /** What the body holds. @throws InvalidInputError */
@@ -65,7 +85,7 @@ const webhook: FastifyPluginAsyncTypebox = async (app) => {
       // RFC 9110, section 12.5.3: tells this 415 from that of a media type.
       reply.header('accept-encoding', 'identity')
       done(app.httpErrors.unsupportedMediaType(UNSUPPORTED_CODING))
-    } else if (request.mediaType !== undefined && !JSON_TYPE.test(request.mediaType)) {
+    } else if (!hasJsonType(request)) {
       const expected = 'unsupported media type, expected application/json'
       done(app.httpErrors.unsupportedMediaType(expected))
     } else {
@@ -109,7 +129,7 @@ const webhook: FastifyPluginAsyncTypebox = async (app) => {
           ),
         },
       },
-      onRequest: assertServing,
+      onRequest: [assertServing, deferTypeCheck],
       preValidation: openBody,
       onSend: noteResult,
     },

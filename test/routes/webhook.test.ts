@@ -201,6 +201,28 @@ t.test('takes JSON by any of its names, and nothing else', async (t) => {
   t.equal((await app.store.stats()).total_messages, 5)
 })
 
+t.test('verifies the signature before a malformed Content-Type', async (t) => {
+  const { app, log } = await startApp(t, { maxFailuresPerMinute: 5 })
+  const body = wire({ message_id: 'm' })
+  const types = [';;;', '', 'a/b/c', 'application/json, text/plain', 'undefined']
+  for (const type of types) {
+    const signed = { 'x-signature': sign(body), 'content-type': type }
+    const answer = await post(app, body, signed)
+    t.equal(answer.statusCode, 415, type)
+    t.match(answer.json(), { detail: /expected application\/json/ })
+    t.match(log.at(-1), { result: 'validation_error' })
+    t.equal((await post(app, body, { 'content-type': type })).statusCode, 401, type)
+    t.match(log.at(-1), { result: 'invalid_signature', client: '127.0.0.1' })
+  }
+  t.equal((await post(app, body, { 'content-type': ';;;' })).statusCode, 429)
+  t.equal((await post(app, '', { 'content-type': '' })).statusCode, 429)
+  const empty = { 'x-signature': sign(''), 'content-type': ';' }
+  t.equal((await post(app, '', empty)).statusCode, 415)
+  const { body: metrics } = await app.inject('/metrics')
+  t.match(metrics, 'webhook_requests_total{result="invalid_signature"} 7\n')
+  t.equal((await app.store.stats()).total_messages, 0)
+})
+
 t.test('a compressed body is a 415, after its signature', async (t) => {
   const { app, log } = await startApp(t)
   const body = wire({ message_id: 'm' })
