@@ -56,6 +56,9 @@ const MAX_DELAY_S = 7 * 86_400
 /** Statuses that every route may end with and that no schema of a route names; 499: the client went away. */
 const COMMON_STATUSES = ['400', '408', '431', '499']
 
+/** Status of a path that is too long: no route has been found yet, so it is counted as unmatched. */
+const URI_TOO_LONG = '414'
+
 /** Metrics of Node's collectors that `promtool check metrics` rejects for their names. */
 const MISNAMED = [
   'nodejs_eventloop_utilization_histogram',
@@ -165,7 +168,9 @@ function startAtZero(
     for (const { method, url, schema } of routes) {
       const statuses = [...Object.keys(Object.assign({}, schema?.response)), ...COMMON_STATUSES]
       for (const one of [method].flat().filter((name) => name !== 'HEAD')) {
-        for (const status of statuses) requests.inc({ method: one, path: url, status }, 0)
+        for (const status of statuses) {
+          if (status !== URI_TOO_LONG) requests.inc({ method: one, path: url, status }, 0)
+        }
       }
     }
   })
