@@ -1,9 +1,12 @@
-import { type Stats, statSync } from 'node:fs'
+import { copyFileSync, mkdtempSync, rmSync, type Stats, statSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import Database from 'better-sqlite3'
 import { StoreCorruptError } from '../message-store.ts'
 import { BusyRetry } from './busy-retry.ts'
 import { BUSY_TIMEOUT_MS } from './connection.ts'
 import { isCorruption } from './integrity.ts'
+import { APPLICATION_ID } from './migrations/migrate.ts'
 
 /** A file up to this many bytes is checked as a whole at every start, which takes some tenths of a second. */
 const CHECKED_AT_START = 64 * 1024 * 1024
@@ -45,12 +48,14 @@ function rejectForeign(database: Database.Database): void {
     "select name from sqlite_schema where name not like 'sqlite\\_%' escape '\\'",
   )
   const has = (name: string) => objects.includes(name)
+  const isOurs = database.pragma('application_id', { simple: true }) === APPLICATION_ID
   const migrations = has('kysely_migration') ? pluck('select name from kysely_migration') : []
   if (migrations.includes('0001-messages')) return
   if (!has('messages')) {
-    const isNew =
-      migrations.length === 0 && objects.every((name) => MIGRATION_TABLES.includes(name))
-    if (isNew) return
+    // A first start that was interrupted leaves the migrator's tables, which other applications have too.
+    const isUnfinished =
+      isOurs && migrations.length === 0 && objects.every((name) => MIGRATION_TABLES.includes(name))
+    if (objects.length === 0 || isUnfinished) return
     throw new Error(`it belongs to another application (it has ${list(objects)}); ${UNCHANGED}`)
   }
   const columns = pluck("select name from pragma_table_info('messages') order by name")
@@ -70,19 +75,60 @@ function checkIntegrity(database: Database.Database): void {
   if (found !== 'ok') throw new StoreCorruptError(String(found).replaceAll('\n', ' '))
 }
 
+/** Size in bytes of a file, 0 if it does not exist. */
+function sizeOf(path: string): number {
+  return statSync(path, { throwIfNoEntry: false })?.size ?? 0
+}
+
+/** Whether opening the database changes a file: rolls back its transaction, or creates its shared memory. */
+function needsRecovery(path: string): boolean {
+  return sizeOf(`${path}-journal`) > 0 || (sizeOf(`${path}-wal`) > 0 && sizeOf(`${path}-shm`) === 0)
+}
+
+/** Copies the database to a new temporary folder. @returns that folder, undefined if there is no room for it. */
+function copyDatabase(path: string): string | undefined {
+  let folder: string | undefined
+  try {
+    folder = mkdtempSync(join(tmpdir(), 'lyftr-webhook-'))
+    for (const end of ['', '-journal', '-wal']) {
+      if (sizeOf(path + end) > 0) copyFileSync(path + end, join(folder, `copy.db${end}`))
+    }
+    return folder
+  } catch {
+    if (folder) rmSync(folder, { recursive: true, force: true })
+    return undefined
+  }
+}
+
 /**
- * Whether SQLite can open the file for writing, read it and close it without a trace. Where a log is left, closing would
- * fold it into the file; where none is, a connection that only reads leaves an empty one behind.
+ * Rejects a foreign database that needs recovery by recovering a copy of it. A copy that cannot be made or read rejects
+ * nothing: the temporary folder may be full, or another process may have written meanwhile.
  */
-function leavesNoTrace(path: string): boolean {
-  return (statSync(`${path}-wal`, { throwIfNoEntry: false })?.size ?? 0) === 0
+function rejectForeignCopy(path: string): void {
+  const folder = copyDatabase(path)
+  if (!folder) return
+  try {
+    const database = new Database(join(folder, 'copy.db'))
+    try {
+      rejectForeign(database)
+    } finally {
+      database.close()
+    }
+  } catch (error) {
+    if (!(error instanceof Database.SqliteError)) throw error
+  } finally {
+    rmSync(folder, { recursive: true, force: true })
+  }
 }
 
 function inspect(path: string, { size }: Stats): void {
+  const total = size + sizeOf(`${path}-journal`) + sizeOf(`${path}-wal`)
+  if (total <= CHECKED_AT_START && needsRecovery(path)) rejectForeignCopy(path)
   const database = new Database(path, {
     timeout: BUSY_TIMEOUT_MS,
     fileMustExist: true,
-    readonly: !leavesNoTrace(path),
+    // Closing a writable connection would checkpoint the log; a read-only one leaves an empty log if there is none.
+    readonly: sizeOf(`${path}-wal`) > 0,
   })
   try {
     rejectForeign(database)
@@ -94,7 +140,8 @@ function inspect(path: string, { size }: Stats): void {
 
 /**
  * Rejects a file that is no database of this service or of the legacy one, or is damaged, without changing a byte. A
- * file that is missing or empty passes. One that is too large to be checked at every start is not checked as a whole.
+ * file that is missing or empty passes. One that is too large to be checked at every start is not checked as a whole,
+ * and if it is foreign, SQLite may recover it.
  * @throws StoreCorruptError, or Error in one line.
  */
 export function inspectFile(path: string): void {

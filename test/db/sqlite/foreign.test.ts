@@ -2,6 +2,7 @@ import { copyFileSync, mkdirSync, readdirSync, readFileSync, writeFileSync } fro
 import Database from 'better-sqlite3'
 import t, { type Test } from 'tap'
 import { StoreOpenError } from '../../../src/db/message-store.ts'
+import { APPLICATION_ID } from '../../../src/db/sqlite/migrations/migrate.ts'
 import { SqliteStore } from '../../../src/db/sqlite/store.ts'
 
 /** Every file of a folder, byte for byte. */
@@ -40,6 +41,10 @@ const DATABASES: Record<string, [sql: string, reason: RegExp]> = {
     `create table messages (${LEGACY_COLUMNS}); create table senders (id)`,
     /it has tables whose names this service needs \(senders\)/,
   ],
+  'with an empty table of another program that uses Kysely': [
+    'create table kysely_migration (name varchar(255) primary key, timestamp varchar(255) not null)',
+    /another application \(it has kysely_migration\)/,
+  ],
   'of another program that uses Kysely': [
     `create table kysely_migration (name text, timestamp text); insert into kysely_migration values ('a', 'b')`,
     /another application/,
@@ -75,6 +80,41 @@ t.test('refuses a database with an unfinished log and leaves both as they are', 
   t.strictSame(after, before)
 })
 
+/** Copies the files of a database while it is open, as a crash leaves them. */
+function crash(folder: string, ends: readonly string[]): string {
+  mkdirSync(`${folder}/crashed`)
+  for (const end of ends) {
+    copyFileSync(`${folder}/live.db${end}`, `${folder}/crashed/app.db${end}`)
+  }
+  return `${folder}/crashed`
+}
+
+for (const table of ['notes', 'messages']) {
+  t.test(`does not create the -shm file of a foreign database with a table ${table}`, async (t) => {
+    const folder = t.testdir()
+    const other = new Database(`${folder}/live.db`)
+    other.pragma('journal_mode = wal')
+    other.exec(`create table ${table} (body)`)
+    const crashed = crash(folder, ['', '-wal'])
+    other.close()
+    await isRefused(t, crashed, /it has notes|has the columns body;/)
+  })
+
+  t.test(`does not roll back a foreign database with a table ${table}`, async (t) => {
+    const folder = t.testdir()
+    const other = new Database(`${folder}/live.db`)
+    other.exec(`create table ${table} (body)`)
+    // The cache spills changed pages to the file before the commit.
+    other.pragma('cache_size = 1')
+    other.exec('begin')
+    const insert = other.prepare(`insert into ${table} values (randomblob(4000))`)
+    for (let n = 0; n < 100; n++) insert.run()
+    const crashed = crash(folder, ['', '-journal'])
+    other.close()
+    await isRefused(t, crashed, /it has notes|has the columns body;/)
+  })
+}
+
 for (const [what, bytes] of Object.entries({
   'of one byte': 'x',
   'of a few bytes': 'hello\n',
@@ -98,7 +138,9 @@ t.test(
     await start((path) => writeFileSync(path, ''))
     for (const sql of [
       'create table t (x); drop table t; vacuum',
-      'create table kysely_migration (name varchar(255) primary key, timestamp varchar(255) not null)',
+      `pragma application_id = ${APPLICATION_ID}`,
+      `pragma application_id = ${APPLICATION_ID};
+       create table kysely_migration (name varchar(255) primary key, timestamp varchar(255) not null)`,
     ]) {
       await start((path) => {
         const database = new Database(path)

@@ -2,7 +2,7 @@ import type { Database } from 'better-sqlite3'
 import { Kysely, SqliteAdapter, SqliteDialect, sql } from 'kysely'
 import { type Migration, Migrator } from 'kysely/migration'
 import { inWords } from '../../newer-schema.ts'
-import { isLocked } from '../busy-retry.ts'
+import { BusyRetry, isLocked } from '../busy-retry.ts'
 import { messages } from './0001-messages.ts'
 import { derived } from './0002-indexes.ts'
 
@@ -11,6 +11,9 @@ const MIGRATIONS: Record<string, Migration> = {
   '0001-messages': messages,
   '0002-derived': derived,
 }
+
+/** The header field `application_id` of databases that this service creates: `LWHA` in ASCII. */
+export const APPLICATION_ID = 0x4c574841
 
 /** SQLite's DDL is transactional: a migration and the record of it are committed together, or not at all. */
 class TransactionalSqliteAdapter extends SqliteAdapter {
@@ -42,12 +45,20 @@ function isCurrent(database: Database): boolean {
   return done.join() === Object.keys(MIGRATIONS).sort().join()
 }
 
+/** Marks an empty database before the migrator creates its tables, which other applications have too. */
+function markIfEmpty(database: Database, patienceMs: number): void {
+  if (database.prepare('select 1 from sqlite_schema').get()) return
+  const mark = () => database.pragma(`application_id = ${APPLICATION_ID}`)
+  new BusyRetry().run(patienceMs, mark)
+}
+
 /**
  * Brings the schema up to date, each migration in a transaction of its own; again where another process that does the
  * same was in the way, until the patience is over. @throws what stopped it.
  */
 export async function migrate(database: Database, patienceMs: number): Promise<void> {
   if (isCurrent(database)) return
+  markIfEmpty(database, patienceMs)
   // Views of others keep the name of the table they were made for while it is renamed and made anew.
   database.pragma('legacy_alter_table = ON')
   const migrator = new Migrator({
