@@ -8,8 +8,8 @@ import type { ReadsResults } from './reads.ts'
 import type { SoakResults } from './soak.ts'
 
 /** Makes the pictures and the tables of docs/benchmarks.md from the results; what is written around them stays. */
-const results = new URL('./results', import.meta.url)
-const docs = new URL('../docs', import.meta.url)
+const results = new URL('./results/', import.meta.url)
+const docs = new URL('../docs/', import.meta.url)
 const page = new URL('benchmarks.md', docs)
 
 const BEGIN = '<!-- figures -->'
