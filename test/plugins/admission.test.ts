@@ -31,7 +31,7 @@ t.test('beyond its bound it refuses, and takes again what comes after', async (t
   t.equal(refused.statusCode, 503)
   t.equal(refused.headers['retry-after'], '1')
   t.strictSame(refused.json(), { detail: 'too many requests in flight; retry later' })
-  t.match(log.at(-1), { status: 503, refused: 'overload', result: 'error' })
+  t.match(log.at(-1), { status: 503, rejected: 'overload', result: 'error' })
   // Refused from its headers: nobody looked at the signature.
   t.equal((await post(app, 'x', {})).statusCode, 503)
   t.equal(await refusals(app), '2')
