@@ -34,13 +34,13 @@ async function move(t: Test, from: string, to: string, options: string[] = []) {
   })
   await pipeline(exporting.child.stdout, importing.child.stdin)
   const statuses = [await exporting.ended, await importing.ended]
-  const [, created, duplicate, refused] =
-    /^created (\d+), duplicate (\d+), refused (\d+)\n$/.exec(stdout) ?? []
+  const [, created, duplicate, rejected] =
+    /^created (\d+), duplicate (\d+), rejected (\d+)\n$/.exec(stdout) ?? []
   return {
     statuses,
     created: Number(created),
     duplicate: Number(duplicate),
-    refused: Number(refused),
+    rejected: Number(rejected),
   }
 }
 
@@ -73,14 +73,14 @@ t.test('moving over from SQLite under traffic', async (t) => {
   const started = performance.now()
   const first = await move(t, file, database)
   const seconds = (performance.now() - started) / 1000
-  t.match(first, { statuses: [0, 0], duplicate: 0, refused: 0 }, 'everything is new')
+  t.match(first, { statuses: [0, 0], duplicate: 0, rejected: 0 }, 'everything is new')
   t.ok(first.created > OLD_MESSAGES, `while it runs: ${first.created} in ${seconds.toFixed(1)} s`)
 
   await delay(LOAD_MS)
   t.equal(await old.terminate(), 0, 'the old service stops')
   const rest = traffic.acknowledged.length + OLD_MESSAGES - first.created
   const second = await move(t, file, database)
-  t.match(second, { statuses: [0, 0], refused: 0, duplicate: first.created }, 'the rest is')
+  t.match(second, { statuses: [0, 0], rejected: 0, duplicate: first.created }, 'the rest is')
   t.ok(second.created >= rest, `again: ${second.created} more`)
 
   // On another port: the senders must not find it.
@@ -133,7 +133,7 @@ t.test(
     traffic.url = balancer.url
     await delay(LOAD_MS)
     t.equal(await old.terminate(), 0, 'the old service stops')
-    t.match(await move(t, file, database), { statuses: [0, 0], refused: 0 }, 'the rest is moved')
+    t.match(await move(t, file, database), { statuses: [0, 0], rejected: 0 }, 'the rest is moved')
     await delay(LOAD_MS)
     await traffic.end()
     t.equal(traffic.failures.size, 0, traffic.told)
@@ -167,7 +167,7 @@ t.test('what cannot be moved is listed, and stays where it was', async (t) => {
     statuses: [0, 1],
     created: 2,
     duplicate: 0,
-    refused: 3,
+    rejected: 3,
   })
   t.match(readFileSync(list, 'utf8').split('\n'), [
     /^line 2: ts: /,
