@@ -1,5 +1,5 @@
-import type { NewMessage } from '../src/db/message-store.ts'
 import { PostgresStore } from '../src/db/postgres/store.ts'
+import type { StoredMessage } from '../src/message/message.ts'
 import { writeMessages } from './corpus.ts'
 import type { DatabaseServer } from './database-server.ts'
 import { whole } from './figures.ts'
@@ -11,7 +11,7 @@ export async function corpusDatabase(server: DatabaseServer, messages: number): 
   const url = await server.create(`reads_${messages}`)
   const started = performance.now()
   const store = await PostgresStore.open(url, { unlimited: true, readTimeoutMs: 0 })
-  let batch: NewMessage[] = []
+  let batch: StoredMessage[] = []
   for (const message of writeMessages(messages)) {
     batch.push(message)
     if (batch.length < BATCH) continue

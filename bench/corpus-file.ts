@@ -1,7 +1,7 @@
 import { existsSync, mkdirSync, renameSync, rmSync, statSync } from 'node:fs'
 import { join } from 'node:path'
-import type { NewMessage } from '../src/db/message-store.ts'
 import { SqliteStore } from '../src/db/sqlite/store.ts'
+import type { StoredMessage } from '../src/message/message.ts'
 import { CORPUS_VERSION, writeMessages } from './corpus.ts'
 import { whole } from './figures.ts'
 
@@ -31,7 +31,7 @@ async function write(path: string, messages: number): Promise<void> {
     process.stdout.write(`  ${whole(done)} of ${whole(messages)} messages written, ${seconds} s\n`)
   }
   const store = await SqliteStore.open(part, undefined, { bulk: true })
-  let batch: NewMessage[] = []
+  let batch: StoredMessage[] = []
   let done = 0
   let storing: Promise<unknown> = Promise.resolve()
   // While one batch is stored, the next is made up.

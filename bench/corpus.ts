@@ -1,4 +1,4 @@
-import type { NewMessage } from '../src/db/message-store.ts'
+import type { StoredMessage } from '../src/message/message.ts'
 import { LongTail, Random } from './random.ts'
 import { writeText } from './words.ts'
 
@@ -43,7 +43,7 @@ function writeInstant(milliseconds: number, random: Random): string {
  * That many messages in the order of their arrival, the same ones every time: six years of them, ever more, from
  * senders with a long tail, each of whom writes at least once.
  */
-export function* writeMessages(count: number, seed = 1): Generator<NewMessage> {
+export function* writeMessages(count: number, seed = 1): Generator<StoredMessage> {
   const random = new Random(seed)
   const senders = sendersOf(count)
   const tail = new LongTail(senders)

@@ -1,6 +1,6 @@
 import { createHmac } from 'node:crypto'
 import { connect } from 'node:net'
-import type { NewMessage } from '../src/db/message-store.ts'
+import type { StoredMessage } from '../src/message/message.ts'
 import { writeMessages } from './corpus.ts'
 import { percentile } from './figures.ts'
 import { SECRET } from './process.ts'
@@ -40,7 +40,7 @@ export interface LoadReport {
 /** Texts and senders come round again; only the ids are new. */
 const DIFFERENT_MESSAGES = 10_000
 
-let messages: NewMessage[] | undefined
+let messages: StoredMessage[] | undefined
 
 function requestOf(order: LoadOrder, number: number): Buffer {
   messages ??= [...writeMessages(DIFFERENT_MESSAGES)]

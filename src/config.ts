@@ -1,7 +1,6 @@
 import { readFileSync } from 'node:fs'
 import { isIP } from 'node:net'
 import { parseEnv } from 'node:util'
-import type { DatabaseAddress } from './db/open.ts'
 import {
   ConfigError,
   type Environment,
@@ -13,6 +12,19 @@ import {
 } from './settings.ts'
 
 export { ConfigError }
+
+/** Address of the database. */
+export type DatabaseAddress =
+  | {
+      kind: 'sqlite'
+      /** Undefined for a private temporary file. */
+      path: string | undefined
+    }
+  | {
+      kind: 'postgres'
+      /** Holds the password: not to be shown. */
+      url: string
+    }
 
 /** The levels of LOG_LEVEL. */
 export type LogLevel = 'DEBUG' | 'INFO' | 'WARNING' | 'ERROR'

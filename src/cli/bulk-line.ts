@@ -1,10 +1,11 @@
 import type { Static } from '@sinclair/typebox'
-import type { NewMessage } from '../db/message-store.ts'
 import { instantKey, isMessageInstant } from '../message/instant.ts'
+import type { StoredMessage } from '../message/message.ts'
 import { BulkMessage } from '../schemas/bulk.ts'
 import { readJson } from '../schemas/json.ts'
 import { toInputProblems } from '../schemas/validation-errors.ts'
 import { ajv } from '../schemas/validator.ts'
+import { toStoredMessage } from '../schemas/webhook.ts'
 
 const isBulkMessage = ajv.compile<Static<typeof BulkMessage>>(BulkMessage)
 
@@ -27,17 +28,10 @@ function reasonsOf(value: unknown): string {
  * The message of a line, under the very rules of the webhook, or why it is rejected.
  * @param now when it counts as stored, unless the line says so.
  */
-export function readBulkLine(bytes: Uint8Array, now: string): NewMessage | string {
+export function readBulkLine(bytes: Uint8Array, now: string): StoredMessage | string {
   const read = readJson(bytes)
   if ('wrong' in read) return `line ${read.wrong}`
   const { value } = read
   if (!isBulkMessage(value)) return reasonsOf(value)
-  return {
-    message_id: value.message_id,
-    from_msisdn: value.from,
-    to_msisdn: value.to,
-    ts: value.ts,
-    text: value.text ?? null,
-    created_at: value.created_at === undefined ? now : inUtc(value.created_at),
-  }
+  return toStoredMessage(value, value.created_at === undefined ? now : inUtc(value.created_at))
 }

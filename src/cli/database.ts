@@ -1,9 +1,9 @@
 import { existsSync } from 'node:fs'
 import { setTimeout as delay } from 'node:timers/promises'
-import { ConfigError, loadConfig } from '../config.ts'
+import { ConfigError, type DatabaseAddress, loadConfig } from '../config.ts'
 import { describeDatabase } from '../db/describe.ts'
 import type { MessageStore, ProgressListener } from '../db/message-store.ts'
-import { type DatabaseAddress, openStore } from '../db/open.ts'
+import { openStore } from '../db/open.ts'
 import { ProgressBar } from './progress.ts'
 
 /** A service looks for the lock every 20 ms at least: between transactions that follow at once it would hardly find it. */

@@ -2,10 +2,11 @@ import { Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import { createGzip } from 'node:zlib'
 import type { Static } from '@sinclair/typebox'
-import type { MessageFilter } from '../db/message-store.ts'
 import { openScan } from '../db/open.ts'
+import type { MessageFilter } from '../message/filter.ts'
+import type { StoredMessage } from '../message/message.ts'
 import { type BulkLine, ExportFilter } from '../schemas/bulk.ts'
-import { readFilter, type StoredMessage } from '../schemas/messages.ts'
+import { readFilter } from '../schemas/messages.ts'
 import { toInputProblems } from '../schemas/validation-errors.ts'
 import { ajv } from '../schemas/validator.ts'
 import { type DevelopmentOption, existingDatabase } from './database.ts'
@@ -27,7 +28,7 @@ function parseFilter(values: Record<string, unknown>): MessageFilter {
   return readFilter(values)
 }
 
-function lineOf(message: Static<typeof StoredMessage>): string {
+function lineOf(message: StoredMessage): string {
   const { message_id, from_msisdn: from, to_msisdn: to, ts, text, created_at } = message
   return `${JSON.stringify({ message_id, from, to, ts, text, created_at } satisfies BulkLine)}\n`
 }

@@ -2,9 +2,10 @@ import { closeSync, fstatSync, openSync, type Stats, statSync, writeSync } from 
 import { open } from 'node:fs/promises'
 import { pipeline, type Readable } from 'node:stream'
 import { createGunzip } from 'node:zlib'
-import type { AppendOutcome, MessageStore, NewMessage } from '../db/message-store.ts'
-import type { DatabaseAddress } from '../db/open.ts'
+import type { DatabaseAddress } from '../config.ts'
+import type { AppendOutcome, MessageStore } from '../db/message-store.ts'
 import { companionFiles, resolveTarget } from '../db/sqlite/files.ts'
+import type { StoredMessage } from '../message/message.ts'
 import { readBulkLine } from './bulk-line.ts'
 import { bulkDatabase, type DevelopmentOption, leaveLock, openForBulk } from './database.ts'
 import { type Line, readLines } from './lines.ts'
@@ -139,14 +140,14 @@ class BulkWriter {
   }
 
   /** Takes a batch once the one before it is stored: meanwhile the next one is read. */
-  async append(batch: NewMessage[]): Promise<void> {
+  async append(batch: StoredMessage[]): Promise<void> {
     await this.#underWay
     this.#underWay = this.#write(batch)
     // Whoever waits for it hears of a failure; until somebody does, it must not end the process.
     this.#underWay.catch(() => {})
   }
 
-  async #write(batch: NewMessage[]): Promise<void> {
+  async #write(batch: StoredMessage[]): Promise<void> {
     this.#tally.count(await this.#store.append(batch))
     await leaveLock()
     await this.#store.catchUp(leaveLock)
@@ -160,7 +161,7 @@ class BulkWriter {
 }
 
 /** The message of a line; a rejected one is noted. Blank lines are nothing. */
-function messageOf({ number, bytes }: Line, now: string, tally: Tally): NewMessage | undefined {
+function messageOf({ number, bytes }: Line, now: string, tally: Tally): StoredMessage | undefined {
   if (bytes?.length === 0 || (bytes?.length === 1 && bytes[0] === 0x0d)) return undefined
   const read = bytes
     ? readBulkLine(bytes, now)
@@ -201,7 +202,7 @@ async function store(input: Input, into: MessageStore, tally: Tally): Promise<vo
     failure = { error }
   }
   try {
-    let batch: NewMessage[] = []
+    let batch: StoredMessage[] = []
     for await (const lines of untilError(read, onError)) {
       const now = `${new Date().toISOString().slice(0, 19)}Z`
       for (const line of lines) {

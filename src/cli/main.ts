@@ -1,6 +1,7 @@
 import { Command } from 'commander'
 import packageJson from '../../package.json' with { type: 'json' }
-import { type MessageFilter, StoreOpenError } from '../db/message-store.ts'
+import { StoreOpenError } from '../db/message-store.ts'
+import type { MessageFilter } from '../message/filter.ts'
 import type { DevelopmentOption } from './database.ts'
 import type { ExportOptions } from './export.ts'
 import type { ImportOptions } from './import.ts'

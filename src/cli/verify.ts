@@ -1,4 +1,5 @@
-import { type DatabaseAddress, rebuildDatabase, verifyDatabase } from '../db/open.ts'
+import type { DatabaseAddress } from '../config.ts'
+import { rebuildDatabase, verifyDatabase } from '../db/open.ts'
 import type { Verification } from '../db/verification.ts'
 import { type DevelopmentOption, existingDatabase, indexing } from './database.ts'
 import { ProgressBar } from './progress.ts'

@@ -1,5 +1,5 @@
 import { resolve } from 'node:path'
-import type { DatabaseAddress } from './open.ts'
+import type { DatabaseAddress } from '../config.ts'
 
 /** Names a database for the operator: an absolute path, or a URL without password and options. */
 export function describeDatabase(database: DatabaseAddress): string {

@@ -1,4 +1,4 @@
-import type { MessageFilter } from './message-store.ts'
+import type { MessageFilter } from '../message/filter.ts'
 
 /** Lengths of a sort key's beginning that name its UTC day and its UTC minute. */
 export const DAY_LENGTH = 10

@@ -1,47 +1,14 @@
 import type { Static } from '@sinclair/typebox'
-import type { StoredMessage } from '../schemas/messages.ts'
+import type { HashedPosition, MessageFilter, Order, PagePosition } from '../message/filter.ts'
+import type { StoredMessage } from '../message/message.ts'
 import type { Stats } from '../schemas/stats.ts'
 import type { BatcherOptions } from './batcher.ts'
-
-/** A validated message on its way to the store. */
-export type NewMessage = Static<typeof StoredMessage>
 
 /**
  * What became of a message: stored now, or known already, in which case the first one stays untouched; `altered` where
  * its sender, receiver, timestamp or text differ from those of the first one.
  */
 export type AppendOutcome = 'created' | 'duplicate' | 'conflict'
-
-/** Oldest first, or newest first: by instant, then by the bytes of the id. */
-export type Order = 'asc' | 'desc'
-
-/** Which messages a question is about; what is absent does not restrict. */
-export interface MessageFilter {
-  /** The sender, exactly. */
-  from?: string | undefined
-  /** The recipient, exactly. No index serves it: every message that the other filters leave is read. */
-  to?: string | undefined
-  /** The sort key of the earliest instant (see `instantKey`); a message without an instant never matches. */
-  since?: string | undefined
-  /** The sort key of the first instant that is too late; a message without an instant never matches. */
-  until?: string | undefined
-  /** A literal substring of the text under `fold`; empty matches every message, also one without text. */
-  q?: string | undefined
-}
-
-/** The place of a message in the order of pages. */
-export interface PagePosition {
-  /** The sort key of its instant, empty where it has none. */
-  key: string
-  id: string
-}
-
-/** A position whose id is too long for a cursor, which carries a hash of it instead. */
-export interface HashedPosition {
-  key: string
-  /** SHA-256 of the id in UTF-8, in hex. */
-  idHash: string
-}
 
 /** One page of what a filter matches. */
 export interface PageQuery extends MessageFilter {
@@ -56,7 +23,7 @@ export interface PageQuery extends MessageFilter {
 
 /** A page, how many messages match on all pages, and where the next page begins, if there is one. */
 export interface MessagePage {
-  data: Static<typeof StoredMessage>[]
+  data: StoredMessage[]
   total: number
   next: PagePosition | undefined
 }
@@ -103,7 +70,7 @@ export interface MessageStore {
    * @param waitedMs milliseconds that the oldest of them has waited; shortens the time limit, where there is one.
    * @throws StoreUnavailableError when the store cannot take it now; nothing of the batch is acknowledged then.
    */
-  append(batch: readonly NewMessage[], waitedMs?: number): Promise<AppendOutcome[]>
+  append(batch: readonly StoredMessage[], waitedMs?: number): Promise<AppendOutcome[]>
   /**
    * A page and its total from one snapshot, which holds every message acknowledged before the call. An aborted read
    * is cut off and rejects.
@@ -118,9 +85,9 @@ export interface MessageStore {
    * first were asked for, and none that came later, in memory that does not grow with them. Whoever stops early must
    * say so (`return`, as a loop that is left does): what a scan reads from is held open for it.
    */
-  scan(filter: MessageFilter): AsyncIterable<Static<typeof StoredMessage>[]>
+  scan(filter: MessageFilter): AsyncIterable<StoredMessage[]>
   /** The message with this id. */
-  message(id: string, signal?: AbortSignal): Promise<Static<typeof StoredMessage> | undefined>
+  message(id: string, signal?: AbortSignal): Promise<StoredMessage | undefined>
   /**
    * Brings up to date whatever answers are derived from, for the messages stored so far. Answers are exact without it,
    * and faster after it.

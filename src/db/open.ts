@@ -1,30 +1,13 @@
-import type { Static } from '@sinclair/typebox'
-import type { StoredMessage } from '../schemas/messages.ts'
-import type {
-  MessageFilter,
-  MessageStore,
-  ProgressListener,
-  WarningListener,
-} from './message-store.ts'
+import type { DatabaseAddress } from '../config.ts'
+import type { MessageFilter } from '../message/filter.ts'
+import type { StoredMessage } from '../message/message.ts'
+import type { MessageStore, ProgressListener, WarningListener } from './message-store.ts'
 import { resetOffline, scanOffline, verifyOffline } from './postgres/offline/commands.ts'
 import { PostgresStore } from './postgres/store.ts'
 import { SqliteScan } from './sqlite/offline/scan.ts'
 import { resetIndexes, verify } from './sqlite/offline/verify.ts'
 import { SqliteStore } from './sqlite/store.ts'
 import type { Verification, VerifyListener } from './verification.ts'
-
-/** Where the messages are. */
-export type DatabaseAddress =
-  | {
-      kind: 'sqlite'
-      /** Undefined for a private temporary file. */
-      path: string | undefined
-    }
-  | {
-      kind: 'postgres'
-      /** Holds the password: not to be shown. */
-      url: string
-    }
 
 /** How a store is opened. */
 export interface OpenOptions {
@@ -68,7 +51,7 @@ export async function openStore(
 export function openScan(
   database: DatabaseAddress,
   filter: MessageFilter,
-): AsyncIterable<Static<typeof StoredMessage>[]> {
+): AsyncIterable<StoredMessage[]> {
   return database.kind === 'postgres'
     ? scanOffline(database.url, filter)
     : new SqliteScan(database.path ?? '', filter)

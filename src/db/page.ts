@@ -1,16 +1,10 @@
-import type { Static } from '@sinclair/typebox'
-import type { StoredMessage } from '../schemas/messages.ts'
+import { MESSAGE_COLUMNS, type StoredMessage } from '../message/message.ts'
 import type { KeyRange } from './key-range.ts'
 import type { MessagePage, PageQuery } from './message-store.ts'
 
 /** What a page reads of its messages once it has found them; named in full where what found them has it too. */
 export const PAGE_COLUMNS = [
-  'messages.message_id',
-  'from_msisdn',
-  'to_msisdn',
-  'ts',
-  'text',
-  'created_at',
+  ...MESSAGE_COLUMNS.map((column) => `messages.${column}` as const),
   'messages.ts_key',
 ] as const
 
@@ -52,7 +46,7 @@ export function skipToMinute(
 
 /** A page of the rows that were found, among which one more than asked for tells that there is a next page. */
 export function buildPage(
-  found: (Static<typeof StoredMessage> & { ts_key: string })[],
+  found: (StoredMessage & { ts_key: string })[],
   { limit }: PageQuery,
   total: number,
 ): MessagePage {

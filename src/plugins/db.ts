@@ -1,9 +1,9 @@
 import type { FastifyInstance } from 'fastify'
 import fp from 'fastify-plugin'
-import { ConfigError } from '../config.ts'
+import { ConfigError, type DatabaseAddress } from '../config.ts'
 import { describeDatabase } from '../db/describe.ts'
 import { type MessageStore, StoreCorruptError, StoreOpenError } from '../db/message-store.ts'
-import { type DatabaseAddress, openStore } from '../db/open.ts'
+import { openStore } from '../db/open.ts'
 
 declare module 'fastify' {
   interface FastifyInstance {

@@ -1,5 +1,6 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { Type } from '@sinclair/typebox'
+import { StoredMessage } from '../message/message.ts'
 import { InvalidInputError } from '../plugins/errors.ts'
 import { answer } from '../schemas/component.ts'
 import { readCursor, writeCursor } from '../schemas/cursor.ts'
@@ -11,7 +12,6 @@ import {
   MessagesPage,
   MessagesQuery,
   readFilter,
-  StoredMessage,
 } from '../schemas/messages.ts'
 import { inputProblems, problem } from '../schemas/problem.ts'
 

@@ -11,7 +11,7 @@ import type { WebhookResult } from '../plugins/request-tracker.ts'
 import { answer, ref } from '../schemas/component.ts'
 import { readJson } from '../schemas/json.ts'
 import { inputProblems, problem } from '../schemas/problem.ts'
-import { Accepted, InboundMessage, SignatureHeaders } from '../schemas/webhook.ts'
+import { Accepted, InboundMessage, SignatureHeaders, toStoredMessage } from '../schemas/webhook.ts'
 import { timestampInSeconds } from '../timestamp.ts'
 
 /** A body of more bytes is refused unread: 4096 characters of text fit many times over. */
@@ -134,20 +134,13 @@ const webhook: FastifyPluginAsyncTypebox = async (app) => {
       onSend: noteResult,
     },
     async (request) => {
-      const { message_id, from, to, ts, text } = request.body
-      request.logFields.message_id = message_id
-      const appended = app.batcher.append({
-        message_id,
-        from_msisdn: from,
-        to_msisdn: to,
-        ts,
-        text: text ?? null,
-        created_at: timestampInSeconds(),
-      })
+      const message = toStoredMessage(request.body, timestampInSeconds())
+      request.logFields.message_id = message.message_id
+      const appended = app.batcher.append(message)
       const outcome = await app.requestTracker.keepOpenUntil(request, appended)
       app.admission.leave(app.requestTracker.find(request))
       request.logFields.dup = outcome !== 'created'
-      if (outcome === 'created') app.measures.delivered(ts)
+      if (outcome === 'created') app.measures.delivered(message.ts)
       if (outcome === 'conflict') request.logFields.conflict = true
       request.logFields.result = outcome === 'conflict' ? 'duplicate' : outcome
       return { status: 'ok' as const }

@@ -1,5 +1,6 @@
+import { StoredMessage } from '../message/message.ts'
 import { Alive, Ready } from './health.ts'
-import { MessagesPage, StoredMessage } from './messages.ts'
+import { MessagesPage } from './messages.ts'
 import { InputProblem, InputProblems, Problem } from './problem.ts'
 import { SenderCount, Stats } from './stats.ts'
 import { Accepted, InboundMessage } from './webhook.ts'

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto'
-import type { HashedPosition, MessageFilter, Order, PagePosition } from '../db/message-store.ts'
+import type { HashedPosition, MessageFilter, Order, PagePosition } from '../message/filter.ts'
 
 /** What a cursor is bound to: it is of no use with other filters or in another order. */
 export type CursorScope = MessageFilter & { order: Order }

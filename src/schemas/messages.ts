@@ -1,34 +1,8 @@
 import { type Static, type TObject, type TSchema, Type } from '@sinclair/typebox'
-import type { MessageFilter, Order } from '../db/message-store.ts'
+import type { MessageFilter, Order } from '../message/filter.ts'
 import { instantKey } from '../message/instant.ts'
+import { EXAMPLE_MESSAGE, StoredMessage } from '../message/message.ts'
 import { ref } from './component.ts'
-
-const EXAMPLE = {
-  message_id: 'm1',
-  from_msisdn: '+919876543210',
-  to_msisdn: '+14155550100',
-  ts: '2025-01-15T10:00:00Z',
-  text: 'Hello world',
-  created_at: '2025-01-15T10:00:05Z',
-}
-
-/** A message as it is stored and served. */
-export const StoredMessage = Type.Object(
-  {
-    message_id: Type.String(),
-    from_msisdn: Type.String({ description: 'The sender.' }),
-    to_msisdn: Type.String({ description: 'The receiver.' }),
-    ts: Type.String({ description: 'When it was sent, as the sender wrote it.' }),
-    text: Type.Unsafe<string | null>({ type: ['string', 'null'] }),
-    created_at: Type.String({ description: 'When it was stored, UTC.' }),
-  },
-  {
-    $id: 'StoredMessage',
-    title: 'StoredMessage',
-    description: 'The message.',
-    examples: [EXAMPLE],
-  },
-)
 
 /** How a page is made where the query does not say. */
 export const DEFAULT_LIMIT = 50
@@ -154,7 +128,7 @@ export const MessagesPage = Type.Object(
     description: 'The page; `Link` with `rel="next"` leads to the next one, if there is one.',
     examples: [
       {
-        data: [EXAMPLE],
+        data: [EXAMPLE_MESSAGE],
         total: 123,
         limit: 50,
         offset: 0,

@@ -1,4 +1,5 @@
-import { Type } from '@sinclair/typebox'
+import { type Static, Type } from '@sinclair/typebox'
+import type { StoredMessage } from '../message/message.ts'
 
 const msisdn = (description: string) =>
   Type.String({
@@ -51,6 +52,21 @@ export const InboundMessage = Type.Object(
     ],
   },
 )
+
+/** Returns the message to store for a message as it was posted; `createdAt` is in UTC. */
+export function toStoredMessage(
+  { message_id, from, to, ts, text }: Static<typeof InboundMessage>,
+  createdAt: string,
+): StoredMessage {
+  return {
+    message_id,
+    from_msisdn: from,
+    to_msisdn: to,
+    ts,
+    text: text ?? null,
+    created_at: createdAt,
+  }
+}
 
 /** The answer to a message that is on disk, whether it was new or known. */
 export const Accepted = Type.Object(

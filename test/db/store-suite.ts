@@ -1,16 +1,13 @@
 import { Readable } from 'node:stream'
 import fc from 'fast-check'
 import type { Test } from 'tap'
-import type {
-  MessageFilter,
-  MessageStore,
-  NewMessage,
-  PageQuery,
-} from '../../src/db/message-store.ts'
+import type { MessageStore, PageQuery } from '../../src/db/message-store.ts'
+import type { MessageFilter } from '../../src/message/filter.ts'
 import { fold } from '../../src/message/fold.ts'
 import { instantKey } from '../../src/message/instant.ts'
+import type { StoredMessage } from '../../src/message/message.ts'
 
-export function message(fields: Partial<NewMessage> & { message_id: string }): NewMessage {
+export function message(fields: Partial<StoredMessage> & { message_id: string }): StoredMessage {
   return {
     from_msisdn: '+1',
     to_msisdn: '+2',
@@ -92,7 +89,7 @@ export function suite(t: Test, open: (t: Test) => Promise<MessageStore>): void {
     const first = message({ message_id: 'a', text: 'Ärger' })
     const silent = message({ message_id: 'b', text: null })
     await store.append([first, silent])
-    const others: NewMessage[] = [
+    const others: StoredMessage[] = [
       { ...first, from_msisdn: '+2' },
       { ...first, to_msisdn: '+1' },
       { ...first, ts: '2025-01-15T10:00:00.0Z' },
@@ -118,7 +115,7 @@ export function suite(t: Test, open: (t: Test) => Promise<MessageStore>): void {
         message({ message_id: `m${n}`, ts: `2025-01-15T10:00:00.${9999 - n}Z` }),
       )
       await store.append(many)
-      const seen: NewMessage[] = []
+      const seen: StoredMessage[] = []
       for await (const messages of store.scan({})) {
         if (seen.length === 0) await store.append([message({ message_id: 'later' })])
         seen.push(...messages)
@@ -225,7 +222,7 @@ export function suite(t: Test, open: (t: Test) => Promise<MessageStore>): void {
       first_message_ts: null,
       last_message_ts: null,
     })
-    const batch: NewMessage[] = []
+    const batch: StoredMessage[] = []
     for (let sender = 0; sender < 12; sender++) {
       for (let n = 0; n <= sender % 6; n++) {
         batch.push(message({ message_id: `${sender}-${n}`, from_msisdn: `+${100 - sender}` }))
@@ -255,7 +252,7 @@ export function suite(t: Test, open: (t: Test) => Promise<MessageStore>): void {
 
   t.test('answers any question as a plain recount does', async (t) => {
     const store = await open(t)
-    const known = new Map<string, NewMessage>()
+    const known = new Map<string, StoredMessage>()
     await fc.assert(
       fc.asyncProperty(
         fc.array(rows, { maxLength: 4 }),
@@ -369,12 +366,12 @@ export function suite(t: Test, open: (t: Test) => Promise<MessageStore>): void {
   })
 }
 
-function keyOf(row: NewMessage | undefined): string {
+function keyOf(row: StoredMessage | undefined): string {
   return instantKey(row?.ts ?? '') ?? ''
 }
 
 /** Whether each filter accepts the row: the plainest definition of what it means. */
-function matches(row: NewMessage, { from, to, since, until, q }: MessageFilter): boolean {
+function matches(row: StoredMessage, { from, to, since, until, q }: MessageFilter): boolean {
   const accepted = {
     from: from === undefined || row.from_msisdn === from,
     to: to === undefined || row.to_msisdn === to,
@@ -386,7 +383,7 @@ function matches(row: NewMessage, { from, to, since, until, q }: MessageFilter):
 }
 
 /** What a question matches, in order, found by looking at every row. */
-function recount(rows: NewMessage[], query: PageQuery): NewMessage[] {
+function recount(rows: StoredMessage[], query: PageQuery): StoredMessage[] {
   const sorted = rows
     .filter((row) => matches(row, query))
     .sort((a, b) => byBytes(keyOf(a), keyOf(b)) || byBytes(a.message_id, b.message_id))
@@ -398,7 +395,7 @@ function byBytes(a: string, b: string): number {
 }
 
 /** The statistics, found by looking at every row. */
-function recountStats(rows: NewMessage[]) {
+function recountStats(rows: StoredMessage[]) {
   const counts = new Map<string, number>()
   for (const { from_msisdn } of rows) counts.set(from_msisdn, (counts.get(from_msisdn) ?? 0) + 1)
   const sorted = recount(rows, { order: 'asc', limit: 1, offset: 0 })

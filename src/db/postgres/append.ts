@@ -2,7 +2,8 @@ import { randomBytes } from 'node:crypto'
 import { sql } from 'kysely'
 import { fold } from '../../message/fold.ts'
 import { instantKey } from '../../message/instant.ts'
-import type { AppendOutcome, NewMessage } from '../message-store.ts'
+import { MESSAGE_COLUMNS, type StoredMessage } from '../../message/message.ts'
+import type { AppendOutcome } from '../message-store.ts'
 import type { Session } from './pool.ts'
 import { build } from './queries/build.ts'
 import { storedSearchKey } from './search-key.ts'
@@ -74,7 +75,7 @@ const APPEND = build
 /** Statements that are prepared once on each connection: their names by their texts. */
 export const PREPARED: ReadonlyMap<string, string> = new Map([[APPEND.sql, 'append']])
 
-function sameContent(a: NewMessage, b: NewMessage): boolean {
+function sameContent(a: StoredMessage, b: StoredMessage): boolean {
   return (
     a.from_msisdn === b.from_msisdn &&
     a.to_msisdn === b.to_msisdn &&
@@ -84,17 +85,17 @@ function sameContent(a: NewMessage, b: NewMessage): boolean {
 }
 
 /** The messages with these ids, as far as they are stored. */
-async function findStored(session: Session, ids: string[]): Promise<Map<string, NewMessage>> {
+async function findStored(session: Session, ids: string[]): Promise<Map<string, StoredMessage>> {
   const rows = await session
     .selectFrom('messages')
-    .select(['message_id', 'from_msisdn', 'to_msisdn', 'ts', 'text', 'created_at'])
+    .select(MESSAGE_COLUMNS)
     .where('message_id', '=', sql<string>`any(${ids}::text[])`)
     .execute()
   return new Map(rows.map((row) => [row.message_id, row]))
 }
 
 /** Inserts messages, each id once. @returns the places of those that were created. */
-async function insert(session: Session, messages: NewMessage[]): Promise<{ place: number }[]> {
+async function insert(session: Session, messages: StoredMessage[]): Promise<{ place: number }[]> {
   const input = messages.map((message): Row => {
     const folded = message.text === null ? null : fold(message.text)
     return {
@@ -111,9 +112,9 @@ async function insert(session: Session, messages: NewMessage[]): Promise<{ place
 /** Stores a batch durably, all or nothing. @returns each message's outcome, and how many were created. */
 export async function append(
   session: Session,
-  batch: readonly NewMessage[],
+  batch: readonly StoredMessage[],
 ): Promise<{ outcomes: AppendOutcome[]; created: number }> {
-  const firsts = new Map<string, NewMessage>()
+  const firsts = new Map<string, StoredMessage>()
   for (const message of batch) {
     if (!firsts.has(message.message_id)) firsts.set(message.message_id, message)
   }

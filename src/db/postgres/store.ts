@@ -1,9 +1,9 @@
 import { sql } from 'kysely'
+import type { MessageFilter } from '../../message/filter.ts'
+import { MESSAGE_COLUMNS, type StoredMessage } from '../../message/message.ts'
 import {
   type AppendOutcome,
-  type MessageFilter,
   type MessageStore,
-  type NewMessage,
   type PageQuery,
   type ProgressListener,
   StoreOpenError,
@@ -112,7 +112,7 @@ export class PostgresStore implements MessageStore {
     return { backlog: this.#rollup.backlog, walBytes: 0 }
   }
 
-  async append(batch: readonly NewMessage[], waitedMs = 0): Promise<AppendOutcome[]> {
+  async append(batch: readonly StoredMessage[], waitedMs = 0): Promise<AppendOutcome[]> {
     const withinMs = this.#away
       ? APPEND_WITHIN_AWAY_MS
       : Math.min(APPEND_WITHIN_MS, Math.max(APPEND_WITHIN_AWAY_MS, MESSAGE_WITHIN_MS - waitedMs))
@@ -154,7 +154,7 @@ export class PostgresStore implements MessageStore {
     const find = (session: Session) =>
       session
         .selectFrom('messages')
-        .select(['message_id', 'from_msisdn', 'to_msisdn', 'ts', 'text', 'created_at'])
+        .select(MESSAGE_COLUMNS)
         .where('message_id', '=', id)
         .executeTakeFirst()
     return this.#connections.reads.run(find, { signal })

@@ -1,26 +1,24 @@
 import { instantKey } from '../../message/instant.ts'
-import type { AppendOutcome, NewMessage } from '../message-store.ts'
+import { MESSAGE_COLUMNS, type StoredMessage } from '../../message/message.ts'
+import type { AppendOutcome } from '../message-store.ts'
 
 /** A batch of messages as it crosses to the writing thread: one flat list, which is cloned far faster than objects. */
 export type FlatBatch = (string | null)[]
 
-/** The fields of a message in a flat batch, in their order. */
-const FIELDS = ['message_id', 'from_msisdn', 'to_msisdn', 'ts', 'text', 'created_at'] as const
-
 /** The messages, field by field. */
-export function flatten(batch: readonly NewMessage[]): FlatBatch {
+export function flatten(batch: readonly StoredMessage[]): FlatBatch {
   const flat: FlatBatch = []
-  for (const message of batch) for (const field of FIELDS) flat.push(message[field])
+  for (const message of batch) for (const field of MESSAGE_COLUMNS) flat.push(message[field])
   return flat
 }
 
 /** A message of a flat batch, with its sort key: which fields may be null was settled before. */
-export type FlatMessage = Record<(typeof FIELDS)[number] | 'ts_key', string | null>
+export type FlatMessage = Record<(typeof MESSAGE_COLUMNS)[number] | 'ts_key', string | null>
 
 /** The messages of a flat batch again. */
 export function unflatten(flat: FlatBatch): FlatMessage[] {
   const messages: FlatMessage[] = []
-  for (let at = 0; at < flat.length; at += FIELDS.length) {
+  for (let at = 0; at < flat.length; at += MESSAGE_COLUMNS.length) {
     const [
       message_id = null,
       from_msisdn = null,
@@ -28,7 +26,7 @@ export function unflatten(flat: FlatBatch): FlatMessage[] {
       ts = null,
       text = null,
       created_at = null,
-    ] = flat.slice(at, at + FIELDS.length)
+    ] = flat.slice(at, at + MESSAGE_COLUMNS.length)
     const ts_key = instantKey(ts ?? '') ?? ''
     messages.push({ message_id, from_msisdn, to_msisdn, ts, text, created_at, ts_key })
   }

@@ -1,5 +1,5 @@
 import type { Database } from 'better-sqlite3'
-import type { Order } from '../message-store.ts'
+import type { Order } from '../../message/filter.ts'
 
 /** A place among a statement's parameters for the value that each run brings under this name. */
 export interface Parameter {

@@ -2,12 +2,11 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { stat, statfs } from 'node:fs/promises'
 import { constants, tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
+import type { HashedPosition, MessageFilter } from '../../message/filter.ts'
+import type { StoredMessage } from '../../message/message.ts'
 import {
   type AppendOutcome,
-  type HashedPosition,
-  type MessageFilter,
   type MessageStore,
-  type NewMessage,
   type PageQuery,
   type ProgressListener,
   StoreCorruptError,
@@ -142,7 +141,7 @@ export class SqliteStore implements MessageStore {
     }
   }
 
-  async append(batch: readonly NewMessage[]): Promise<AppendOutcome[]> {
+  async append(batch: readonly StoredMessage[]): Promise<AppendOutcome[]> {
     try {
       const { outcomes, condition } = await this.#watch(() =>
         this.#writer.call('append', flatten(batch)),

@@ -1,6 +1,6 @@
-import type { Static } from '@sinclair/typebox'
-import type { StoredMessage } from '../../../schemas/messages.ts'
-import { type MessageFilter, StoreOpenError } from '../../message-store.ts'
+import type { MessageFilter } from '../../../message/filter.ts'
+import type { StoredMessage } from '../../../message/message.ts'
+import { StoreOpenError } from '../../message-store.ts'
 import type { Verification, VerifyListener } from '../../verification.ts'
 import { errorMessage } from '../errors.ts'
 import { createPools, type Pools } from '../pools.ts'
@@ -24,7 +24,7 @@ function inWords({ name }: Pools, error: unknown): StoreOpenError {
 export async function* scanOffline(
   url: string,
   filter: MessageFilter,
-): AsyncGenerator<Static<typeof StoredMessage>[], void> {
+): AsyncGenerator<StoredMessage[], void> {
   const connections = connectOffline(url)
   try {
     yield* scanOver(connections, filter)

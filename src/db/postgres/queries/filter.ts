@@ -1,7 +1,7 @@
 import { type Expression, type ExpressionBuilder, type SqlBool, sql } from 'kysely'
+import type { MessageFilter } from '../../../message/filter.ts'
 import { fold } from '../../../message/fold.ts'
 import type { KeyRange } from '../../key-range.ts'
-import type { MessageFilter } from '../../message-store.ts'
 import type { PostgresSchema } from '../schema.ts'
 import { searchKey } from '../search-key.ts'
 

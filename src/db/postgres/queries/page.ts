@@ -1,7 +1,6 @@
-import type { Static } from '@sinclair/typebox'
 import type { Expression, ExpressionBuilder, SqlBool } from 'kysely'
 import { fold } from '../../../message/fold.ts'
-import type { StoredMessage } from '../../../schemas/messages.ts'
+import type { StoredMessage } from '../../../message/message.ts'
 import { isRestricted, type KeyRange, rangeOf } from '../../key-range.ts'
 import type { MessagePage, PageQuery } from '../../message-store.ts'
 import {
@@ -46,7 +45,7 @@ async function rowsOf(
   { order, limit, after, ...filter }: PageQuery,
   place: Place,
   few: boolean,
-): Promise<(Static<typeof StoredMessage> & { ts_key: string })[]> {
+): Promise<(StoredMessage & { ts_key: string })[]> {
   const conditions: Conditions = (eb) =>
     eb.and([
       ...filterConditions(eb, filter),

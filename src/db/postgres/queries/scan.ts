@@ -1,8 +1,7 @@
-import type { Static } from '@sinclair/typebox'
 import { sql } from 'kysely'
-import type { StoredMessage } from '../../../schemas/messages.ts'
+import type { MessageFilter } from '../../../message/filter.ts'
+import { MESSAGE_COLUMNS, type StoredMessage } from '../../../message/message.ts'
 import { rangeOf } from '../../key-range.ts'
-import type { MessageFilter } from '../../message-store.ts'
 import type { Session } from '../pool.ts'
 import { filterConditions, indexConditionsOf, rangeConditions } from './filter.ts'
 
@@ -16,12 +15,12 @@ export type Emit<Chunk> = (chunk: Chunk) => Promise<void>
 export async function scan(
   session: Session,
   filter: MessageFilter,
-  emit: Emit<Static<typeof StoredMessage>[]>,
+  emit: Emit<StoredMessage[]>,
 ): Promise<void> {
   const range = rangeOf(filter)
   const rows = session
     .selectFrom('messages')
-    .select(['message_id', 'from_msisdn', 'to_msisdn', 'ts', 'text', 'created_at'])
+    .select(MESSAGE_COLUMNS)
     .where((eb) =>
       eb.and([
         ...filterConditions(eb, filter),
@@ -37,7 +36,7 @@ export async function scan(
     .setAccessMode('read only')
     .execute(async (trx) => {
       await sql`declare scan no scroll cursor for ${rows}`.execute(trx)
-      const fetch = sql<Static<typeof StoredMessage>>`fetch ${sql.lit(CHUNK)} from scan`
+      const fetch = sql<StoredMessage>`fetch ${sql.lit(CHUNK)} from scan`
       for (;;) {
         const { rows } = await fetch.execute(trx)
         if (rows.length === 0) return

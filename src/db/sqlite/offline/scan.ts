@@ -1,6 +1,6 @@
-import type { Static } from '@sinclair/typebox'
-import type { StoredMessage } from '../../../schemas/messages.ts'
-import { type MessageFilter, StoreOpenError } from '../../message-store.ts'
+import type { MessageFilter } from '../../../message/filter.ts'
+import type { StoredMessage } from '../../../message/message.ts'
+import { StoreOpenError } from '../../message-store.ts'
 import { scanQuery } from '../queries/scan.ts'
 import { WorkerClient } from '../worker/client.ts'
 import type { ScannerData, ScannerOperations } from '../worker/scanner.ts'
@@ -12,7 +12,7 @@ const BEFORE_ALL = Number.MIN_SAFE_INTEGER
  * What a filter matches in a file, in order of arrival, from one snapshot: a thread and a connection of its own, which
  * only read, so that a file in use can be scanned without its store. While it lasts, the write-ahead log grows.
  */
-export class SqliteScan implements AsyncIterable<Static<typeof StoredMessage>[]> {
+export class SqliteScan implements AsyncIterable<StoredMessage[]> {
   readonly #path: string
   readonly #thread: WorkerClient<ScannerOperations, ScannerData, undefined>
 
@@ -25,7 +25,7 @@ export class SqliteScan implements AsyncIterable<Static<typeof StoredMessage>[]>
   }
 
   /** A few at a time; the snapshot is taken when the first are asked for. @throws StoreOpenError */
-  async *[Symbol.asyncIterator](): AsyncGenerator<Static<typeof StoredMessage>[], void> {
+  async *[Symbol.asyncIterator](): AsyncGenerator<StoredMessage[], void> {
     try {
       await this.#thread.start().catch((error: unknown) => {
         const reason = error instanceof Error ? error.message : String(error)

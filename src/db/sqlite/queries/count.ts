@@ -1,4 +1,5 @@
 import { sql } from 'kysely'
+import { MESSAGE_COLUMNS } from '../../../message/message.ts'
 import { TOP_SENDERS } from '../../message-store.ts'
 import { build, compile, parameter } from './compile.ts'
 
@@ -136,7 +137,7 @@ export const countQueries = {
   message: compile(
     build
       .selectFrom('messages')
-      .select(['message_id', 'from_msisdn', 'to_msisdn', 'ts', 'text', 'created_at'])
+      .select(MESSAGE_COLUMNS)
       .where('message_id', '=', parameter<string>('message_id')),
   ),
 }

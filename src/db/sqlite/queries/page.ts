@@ -1,4 +1,3 @@
-import type { Static } from '@sinclair/typebox'
 import {
   type Expression,
   type RawBuilder,
@@ -6,7 +5,7 @@ import {
   type SqlBool,
   sql,
 } from 'kysely'
-import type { StoredMessage } from '../../../schemas/messages.ts'
+import type { StoredMessage } from '../../../message/message.ts'
 import { PAGE_COLUMNS } from '../../page.ts'
 import type { SqliteSchema } from '../schema.ts'
 import { type CompiledStatement, PAGE_VARIANTS, type PageVariant } from '../statement.ts'
@@ -142,7 +141,7 @@ function matchesWhere(conditions: Condition[]) {
 function pageOf(
   keys: KeyQuery,
   { order }: PageVariant,
-): CompiledStatement<Static<typeof StoredMessage> & { ts_key: string }> {
+): CompiledStatement<StoredMessage & { ts_key: string }> {
   const page = keys
     .orderBy('ts_key', order)
     .orderBy('message_id', order)

@@ -1,5 +1,6 @@
 import { type Expression, type SqlBool, sql } from 'kysely'
-import type { MessageFilter } from '../../message-store.ts'
+import type { MessageFilter } from '../../../message/filter.ts'
+import { MESSAGE_COLUMNS } from '../../../message/message.ts'
 import { build, compile, parameter } from './compile.ts'
 import { alive, byRecipient, bySender, contains } from './page.ts'
 
@@ -20,7 +21,7 @@ export function scanQuery({ from, to, q }: MessageFilter) {
   return compile(
     build
       .selectFrom('messages')
-      .select(['seq', 'message_id', 'from_msisdn', 'to_msisdn', 'ts', 'text', 'created_at'])
+      .select(['seq', ...MESSAGE_COLUMNS])
       .where('seq', '>', parameter<number>('after'))
       .where((eb) => eb.and([alive, ...given]))
       .orderBy('seq')

@@ -1,8 +1,8 @@
 import { createHash } from 'node:crypto'
 import { setPriority } from 'node:os'
-import type { Static } from '@sinclair/typebox'
-import type { StoredMessage } from '../../../schemas/messages.ts'
-import type { HashedPosition, PagePosition, PageQuery } from '../../message-store.ts'
+import type { HashedPosition, PagePosition } from '../../../message/filter.ts'
+import type { StoredMessage } from '../../../message/message.ts'
+import type { PageQuery } from '../../message-store.ts'
 import { openReader } from '../connection.ts'
 import { type PageQueries, preparePaging } from '../paging.ts'
 import type { countQueries } from '../queries/count.ts'
@@ -39,8 +39,7 @@ async function openOperations({ data, throwIfCancelled }: WorkerContext<ReaderDa
     findPosition: (position: HashedPosition): PagePosition | undefined =>
       count.position.get({ ...position }),
     stats: () => snapshot(stats),
-    message: (id: string): Static<typeof StoredMessage> | undefined =>
-      count.message.get({ message_id: id }),
+    message: (id: string): StoredMessage | undefined => count.message.get({ message_id: id }),
     close(): void {
       database.close()
     },

@@ -1,13 +1,12 @@
-import type { Static } from '@sinclair/typebox'
-import type { StoredMessage } from '../../../schemas/messages.ts'
-import type { MessageFilter } from '../../message-store.ts'
+import type { MessageFilter } from '../../../message/filter.ts'
+import type { StoredMessage } from '../../../message/message.ts'
 import { openReader } from '../connection.ts'
 import { filterValues } from '../paging.ts'
 import { type CompiledStatement, prepare } from '../statement.ts'
 import { serveRpc, type WorkerContext } from './runtime.ts'
 
 /** A message, and its place in the order of arrival. */
-export type ScannedRow = Static<typeof StoredMessage> & { seq: number }
+export type ScannedRow = StoredMessage & { seq: number }
 
 /** What a scanning thread is given: one scan is all it is for. */
 export interface ScannerData {

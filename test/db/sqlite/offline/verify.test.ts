@@ -1,9 +1,9 @@
 import Database from 'better-sqlite3'
 import fc from 'fast-check'
 import t, { type Test } from 'tap'
-import type { NewMessage } from '../../../../src/db/message-store.ts'
 import { resetIndexes, verify } from '../../../../src/db/sqlite/offline/verify.ts'
 import { SqliteStore } from '../../../../src/db/sqlite/store.ts'
+import type { StoredMessage } from '../../../../src/message/message.ts'
 import { message } from '../../store-suite.ts'
 
 const MESSAGES = [
@@ -15,7 +15,7 @@ const MESSAGES = [
 ]
 
 /** A file with these messages, everything derived. */
-async function file(t: Test, messages: NewMessage[] = MESSAGES): Promise<string> {
+async function file(t: Test, messages: StoredMessage[] = MESSAGES): Promise<string> {
   const path = `${t.testdir()}/app.db`
   const store = await SqliteStore.open(path)
   await store.append(messages)

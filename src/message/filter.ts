@@ -1,0 +1,30 @@
+/** Order of a page: by instant, then by the bytes of the id. */
+export type Order = 'asc' | 'desc'
+
+/** Filter of messages; an absent field does not restrict. */
+export interface MessageFilter {
+  /** The sender, exactly. */
+  from?: string | undefined
+  /** The recipient, exactly. Not indexed: every message that the other filters match is read. */
+  to?: string | undefined
+  /** Sort key of the earliest instant, inclusive (see `instantKey`); excludes messages without an instant. */
+  since?: string | undefined
+  /** Sort key of the latest instant, exclusive; excludes messages without an instant. */
+  until?: string | undefined
+  /** A literal substring of the text under `fold`; empty matches every message, also one without text. */
+  q?: string | undefined
+}
+
+/** Position of a message in the order of pages. */
+export interface PagePosition {
+  /** The sort key of its instant; empty where it has none. */
+  key: string
+  id: string
+}
+
+/** Position of a message whose id is too long for a cursor, which then carries a hash of the id. */
+export interface HashedPosition {
+  key: string
+  /** SHA-256 of the id in UTF-8, in hex. */
+  idHash: string
+}
