@@ -11,7 +11,8 @@ export const repairKeys = compile(() =>
 /** Empties the counters and indexes and sets the watermark to 0; to be run in this order in one transaction. */
 export const resetQueries = {
   senders: compile(() => build.deleteFrom('senders')),
-  senderMessages: compile(() => build.deleteFrom('sender_messages')),
+  senderEntries: compile(() => build.deleteFrom('sender_entries')),
+  senderRuns: compile(() => build.deleteFrom('sender_runs')),
   days: compile(() => build.deleteFrom('days')),
   minutes: compile(() => build.deleteFrom('minutes')),
   // A contentless FTS5 table cannot be emptied by a plain `delete`.

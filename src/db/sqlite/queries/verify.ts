@@ -9,7 +9,7 @@ import { DAY_LENGTH, MINUTE_LENGTH } from '../../key-range.ts'
 import { CHECKSUM_MODULUS, type TermCount } from '../offline/trigram-recount.ts'
 import type { SqliteSchema } from '../schema.ts'
 import { build, compile, type Placeholders } from './compile.ts'
-import { bucketOf, eb } from './expressions.ts'
+import { bucketOf, eb, isVisible } from './expressions.ts'
 
 /** Tables that only the verification reads: a shadow table of FTS5, and temporary tables. */
 type VerifySchema = {
@@ -122,9 +122,10 @@ export const verifyQueries = {
       .where((eb) => eb('ts_key', '!=', eb.fn<string>('instant_key', ['ts']))),
   ),
   /** `correct` rows name an indexed message by all of its fields, so that there is at most one for each message. */
-  senderMessages: compile(({ watermark }: Placeholders<Watermark>) =>
+  senderEntries: compile(({ watermark }: Placeholders<Watermark>) =>
     build
-      .selectFrom('sender_messages as stored')
+      .selectFrom('sender_entries as stored')
+      .leftJoin('sender_runs', 'sender_runs.run', 'stored.run')
       .leftJoin('messages', (join) =>
         join
           .onRef('messages.seq', '=', 'stored.seq')
@@ -137,6 +138,7 @@ export const verifyQueries = {
           .onRef('senders.id', '=', 'stored.sender')
           .onRef('senders.msisdn', '=', 'messages.from_msisdn'),
       )
+      .where((eb) => eb.or([isVisible, eb('sender_runs.run', 'is', null)]))
       .select((eb) => [
         eb.fn.countAll<number>().as('rows'),
         eb.fn.count<number>('senders.id').as('correct'),
