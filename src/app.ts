@@ -5,20 +5,20 @@ import type { Config } from './config.ts'
 import { createServer } from './http-server.ts'
 import { type LogOutput, standardOutput } from './log-output.ts'
 import admission from './plugins/admission.ts'
-import inbox from './plugins/batcher.ts'
+import batcher from './plugins/batcher.ts'
 import cors from './plugins/cors.ts'
 import db from './plugins/db.ts'
 import docs from './plugins/docs.ts'
-import errors, { answerFrameworkError } from './plugins/errors.ts'
+import errors, { handleFrameworkError } from './plugins/errors.ts'
 import logging, { createLogger, OneLineLogController, requestIdOf } from './plugins/logging.ts'
-import allow from './plugins/method-not-allowed.ts'
+import methodNotAllowed from './plugins/method-not-allowed.ts'
 import metrics from './plugins/metrics.ts'
-import limits from './plugins/rate-limits.ts'
+import rateLimits from './plugins/rate-limits.ts'
 import requestTracker from './plugins/request-tracker.ts'
-import headers from './plugins/security-headers.ts'
+import securityHeaders from './plugins/security-headers.ts'
 import shutdown from './plugins/shutdown.ts'
 import signature from './plugins/signature.ts'
-import sockets, { answerClientError } from './plugins/sockets.ts'
+import sockets, { handleClientError } from './plugins/sockets.ts'
 import tokens from './plugins/tokens.ts'
 import validation from './plugins/validation.ts'
 import health from './routes/health.ts'
@@ -63,8 +63,8 @@ export async function buildApp(config: Config, logTo?: LogOutput) {
     pluginTimeout: 0,
     // Requests on open connections are answered while the service closes.
     return503OnClosing: false,
-    frameworkErrors: answerFrameworkError,
-    clientErrorHandler: answerClientError,
+    frameworkErrors: handleFrameworkError,
+    clientErrorHandler: handleClientError,
     routerOptions: { ignoreTrailingSlash: true, maxParamLength: MAX_PARAM_LENGTH },
     serverFactory: (handler) =>
       createServer(
@@ -83,9 +83,7 @@ export async function buildApp(config: Config, logTo?: LogOutput) {
     // What every request passes through.
     await app.register(sensible)
     await app.register(requestTracker)
-    await app.register(logging, { output })
     await app.register(metrics, {
-      droppedLines: () => droppedLines,
       limits: {
         MAX_BATCH: config.maxBatch,
         MAX_WAITING: config.maxWaiting,
@@ -94,15 +92,16 @@ export async function buildApp(config: Config, logTo?: LogOutput) {
         READ_TIMEOUT_MS: config.readTimeoutMs,
       },
     })
-    await app.register(headers)
+    await app.register(logging, { output, droppedLines: () => droppedLines })
+    await app.register(securityHeaders)
     await app.register(cors, { origins: config.corsOrigins })
     const { trustProxy, maxFailuresPerMinute, maxRequestsPerMinute } = config
-    await app.register(limits, { trustProxy, maxFailuresPerMinute, maxRequestsPerMinute })
+    await app.register(rateLimits, { trustProxy, maxFailuresPerMinute, maxRequestsPerMinute })
     await app.register(shutdown)
     await app.register(errors)
     await app.register(admission, { maxWaiting: config.maxWaiting })
     await app.register(sockets)
-    await app.register(allow)
+    await app.register(methodNotAllowed)
     await app.register(validation)
 
     // What the routes work with.
@@ -112,7 +111,7 @@ export async function buildApp(config: Config, logTo?: LogOutput) {
       previousSecret: config.previousSecret,
     })
     await app.register(db, { database: config.database, readTimeoutMs: config.readTimeoutMs })
-    await app.register(inbox, { maxBatch: config.maxBatch })
+    await app.register(batcher, { maxBatch: config.maxBatch })
 
     // What can be asked for.
     await app.register(docs)

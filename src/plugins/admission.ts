@@ -1,9 +1,9 @@
+import client from '@prometheus-io/client'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import fp from 'fastify-plugin'
 import { Queue } from '../queue.ts'
 import { serviceUnavailable } from './errors.ts'
 import type { InFlightRequest } from './request-tracker.ts'
-import { SECURITY_HEADERS } from './security-headers.ts'
 
 declare module 'fastify' {
   interface FastifyInstance {
@@ -23,10 +23,9 @@ declare module 'fastify' {
  * - `public`: everything that needs neither a signature nor a token, such as the documentation
  * - `probe`: health checks and the metrics, never limited
  */
-export const CONCURRENCY_CLASSES = ['unverified', 'ingest', 'read', 'public', 'probe'] as const
+const CONCURRENCY_CLASSES = ['unverified', 'ingest', 'read', 'public', 'probe'] as const
 
-/** One of these. */
-export type ConcurrencyClass = (typeof CONCURRENCY_CLASSES)[number]
+type ConcurrencyClass = (typeof CONCURRENCY_CLASSES)[number]
 
 /** Messages per read: responses are larger than messages, and reader threads fewer than the messages of a batch. */
 const MESSAGES_PER_READ = 10
@@ -121,6 +120,15 @@ async function admission(
 ): Promise<void> {
   const admission = new Admission(maxWaiting)
   app.decorate('admission', admission)
+  new client.Gauge({
+    name: 'http_requests_in_flight',
+    help: 'Requests in flight by concurrency class: unverified (posts), ingest, read, public or probe.',
+    labelNames: ['class'],
+    registers: [app.registry],
+    collect() {
+      for (const name of CONCURRENCY_CLASSES) this.set({ class: name }, admission.count(name))
+    },
+  })
 
   const admitTo =
     (name: ConcurrencyClass) =>
@@ -138,7 +146,7 @@ async function admission(
   })
 
   app.addHook('onRequest', (request, reply, done) => {
-    const { concurrencyClass = 'public', skipSecurityHeaders } = request.routeOptions.config
+    const { concurrencyClass = 'public' } = request.routeOptions.config
     if (concurrencyClass === 'read') {
       done()
       return
@@ -149,11 +157,7 @@ async function admission(
       !(isPost && admission.isFull('ingest')) &&
       admission.enter(inFlight, isPost ? 'unverified' : concurrencyClass)
     if (isAdmitted) done()
-    else {
-      // The route's own hook, which sets them, has not run yet.
-      if (!skipSecurityHeaders) reply.headers(SECURITY_HEADERS)
-      rejectOverload(request, reply)
-    }
+    else rejectOverload(request, reply)
   })
 
   app.requestTracker.onCompleted((_completed, inFlight) => {
@@ -163,5 +167,5 @@ async function admission(
 
 export default fp(admission, {
   name: 'admission',
-  dependencies: ['request-tracker', 'errors', 'headers'],
+  dependencies: ['request-tracker', 'metrics', 'errors'],
 })

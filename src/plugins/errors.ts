@@ -1,12 +1,28 @@
-import type { Static } from '@sinclair/typebox'
+import client from '@prometheus-io/client'
 import type { ErrorObject } from 'ajv'
 import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import fp from 'fastify-plugin'
 import { StoreUnavailableError } from '../db/message-store.ts'
 import type { InputProblem } from '../schemas/problem.ts'
 import { toInputProblems } from '../schemas/validation-errors.ts'
-import type { RejectionReason } from './request-tracker.ts'
 import { SECURITY_HEADERS } from './security-headers.ts'
+
+/** Why a valid request got a 503. */
+type RejectionReason = 'overload' | 'database' | 'time_limit' | 'stopping' | 'no_secret'
+
+/** Reasons whose counters start at 0. */
+const COUNTED_REASONS: RejectionReason[] = ['overload', 'database', 'time_limit', 'no_secret']
+
+declare module './request-tracker.ts' {
+  interface LogFields {
+    /** Where the input is invalid and why, without its values. */
+    problems?: Pick<InputProblem, 'loc' | 'type'>[]
+    /** Why a request that may be valid got a 503. */
+    rejected?: RejectionReason
+    /** Cause of a 5xx. */
+    cause?: Error
+  }
+}
 
 /** Seconds after which a sender that got a 503 may try again. */
 const RETRY_AFTER_S = 1
@@ -22,8 +38,8 @@ const FASTIFY_REFUSALS: Record<string, string> = {
 /** An input that is refused for what no schema tells. */
 export class InvalidInputError extends Error {
   override readonly name = 'InvalidInputError'
-  readonly problem: Static<typeof InputProblem>
-  constructor(loc: string[], msg: string, type: Static<typeof InputProblem>['type']) {
+  readonly problem: InputProblem
+  constructor(loc: string[], msg: string, type: InputProblem['type']) {
     super(msg)
     this.problem = { loc, msg, type }
   }
@@ -42,11 +58,7 @@ export function serviceUnavailable(
 
 const LOCATIONS: Record<string, string> = { querystring: 'query', params: 'path' }
 
-function refuseInput(
-  problems: Static<typeof InputProblem>[],
-  request: FastifyRequest,
-  reply: FastifyReply,
-): void {
+function refuseInput(problems: InputProblem[], request: FastifyRequest, reply: FastifyReply): void {
   request.logFields.problems = problems.map(({ loc, type }) => ({ loc, type }))
   reply.code(422).send({ detail: problems })
 }
@@ -88,7 +100,7 @@ function answerError(error: FastifyError, request: FastifyRequest, reply: Fastif
 }
 
 /** What Fastify refuses before it has found a route, and so before any hook ran. */
-export function answerFrameworkError(
+export function handleFrameworkError(
   error: FastifyError,
   request: FastifyRequest,
   reply: FastifyReply,
@@ -99,13 +111,24 @@ export function answerFrameworkError(
 }
 
 async function errors(app: FastifyInstance): Promise<void> {
+  const rejected = new client.Counter({
+    name: 'http_requests_rejected_total',
+    help: 'Requests that were not served for now (503), by reason.',
+    labelNames: ['reason'],
+    registers: [app.registry],
+  })
+  for (const reason of COUNTED_REASONS) rejected.inc({ reason }, 0)
+  app.requestTracker.onCompleted(({ logFields }) => {
+    if (logFields.rejected) rejected.inc({ reason: logFields.rejected })
+  })
+
   app.setErrorHandler(answerError)
   app.setNotFoundHandler((_request, reply) => {
     reply.code(404).send({ detail: 'not found' })
   })
   // Before the body is read: what it is does not matter to a path that is not there.
   app.addHook('onRequest', (request, reply, done) => {
-    if (request.is404) reply.code(404).headers(SECURITY_HEADERS).send({ detail: 'not found' })
+    if (request.is404) reply.code(404).send({ detail: 'not found' })
     else if (request.raw.httpVersion === '1.1' && request.headers.host === undefined) {
       done(app.httpErrors.badRequest('a Host header is needed'))
     } else done()
@@ -114,5 +137,5 @@ async function errors(app: FastifyInstance): Promise<void> {
 
 export default fp(errors, {
   name: 'errors',
-  dependencies: ['request-tracker', '@fastify/sensible'],
+  dependencies: ['request-tracker', 'metrics', '@fastify/sensible'],
 })

@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import type { IncomingMessage } from 'node:http'
+import client from '@prometheus-io/client'
 import { type FastifyInstance, LogController } from 'fastify'
 import fp from 'fastify-plugin'
 import { type DestinationStream, type Logger, pino } from 'pino'
@@ -12,6 +13,10 @@ declare module 'fastify' {
   interface FastifyInstance {
     /** Resolves once the lines logged so far are written, which a reader that has stalled may put off for ever. */
     flushLog(): Promise<void>
+  }
+  interface FastifyRequest {
+    /** Level of the request's log line; default: `error` for a 5xx, else `info`. */
+    outcomeLevel: 'info' | 'error' | undefined
   }
 }
 
@@ -77,21 +82,35 @@ function lineOf({ requestId, method, path, status, latencyMs, logFields }: Compl
   }
 }
 
-function isError({ status, logFields }: CompletedRequest): boolean {
-  // What is not served because the service stops as planned is no error.
-  if (logFields.rejected === 'stopping') return false
-  return status >= 500 || logFields.result === 'invalid_signature'
+interface LoggingOptions {
+  output: LogOutput
+  /** Returns the number of lines that the output has dropped. */
+  droppedLines: () => number
 }
 
-async function logging(app: FastifyInstance, { output }: { output: LogOutput }): Promise<void> {
+async function logging(
+  app: FastifyInstance,
+  { output, droppedLines }: LoggingOptions,
+): Promise<void> {
+  new client.Counter({
+    name: 'log_lines_dropped_total',
+    help: 'Log lines dropped because their reader had stalled.',
+    registers: [app.registry],
+    collect() {
+      this.reset()
+      this.inc(droppedLines())
+    },
+  })
   app.decorate('flushLog', () => new Promise<void>((done) => output.flush(done)))
+  app.decorateRequest('outcomeLevel')
   app.addHook('onRequest', (request, reply, done) => {
     reply.header('x-request-id', request.id)
     done()
   })
   const info = app.log.level === 'info' || app.log.level === 'debug'
-  app.requestTracker.onCompleted((completed) => {
-    if (isError(completed)) app.log.error(lineOf(completed))
+  app.requestTracker.onCompleted((completed, inFlight) => {
+    const level = inFlight?.request.outcomeLevel ?? (completed.status >= 500 ? 'error' : 'info')
+    if (level === 'error') app.log.error(lineOf(completed))
     // As the logger writes it, which walks through the fields one by one and takes four times as long.
     else if (info) {
       const fields = JSON.stringify(lineOf(completed)).slice(1)
@@ -100,4 +119,4 @@ async function logging(app: FastifyInstance, { output }: { output: LogOutput }):
   })
 }
 
-export default fp(logging, { name: 'logging', dependencies: ['request-tracker'] })
+export default fp(logging, { name: 'logging', dependencies: ['request-tracker', 'metrics'] })

@@ -10,7 +10,7 @@ declare module 'fastify' {
 }
 
 /** Tells a client that has the path right which methods it may use there. */
-async function allow(app: FastifyInstance): Promise<void> {
+async function methodNotAllowed(app: FastifyInstance): Promise<void> {
   const routes = new Map<string, Set<string>>()
   app.addHook('onRoute', ({ url, method }) => {
     const methods = routes.get(url) ?? new Set()
@@ -39,4 +39,4 @@ async function allow(app: FastifyInstance): Promise<void> {
   })
 }
 
-export default fp(allow, { name: 'allow' })
+export default fp(methodNotAllowed, { name: 'method-not-allowed' })

@@ -1,10 +1,10 @@
+import client from '@prometheus-io/client'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import fp from 'fastify-plugin'
 import { clientAddress, clientKey, parseAddress, proxyTrust } from '../client-address.ts'
 import type { Config } from '../config.ts'
 import { RateLimiter } from '../rate-limiter.ts'
-import { describeAnswer, problem } from '../schemas/problem.ts'
-import { SECURITY_HEADERS } from './security-headers.ts'
+import { documentResponse, TOO_MANY_REQUESTS, tooManyRequests } from '../schemas/problem.ts'
 
 declare module 'fastify' {
   interface FastifyInstance {
@@ -32,6 +32,13 @@ declare module 'fastify' {
   }
 }
 
+declare module './request-tracker.ts' {
+  interface LogFields {
+    /** Address, of IPv6 its /64, that an invalid signature or token came from. */
+    client?: string
+  }
+}
+
 /** The settings of the limits. */
 type LimitOptions = Pick<Config, 'trustProxy' | 'maxFailuresPerMinute' | 'maxRequestsPerMinute'>
 
@@ -45,20 +52,11 @@ function keyOf(address: string | undefined): string {
   return address === undefined ? UNKNOWN : clientKey(address)
 }
 
-/** The detail of the 429 of an address that has sent too many requests. */
-export const TOO_MANY_REQUESTS = 'too many requests from this address'
-
-/** The 429 of an address that has sent too many. */
-export const tooMany = problem(
-  'Too many from this address: try again after `Retry-After` seconds.',
-  TOO_MANY_REQUESTS,
-)
-
 /**
  * Limits for each client address, each for the 5,000 addresses heard last. Failures are counted once verification has
  * failed, so that whoever has the right secret or token passes, whoever else is at that address.
  */
-async function limits(
+async function rateLimits(
   app: FastifyInstance,
   { trustProxy, maxFailuresPerMinute, maxRequestsPerMinute }: LimitOptions,
 ): Promise<void> {
@@ -67,17 +65,23 @@ async function limits(
   const requests = maxRequestsPerMinute > 0 && new RateLimiter(maxRequestsPerMinute, WINDOW)
   const failures = maxFailuresPerMinute > 0 && new RateLimiter(maxFailuresPerMinute, WINDOW)
 
+  const limited = new client.Counter({
+    name: 'http_requests_limited_total',
+    help: 'Requests answered 429, by what the address had too many of: requests or failures.',
+    labelNames: ['reason'],
+    registers: [app.registry],
+  })
+  for (const reason of ['requests', 'failures']) limited.inc({ reason }, 0)
+
   const countRequest = (key: string): number | undefined => {
     const seconds = requests ? requests.count(key) : undefined
-    if (seconds !== undefined) app.measures.limited('requests')
+    if (seconds !== undefined) limited.inc({ reason: 'requests' })
     return seconds
   }
   app.decorate('countUnparsed', (address) => countRequest(keyOf(parseAddress(address ?? ''))))
   app.decorate('rejectOverLimit', (request: FastifyRequest, reply: FastifyReply) => {
     const seconds = countRequest(clientOf(request))
     if (seconds === undefined) return false
-    // The route's own hooks, which set them, have not run.
-    if (!request.routeOptions.config?.skipSecurityHeaders) reply.headers(SECURITY_HEADERS)
     reply.code(429).header('retry-after', seconds).send({ detail: TOO_MANY_REQUESTS })
     return true
   })
@@ -87,7 +91,7 @@ async function limits(
       if (exempt || !app.rejectOverLimit(request, reply)) done()
     })
     app.addHook('onRoute', (route) => {
-      if (route.config?.rateLimit !== false) describeAnswer(route, 429, tooMany)
+      if (route.config?.rateLimit !== false) documentResponse(route, 429, tooManyRequests)
     })
   }
 
@@ -96,13 +100,13 @@ async function limits(
     request.logFields.client = client
     const seconds = failures ? failures.count(client) : undefined
     if (seconds === undefined) return app.httpErrors.unauthorized(detail)
-    app.measures.limited('failures')
+    limited.inc({ reason: 'failures' })
     reply.header('retry-after', seconds)
     return app.httpErrors.tooManyRequests('too many failed attempts from this address')
   })
 }
 
-export default fp(limits, {
-  name: 'limits',
-  dependencies: ['request-tracker', 'headers', 'metrics', '@fastify/sensible'],
+export default fp(rateLimits, {
+  name: 'rate-limits',
+  dependencies: ['request-tracker', 'metrics', '@fastify/sensible'],
 })

@@ -11,39 +11,14 @@ declare module 'fastify' {
     requestTracker: RequestTracker
   }
   interface FastifyRequest {
-    /** Fields of the request's log line beyond its method, path and status; the metrics read them too. */
+    /** Fields of the request's log line beyond its method, path and status. */
     logFields: LogFields
   }
 }
 
-/** Why a valid request got a 503. */
-export type RejectionReason = 'overload' | 'database' | 'time_limit' | 'stopping' | 'no_secret'
-
-/** Fields that hooks and handlers add to the log line of a request. */
-export interface LogFields {
-  message_id?: string
-  dup?: boolean
-  /** The message was known with other content, which stays. */
-  conflict?: true
-  result?: WebhookResult
-  /** Where an input was refused and why, without its values. */
-  problems?: { loc: string[]; type: string }[]
-  /** The address, of IPv6 its /64, that a wrong signature or token came from. */
-  client?: string
-  /** Why a request that may be valid got a 503. */
-  rejected?: RejectionReason
-  /** The cause of a 5xx. */
-  cause?: Error
-}
-
-/** Outcome of a post to the webhook; `aborted` if its body never arrived completely. */
-export type WebhookResult =
-  | 'created'
-  | 'duplicate'
-  | 'invalid_signature'
-  | 'validation_error'
-  | 'aborted'
-  | 'error'
+/** Fields that hooks and handlers add to the log line of a request; each plugin and route declares its own. */
+// biome-ignore lint/suspicious/noEmptyInterface: Declaration merging adds the fields.
+export interface LogFields {}
 
 /** A request and its outcome. */
 export interface CompletedRequest {

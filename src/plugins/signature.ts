@@ -1,4 +1,5 @@
 import { createHmac, createSecretKey, type KeyObject, timingSafeEqual } from 'node:crypto'
+import client from '@prometheus-io/client'
 import type { FastifyInstance } from 'fastify'
 import fp from 'fastify-plugin'
 import type { Config } from '../config.ts'
@@ -44,6 +45,17 @@ async function signature(
   app: FastifyInstance,
   { secret, previousSecret }: Pick<Config, 'secret' | 'previousSecret'>,
 ): Promise<void> {
+  const signatures = new client.Counter({
+    name: 'webhook_signatures_total',
+    help: 'Right signatures by the secret that made them: current or previous.',
+    labelNames: ['key'],
+    registers: [app.registry],
+  })
+  const counters = {
+    current: signatures.labels('current'),
+    previous: signatures.labels('previous'),
+  }
+  for (const counter of Object.values(counters)) counter.inc(0)
   if (secret === undefined) {
     app.decorate('verifySignature', undefined)
     app.log.warn('WEBHOOK_SECRET is not set: every post to /webhook is refused with 503')
@@ -52,7 +64,7 @@ async function signature(
   const verify = createVerifier(secret, previousSecret)
   app.decorate('verifySignature', (body, header) => {
     const key = verify(body, header)
-    if (key) app.measures.signatures[key]++
+    if (key) counters[key].inc()
     return key
   })
 }

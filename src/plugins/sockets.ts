@@ -4,7 +4,7 @@ import type { Duplex } from 'node:stream'
 import type { FastifyInstance } from 'fastify'
 import fp from 'fastify-plugin'
 import { afterResponses } from '../http-server.ts'
-import { TOO_MANY_REQUESTS } from './rate-limits.ts'
+import { TOO_MANY_REQUESTS } from '../schemas/problem.ts'
 import { CLIENT_CLOSED_REQUEST } from './request-tracker.ts'
 
 /** A rejection, and the status in log and metrics where it differs from the one that is sent. */
@@ -56,7 +56,7 @@ function rejectionOf(code: string | undefined): Rejection {
 }
 
 /** Rejects input that Node's HTTP parser does not accept, after the responses to the requests before it. */
-export function answerClientError(
+export function handleClientError(
   this: FastifyInstance,
   error: Error & { code?: string },
   socket: Duplex,
@@ -81,4 +81,4 @@ async function sockets(app: FastifyInstance): Promise<void> {
   })
 }
 
-export default fp(sockets, { name: 'sockets', dependencies: ['request-tracker', 'limits'] })
+export default fp(sockets, { name: 'sockets', dependencies: ['request-tracker', 'rate-limits'] })

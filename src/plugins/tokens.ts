@@ -1,8 +1,7 @@
 import { hash, timingSafeEqual } from 'node:crypto'
 import type { FastifyInstance, onRequestHookHandler } from 'fastify'
 import fp from 'fastify-plugin'
-import { describeAnswer, problem } from '../schemas/problem.ts'
-import { tooMany } from './rate-limits.ts'
+import { documentResponse, problem, tooManyRequests } from '../schemas/problem.ts'
 
 declare module 'fastify' {
   interface FastifyInstance {
@@ -71,8 +70,8 @@ function closeRoutes(app: FastifyInstance, kind: keyof Tokens, tokens: readonly 
   app.addHook('onRoute', (route) => {
     if (route.config?.auth !== kind) return
     route.onRequest = [...[route.onRequest ?? []].flat(), refuseStrangers]
-    describeAnswer(route, 401, unauthorized)
-    describeAnswer(route, 429, tooMany)
+    documentResponse(route, 401, unauthorized)
+    documentResponse(route, 429, tooManyRequests)
     route.schema = { ...route.schema, security: [{ [setting]: [] }] }
   })
 }
@@ -91,4 +90,4 @@ async function tokens(app: FastifyInstance, options: Tokens): Promise<void> {
   }
 }
 
-export default fp(tokens, { name: 'tokens', dependencies: ['limits'] })
+export default fp(tokens, { name: 'tokens', dependencies: ['rate-limits'] })

@@ -1,4 +1,5 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
+import client from '@prometheus-io/client'
 import { serviceUnavailable } from '../plugins/errors.ts'
 import { answer } from '../schemas/component.ts'
 import { Alive, Ready } from '../schemas/health.ts'
@@ -9,8 +10,16 @@ const READY_WITHIN_MS = 800
 
 /** Probes for an orchestrator. */
 const health: FastifyPluginAsyncTypebox = async (app) => {
-  const { measures, shutdown } = app
-  measures.ready = () => measures.databaseReady && !shutdown.draining && !!app.verifySignature
+  /** Whether the last readiness check of the database succeeded. */
+  let databaseReady = true
+  new client.Gauge({
+    name: 'service_ready',
+    help: '1 if the service takes messages as far as the last readiness check knows, else 0.',
+    registers: [app.registry],
+    collect() {
+      this.set(databaseReady && !app.shutdown.draining && app.verifySignature ? 1 : 0)
+    },
+  })
 
   app.get(
     '/health/live',
@@ -43,6 +52,8 @@ const health: FastifyPluginAsyncTypebox = async (app) => {
     },
     async (request, reply) => {
       if (app.shutdown.draining) {
+        // A planned stop is no error.
+        request.outcomeLevel = 'info'
         return serviceUnavailable(request, reply, 'stopping', 'shutting down')
       }
       if (!app.verifySignature) {
@@ -60,9 +71,9 @@ const health: FastifyPluginAsyncTypebox = async (app) => {
     })
     try {
       await Promise.race([app.store.ready(), late])
-      measures.databaseReady = true
+      databaseReady = true
     } catch (cause) {
-      measures.databaseReady = false
+      databaseReady = false
       throw app.httpErrors.createError(503, 'database not ready', { cause })
     } finally {
       clearTimeout(timer)

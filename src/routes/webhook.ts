@@ -1,18 +1,47 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
+import client from '@prometheus-io/client'
 import type {
+  FastifyInstance,
   FastifyRequest,
   onRequestHookHandler,
   onSendHookHandler,
   preValidationHookHandler,
 } from 'fastify'
 import { InvalidInputError, serviceUnavailable } from '../plugins/errors.ts'
-import { tooMany } from '../plugins/rate-limits.ts'
-import type { WebhookResult } from '../plugins/request-tracker.ts'
 import { answer, ref } from '../schemas/component.ts'
 import { readJson } from '../schemas/json.ts'
-import { inputProblems, problem } from '../schemas/problem.ts'
+import { inputProblems, problem, tooManyRequests } from '../schemas/problem.ts'
 import { Accepted, InboundMessage, SignatureHeaders, toStoredMessage } from '../schemas/webhook.ts'
 import { timestampInSeconds } from '../timestamp.ts'
+
+/** Outcomes of a post; `aborted` if its body never arrived completely. */
+const RESULTS = [
+  'created',
+  'duplicate',
+  'invalid_signature',
+  'validation_error',
+  'aborted',
+  'error',
+] as const
+
+type WebhookResult = (typeof RESULTS)[number]
+
+declare module '../plugins/request-tracker.ts' {
+  interface LogFields {
+    message_id?: string
+    /** Whether the message was stored before. */
+    dup?: boolean
+    /** Set for a duplicate whose content differs from the stored message, which stays. */
+    conflict?: true
+    result?: WebhookResult
+  }
+}
+
+/** Buckets of delivery delays, in seconds. */
+const DELAY_BUCKETS = [0.5, 1, 5, 15, 60, 300, 900, 3600, 14_400, 86_400]
+
+/** Longest delay that is recorded, in seconds: one absurd `ts` must not dominate the sum. */
+const MAX_DELAY_S = 7 * 86_400
 
 /** A body of more bytes is refused unread: 4096 characters of text fit many times over. */
 const BODY_LIMIT = 64 * 1024
@@ -62,8 +91,42 @@ const noteResult: onSendHookHandler = (request, reply, _payload, done) => {
   done()
 }
 
+/** Counts results and conflicts. @returns a function that records the delay of a new message, given its `ts`. */
+function registerMetrics({ registry, requestTracker }: FastifyInstance): (ts: string) => void {
+  const registers = [registry]
+  const requests = new client.Counter({
+    name: 'webhook_requests_total',
+    help: 'Total webhook requests by result.',
+    labelNames: ['result'],
+    registers,
+  })
+  const conflicts = new client.Counter({
+    name: 'webhook_conflicting_duplicates_total',
+    help: 'Messages whose id was known with other content; the first one stays.',
+    registers,
+  })
+  const delays = new client.Histogram({
+    name: 'webhook_delivery_delay_seconds',
+    help: 'Time from the ts of a new message to its being stored; 0 for a ts in the future, 7 days at most.',
+    buckets: DELAY_BUCKETS,
+    registers,
+  })
+  const counters = new Map(RESULTS.map((result) => [result, requests.labels(result)]))
+  for (const counter of counters.values()) counter.inc(0)
+  requestTracker.onCompleted(({ logFields: { result, conflict } }) => {
+    if (result) counters.get(result)?.inc()
+    if (conflict) conflicts.inc()
+  })
+  return (ts) => {
+    const delay = (Date.now() - Date.parse(ts)) / 1000
+    delays.observe(Math.min(Math.max(delay, 0), MAX_DELAY_S))
+  }
+}
+
 /** Messages in. The order of the checks is the order of the hooks. */
 const webhook: FastifyPluginAsyncTypebox = async (app) => {
+  const recordDelay = registerMetrics(app)
+
   // Bytes, whatever they call themselves: the signature is over them, and comes before their type.
   app.removeAllContentTypeParsers()
   app.addContentTypeParser('*', { parseAs: 'buffer' }, (_request, body, done) => done(null, body))
@@ -80,6 +143,7 @@ const webhook: FastifyPluginAsyncTypebox = async (app) => {
     const bytes = request.body instanceof Uint8Array ? request.body : new Uint8Array()
     if (!app.verifySignature?.(bytes, request.headers['x-signature'])) {
       request.logFields.result = 'invalid_signature'
+      request.outcomeLevel = 'error'
       done(app.failedAttempt(request, reply, 'invalid signature'))
     } else if (!IDENTITY.test(request.headers['content-encoding'] ?? '')) {
       // RFC 9110, section 12.5.3: tells this 415 from that of a media type.
@@ -121,7 +185,7 @@ const webhook: FastifyPluginAsyncTypebox = async (app) => {
             msg: "Phone number must start with '+'",
             type: 'value_error',
           }),
-          429: tooMany,
+          429: tooManyRequests,
           500: problem('Not stored, for a reason of ours.', 'internal server error'),
           503: problem(
             'Not stored: try again after `Retry-After` seconds.',
@@ -140,7 +204,7 @@ const webhook: FastifyPluginAsyncTypebox = async (app) => {
       const outcome = await app.requestTracker.keepOpenUntil(request, appended)
       app.admission.leave(app.requestTracker.find(request))
       request.logFields.dup = outcome !== 'created'
-      if (outcome === 'created') app.measures.delivered(message.ts)
+      if (outcome === 'created') recordDelay(message.ts)
       if (outcome === 'conflict') request.logFields.conflict = true
       request.logFields.result = outcome === 'conflict' ? 'duplicate' : outcome
       return { status: 'ok' as const }

@@ -1,4 +1,4 @@
-import { type TSchema, Type } from '@sinclair/typebox'
+import { type Static, type TSchema, Type } from '@sinclair/typebox'
 import type { RouteOptions } from 'fastify'
 import { answer, ref } from './component.ts'
 
@@ -28,6 +28,8 @@ export const InputProblem = Type.Object(
   { $id: 'InputProblem', title: 'InputProblem' },
 )
 
+export type InputProblem = Static<typeof InputProblem>
+
 /** A refused input: everything that is wrong with it, at once. */
 export const InputProblems = Type.Object(
   { detail: Type.Array(ref(InputProblem)) },
@@ -47,8 +49,17 @@ export function inputProblems(example: { loc: string[]; msg: string; type: strin
   })
 }
 
-/** Adds an answer to a route that is being made, for what a plugin may answer in its place. */
-export function describeAnswer(route: RouteOptions, status: number, schema: TSchema): void {
+/** The detail of the 429 of an address that has sent too many requests. */
+export const TOO_MANY_REQUESTS = 'too many requests from this address'
+
+/** The 429 of an address that has sent too many. */
+export const tooManyRequests = problem(
+  'Too many from this address: try again after `Retry-After` seconds.',
+  TOO_MANY_REQUESTS,
+)
+
+/** Adds to the schema of a route, in an `onRoute` hook, a response that a plugin sends in its place. */
+export function documentResponse(route: RouteOptions, status: number, schema: TSchema): void {
   const response = Object.assign({}, route.schema?.response, { [status]: schema })
   route.schema = { ...route.schema, response }
 }

@@ -1,4 +1,4 @@
-import { Type } from '@sinclair/typebox'
+import { type Static, Type } from '@sinclair/typebox'
 import { ref } from './component.ts'
 
 const extreme = (description: string) =>
@@ -36,3 +36,4 @@ export const Stats = Type.Object(
     ],
   },
 )
+export type Stats = Static<typeof Stats>

@@ -1,4 +1,3 @@
-import type { Static } from '@sinclair/typebox'
 import type { ErrorObject } from 'ajv'
 import type { InputProblem } from './problem.ts'
 
@@ -17,7 +16,7 @@ function typeNames(types: unknown): string {
 }
 
 /** One mistake in the form of the reference. */
-function problemOf(error: ErrorObject, where: string): Static<typeof InputProblem> {
+function problemOf(error: ErrorObject, where: string): InputProblem {
   if (error.keyword === 'required') {
     const field = String(error.params.missingProperty)
     return { loc: [where, field], msg: `${field} is required`, type: 'missing' }
@@ -40,11 +39,8 @@ function problemOf(error: ErrorObject, where: string): Static<typeof InputProble
  * follow from it.
  * @param where the input that the fields belong to.
  */
-export function toInputProblems(
-  mistakes: readonly ErrorObject[],
-  where: string,
-): Static<typeof InputProblem>[] {
-  const problems = new Map<string, Static<typeof InputProblem>>()
+export function toInputProblems(mistakes: readonly ErrorObject[], where: string): InputProblem[] {
+  const problems = new Map<string, InputProblem>()
   for (const mistake of mistakes) {
     const problem = problemOf(mistake, where)
     const key = problem.loc.join()

@@ -1,4 +1,3 @@
-import type { Static } from '@sinclair/typebox'
 import { sql } from 'kysely'
 import type { Stats } from '../../../schemas/stats.ts'
 import { TOP_SENDERS } from '../../message-store.ts'
@@ -21,7 +20,7 @@ async function extreme(session: Session, direction: 'asc' | 'desc'): Promise<str
  * The statistics, to be asked within one snapshot. Whoever has no uncounted message and belongs to the busiest is
  * among the busiest of those that were counted.
  */
-export async function stats(session: Session): Promise<Static<typeof Stats>> {
+export async function stats(session: Session): Promise<Stats> {
   const { rows } = await sql<{ from: string; count: number; fresh: number }>`
     with recent as (
       ${uncounted(session)
