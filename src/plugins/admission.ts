@@ -27,16 +27,19 @@ const CONCURRENCY_CLASSES = ['unverified', 'ingest', 'read', 'public', 'probe'] 
 
 type ConcurrencyClass = (typeof CONCURRENCY_CLASSES)[number]
 
-/** Messages per read: responses are larger than messages, and reader threads fewer than the messages of a batch. */
-const MESSAGES_PER_READ = 10
+/**
+ * Posts in flight for each read in flight: a response is larger than a message, and few threads read while a batch
+ * stores hundreds of messages.
+ */
+const POSTS_PER_READ = 10
 
-/** Status in the log of a request that was evicted. */
+/** Status of an evicted request, in the log and the metrics. */
 const REQUEST_TIMEOUT = 408
 
-/** Milliseconds after which a request that waits for its client may be evicted in favour of another one. */
+/** Age in milliseconds from which a request that waits for its client may be evicted. */
 const STALL_TIMEOUT_MS = 250
 
-/** Whether the next step is the client's: to send the rest of the body, or to read the response. */
+/** Whether the service waits for the client, to send the rest of the body or to read the response. */
 function waitsForClient({ request, reply }: InFlightRequest): boolean {
   const { raw } = reply
   return !request.raw.complete || raw.writableEnded || raw.writableNeedDrain
@@ -45,7 +48,7 @@ function waitsForClient({ request, reply }: InFlightRequest): boolean {
 /** Bounds the requests in flight by concurrency class. */
 class Admission {
   readonly #limits: Record<ConcurrencyClass, number>
-  /** The oldest first. */
+  /** In order of arrival. */
   readonly #inFlight: Record<ConcurrencyClass, Queue<InFlightRequest>> = {
     unverified: new Queue(),
     ingest: new Queue(),
@@ -55,7 +58,7 @@ class Admission {
   }
 
   constructor(maxWaiting: number) {
-    const reads = Math.ceil(maxWaiting / MESSAGES_PER_READ)
+    const reads = Math.ceil(maxWaiting / POSTS_PER_READ)
     this.#limits = {
       unverified: maxWaiting,
       ingest: maxWaiting,
@@ -77,7 +80,7 @@ class Admission {
 
   /**
    * Moves a request into a class, evicting the slowest one there if the class is full.
-   * @returns whether there was room for it.
+   * @returns false if the class stays full.
    */
   enter(inFlight: InFlightRequest, name: ConcurrencyClass): boolean {
     if (this.isFull(name) && !this.#evictSlowest(name)) return false
@@ -85,12 +88,12 @@ class Admission {
     return true
   }
 
-  /** Takes a request out of its class, before it is completed. */
+  /** Removes a request from its class, on completion or before. */
   leave(inFlight: InFlightRequest): void {
     inFlight.queue?.remove(inFlight)
   }
 
-  /** Closes the connection of the oldest request that waits for its client. @returns whether there was one. */
+  /** Closes the connection of the oldest request that waits for its client. @returns false if there is none. */
   #evictSlowest(name: ConcurrencyClass): boolean {
     const before = performance.now() - STALL_TIMEOUT_MS
     for (const inFlight of this.#inFlight[name]) {
@@ -105,14 +108,14 @@ class Admission {
   }
 }
 
-/** Sends the 503 of a request that its class has no room for. */
+/** Responds with 503 to a request whose class is full. */
 function rejectOverload(request: FastifyRequest, reply: FastifyReply): void {
   serviceUnavailable(request, reply, 'overload', 'too many requests in flight; retry later')
 }
 
 /**
- * Admission control. Posts are rejected from their headers alone, before their body is received, while the messages
- * that are being stored are at their limit; reads are admitted after their token is checked.
+ * Admission control. While `ingest` is at its limit, posts are rejected from their headers, before their body is
+ * received. Reads are admitted after the token check.
  */
 async function admission(
   app: FastifyInstance,

@@ -28,7 +28,7 @@ async function batcher(app: FastifyInstance, { maxBatch }: { maxBatch: number })
   })
   const durations = new client.Histogram({
     name: 'ingest_commit_seconds',
-    help: 'Time from the departure of a batch to its outcomes, synced to disk.',
+    help: 'Time to commit a batch and sync it to disk.',
     buckets: LATENCY_BUCKETS,
     registers,
   })

@@ -13,6 +13,7 @@ import { openStore } from '../db/open.ts'
 
 declare module 'fastify' {
   interface FastifyInstance {
+    /** The store of the configured database. */
     store: MessageStore
   }
 }
@@ -43,7 +44,7 @@ async function open(
         log.error(
           { cause },
           cause instanceof StoreCorruptError
-            ? 'the database is damaged: the service takes no more messages and stays not ready; restore the file'
+            ? 'the database is corrupt: the service accepts no more messages and stays not ready; restore the file'
             : 'a file of the open database was removed or replaced: nothing is stored or read until a restart',
         ),
       readTimeoutMs,
@@ -62,7 +63,7 @@ function registerMetrics(
   const gauges: [name: string, help: string, value: () => number | undefined][] = [
     [
       'store_backlog_messages',
-      'Committed messages that counters and indexes were not derived from yet.',
+      'Committed messages that are not in the counters and indexes yet.',
       () => store.status.backlog,
     ],
     [
@@ -73,7 +74,7 @@ function registerMetrics(
     ['store_messages', 'Messages stored. Measured every 15 seconds.', () => size()?.messages],
     [
       'store_database_bytes',
-      'Size of the database, the write-ahead log included. Measured every 15 seconds.',
+      'Size of the database, including the write-ahead log. Measured every 15 seconds.',
       () => size()?.databaseBytes,
     ],
     [
@@ -96,7 +97,7 @@ function registerMetrics(
   }
   new client.Gauge({
     name: 'postgres_pool_connections',
-    help: 'Pools of each pool, total and idle, and callers that wait for one.',
+    help: 'Connections of each pool, total and idle, and callers that wait for one.',
     labelNames: ['pool', 'state'],
     registers: [registry],
     collect() {

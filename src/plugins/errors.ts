@@ -24,18 +24,18 @@ declare module './request-tracker.ts' {
   }
 }
 
-/** Seconds after which a sender that got a 503 may try again. */
+/** Value of `Retry-After` in a 503, in seconds. */
 const RETRY_AFTER_S = 1
 
-/** What Fastify refuses before a handler sees it, in words for whoever sent it. */
-const FASTIFY_REFUSALS: Record<string, string> = {
+/** Details of the responses to errors of Fastify, by the code of the error. */
+const FASTIFY_ERRORS: Record<string, string> = {
   FST_ERR_BAD_URL: 'the path is not a valid URL path',
   FST_ERR_MAX_PARAM_LENGTH: 'a part of the path is too long',
   FST_ERR_CTP_BODY_TOO_LARGE: 'the body is too large',
-  FST_ERR_CTP_INVALID_CONTENT_LENGTH: 'the body is not as long as its Content-Length',
+  FST_ERR_CTP_INVALID_CONTENT_LENGTH: 'the length of the body does not match Content-Length',
 }
 
-/** An input that is refused for what no schema tells. */
+/** Input that fails a check the schema cannot express; the response is 422. */
 export class InvalidInputError extends Error {
   override readonly name = 'InvalidInputError'
   readonly problem: InputProblem
@@ -45,7 +45,7 @@ export class InvalidInputError extends Error {
   }
 }
 
-/** Refuses a request that may be right, with 503 and when to try again; the body that may follow is not kept. */
+/** Responds to a request that may be valid with 503 and `Retry-After`; a body that follows is discarded. */
 export function serviceUnavailable(
   request: FastifyRequest,
   reply: FastifyReply,
@@ -56,28 +56,30 @@ export function serviceUnavailable(
   reply.code(503).header('retry-after', RETRY_AFTER_S).send({ detail })
 }
 
+/** First element of a problem's `loc`, by Fastify's name for the part of the request; `body` has the same name. */
 const LOCATIONS: Record<string, string> = { querystring: 'query', params: 'path' }
 
-function refuseInput(problems: InputProblem[], request: FastifyRequest, reply: FastifyReply): void {
+/** Responds with 422, and logs the problems without the values of the input. */
+function rejectInput(problems: InputProblem[], request: FastifyRequest, reply: FastifyReply): void {
   request.logFields.problems = problems.map(({ loc, type }) => ({ loc, type }))
   reply.code(422).send({ detail: problems })
 }
 
-/** Answers an error as `{"detail": …}`; nothing of the inside leaves with a 5xx, its cause goes to the log. */
-function answerError(error: FastifyError, request: FastifyRequest, reply: FastifyReply): void {
+/** Responds to an error with `{"detail": …}`; the cause of a 5xx is only logged. */
+function handleError(error: FastifyError, request: FastifyRequest, reply: FastifyReply): void {
   if (error.validation) {
     const context = error.validationContext ?? 'body'
-    const mistakes = error.validation as ErrorObject[]
-    refuseInput(toInputProblems(mistakes, LOCATIONS[context] ?? context), request, reply)
+    const violations = error.validation as ErrorObject[]
+    rejectInput(toInputProblems(violations, LOCATIONS[context] ?? context), request, reply)
     return
   }
   if (error instanceof InvalidInputError) {
-    refuseInput([error.problem], request, reply)
+    rejectInput([error.problem], request, reply)
     return
   }
   const status = error instanceof StoreUnavailableError ? 503 : (error.statusCode ?? 500)
   if (status < 500) {
-    reply.code(status).send({ detail: FASTIFY_REFUSALS[error.code] ?? error.message })
+    reply.code(status).send({ detail: FASTIFY_ERRORS[error.code] ?? error.message })
     return
   }
   request.logFields.cause = error
@@ -88,18 +90,13 @@ function answerError(error: FastifyError, request: FastifyRequest, reply: Fastif
   if (error instanceof StoreUnavailableError) {
     serviceUnavailable(request, reply, 'database', 'the database is not available')
   } else if (error.code === 'FST_ERR_HANDLER_TIMEOUT') {
-    serviceUnavailable(
-      request,
-      reply,
-      'time_limit',
-      'the answer took too long; narrow the question down',
-    )
+    serviceUnavailable(request, reply, 'time_limit', 'query timed out; narrow the filters')
   } else {
     reply.code(503).header('retry-after', RETRY_AFTER_S).send({ detail: error.message })
   }
 }
 
-/** What Fastify refuses before it has found a route, and so before any hook ran. */
+/** Responds to an error that Fastify raises before it finds a route, so before any hook has run. */
 export function handleFrameworkError(
   error: FastifyError,
   request: FastifyRequest,
@@ -107,13 +104,14 @@ export function handleFrameworkError(
 ): void {
   request.server.requestTracker.begin(request, reply)
   reply.header('x-request-id', request.id).headers(SECURITY_HEADERS)
-  if (!request.server.rejectOverLimit(request, reply)) answerError(error, request, reply)
+  if (!request.server.rejectOverLimit(request, reply)) handleError(error, request, reply)
 }
 
+/** Error handlers: every error response is `{"detail": …}`. */
 async function errors(app: FastifyInstance): Promise<void> {
   const rejected = new client.Counter({
     name: 'http_requests_rejected_total',
-    help: 'Requests that were not served for now (503), by reason.',
+    help: 'Requests rejected with 503, by reason.',
     labelNames: ['reason'],
     registers: [app.registry],
   })
@@ -122,15 +120,15 @@ async function errors(app: FastifyInstance): Promise<void> {
     if (logFields.rejected) rejected.inc({ reason: logFields.rejected })
   })
 
-  app.setErrorHandler(answerError)
+  app.setErrorHandler(handleError)
   app.setNotFoundHandler((_request, reply) => {
     reply.code(404).send({ detail: 'not found' })
   })
-  // Before the body is read: what it is does not matter to a path that is not there.
+  // Before the body is read, as it does not matter for an unknown path.
   app.addHook('onRequest', (request, reply, done) => {
     if (request.is404) reply.code(404).send({ detail: 'not found' })
     else if (request.raw.httpVersion === '1.1' && request.headers.host === undefined) {
-      done(app.httpErrors.badRequest('a Host header is needed'))
+      done(app.httpErrors.badRequest('a Host header is required'))
     } else done()
   })
 }

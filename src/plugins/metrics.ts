@@ -66,7 +66,7 @@ function measureRequests(app: FastifyInstance): void {
   const labelNames = ['method', 'path', 'status'] as const
   const durations = new client.Histogram({
     name: 'http_request_duration_seconds',
-    help: 'Time from the headers of a request to the last byte of its answer, by method, path and status.',
+    help: 'Time from the headers of a request to the last byte of its response, by method, path and status.',
     labelNames,
     buckets: LATENCY_BUCKETS,
     registers,
@@ -118,13 +118,13 @@ async function metrics(
 
   new client.Gauge({
     name: 'build_info',
-    help: 'Always 1; the version of the service and of Node.',
+    help: 'Always 1; the versions of the service and of Node.',
     labelNames: ['version', 'node'],
     registers: [registry],
   }).set({ version: packageJson.version, node: process.versions.node }, 1)
   const limit = new client.Gauge({
     name: 'configured_limit',
-    help: 'Limits as they are set, by the name of the setting; 0 for none.',
+    help: 'Configured limits, by the name of the setting; 0 for none.',
     labelNames: ['setting'],
     registers: [registry],
   })

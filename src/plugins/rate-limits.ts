@@ -9,25 +9,25 @@ import { documentResponse, TOO_MANY_REQUESTS, tooManyRequests } from '../schemas
 declare module 'fastify' {
   interface FastifyInstance {
     /**
-     * Counts a wrong signature or token against the address that it came from.
-     * @returns what to answer it with: a 401 with this detail, or a 429 once the address has sent too many.
+     * Counts an invalid signature or token against its client address.
+     * @returns the error to respond with: 401 with this detail, or 429 if the address is over its limit.
      */
     failedAttempt(request: FastifyRequest, reply: FastifyReply, detail: string): Error
     /**
-     * Counts a request against its address, and answers it with 429 where the address has sent too many.
+     * Counts a request against its client address, and responds with 429 if the address is over its limit.
      *
-     * For what is answered before the hook that does so for every request, or without it.
-     * @returns whether it was answered.
+     * A hook does so for every request. Only responses that are sent before that hook need to call this.
+     * @returns true if it has responded.
      */
     rejectOverLimit(request: FastifyRequest, reply: FastifyReply): boolean
     /**
-     * Counts what the HTTP parser rejected against the address of its connection.
-     * @returns the seconds to wait where the address has sent too many, else undefined.
+     * Counts input that the HTTP parser rejected against the remote address of its connection.
+     * @returns the seconds to wait if the address is over its limit, else undefined.
      */
     countUnparsed(address: string | undefined): number | undefined
   }
   interface FastifyContextConfig {
-    /** Requests for this route are neither limited nor counted. */
+    /** Exempts the route from the limit on requests. */
     rateLimit?: false
   }
 }
@@ -39,22 +39,23 @@ declare module './request-tracker.ts' {
   }
 }
 
-/** The settings of the limits. */
+/** Settings of the limits. */
 type LimitOptions = Pick<Config, 'trustProxy' | 'maxFailuresPerMinute' | 'maxRequestsPerMinute'>
 
+/** Length of a window, and how many addresses are tracked: those counted last. */
 const WINDOW = { windowMs: 60_000, maxKeys: 5000 }
 
-/** The key of requests of which no address is known. */
+/** Key of requests without a known address. */
 const UNKNOWN = 'unknown'
 
-/** Returns what an address is counted by. */
+/** Returns the key that an address is counted by. */
 function keyOf(address: string | undefined): string {
   return address === undefined ? UNKNOWN : clientKey(address)
 }
 
 /**
- * Limits for each client address, each for the 5,000 addresses heard last. Failures are counted once verification has
- * failed, so that whoever has the right secret or token passes, whoever else is at that address.
+ * Limits of requests and of failed authentication by client address. Failures are counted only after verification has
+ * failed, so clients with a valid secret or token pass even if others at their address are over the limit.
  */
 async function rateLimits(
   app: FastifyInstance,
@@ -67,7 +68,7 @@ async function rateLimits(
 
   const limited = new client.Counter({
     name: 'http_requests_limited_total',
-    help: 'Requests answered 429, by what the address had too many of: requests or failures.',
+    help: 'Requests rejected with 429, by the limit that the address exceeded: requests or failures.',
     labelNames: ['reason'],
     registers: [app.registry],
   })

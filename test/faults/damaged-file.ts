@@ -122,7 +122,7 @@ t.test(
     }
     t.equal(await statusOf('/messages?limit=100&offset=1500&q=words'), 503)
     t.equal(await statusOf('/health/live'), 200)
-    const told = service.log.filter(({ msg }) => /is damaged/.test(String(msg)))
+    const told = service.log.filter(({ msg }) => /is corrupt/.test(String(msg)))
     t.match(
       told,
       [{ level: 'ERROR', cause: { message: /SQLITE_CORRUPT/ } }],

@@ -56,7 +56,7 @@ t.test('a request without a Host is a 400', async (t) => {
   const { port } = await listening(t)
   const answer = await exchange(t, port, 'GET /stats HTTP/1.1\r\nConnection: close\r\n\r\n')
   t.match(answer, /^HTTP\/1.1 400 /)
-  t.equal(detailOf(answer), 'a Host header is needed')
+  t.equal(detailOf(answer), 'a Host header is required')
 })
 
 t.test('an unknown expectation is ignored', async (t) => {
