@@ -1,7 +1,7 @@
 import t from 'tap'
 import { startApp } from '../service.ts'
 
-t.test('an unknown path is a 404, whatever is sent there', async (t) => {
+t.test('returns 404 for an unknown path, whatever the method and the body', async (t) => {
   const { app } = await startApp(t)
   for (const request of [
     { url: '/' },
@@ -24,7 +24,7 @@ t.test('an unknown path is a 404, whatever is sent there', async (t) => {
   }
 })
 
-t.test('another method is a 405 that tells which are allowed', async (t) => {
+t.test('returns 405 with Allow for another method', async (t) => {
   const { app } = await startApp(t)
   for (const [method, url, allow] of [
     ['GET', '/webhook', 'POST'],
@@ -39,7 +39,7 @@ t.test('another method is a 405 that tells which are allowed', async (t) => {
     ['POST', '/openapi.json', 'GET, HEAD'],
     ['PROPFIND', '/messages', 'GET, HEAD'],
   ] as const) {
-    // The types of inject know fewer methods than HTTP has.
+    // The types of inject have fewer methods than HTTP.
     const answer = await app.inject({ method: method as 'GET', url })
     t.equal(answer.statusCode, 405, `${method} ${url}`)
     t.equal(answer.headers.allow, allow)
@@ -47,7 +47,7 @@ t.test('another method is a 405 that tells which are allowed', async (t) => {
   }
 })
 
-t.test('a path that is no URL is a 400', async (t) => {
+t.test('returns 400 for an invalid URL path', async (t) => {
   const { app, log } = await startApp(t)
   const answer = await app.inject('/%zz')
   t.equal(answer.statusCode, 400)
@@ -56,7 +56,7 @@ t.test('a path that is no URL is a 400', async (t) => {
   t.equal(answer.headers['x-request-id'], log[0]?.request_id)
 })
 
-t.test('a slash at the end changes nothing', async (t) => {
+t.test('ignores a trailing slash', async (t) => {
   const { app } = await startApp(t)
   t.equal((await app.inject('/stats/')).statusCode, 200)
 })

@@ -6,7 +6,7 @@ import { Connection } from '../connection.ts'
 import { postOf } from '../load.ts'
 import { type LogLine, sign, startApp, wire } from '../service.ts'
 
-/** Sends bytes as they are, and returns everything that comes back until the server closes. */
+/** Sends raw bytes. @returns everything received until the server closes the connection. */
 async function exchange(t: Test, port: number, ...chunks: string[]): Promise<string> {
   const socket: Socket = connect(port, '127.0.0.1')
   t.teardown(() => socket.destroy())
@@ -36,7 +36,7 @@ function detailOf(answer: string): unknown {
   return JSON.parse(answer.split('\r\n\r\n')[1] ?? '').detail
 }
 
-t.test('what is no HTTP is refused in the service’s own form, logged and counted', async (t) => {
+t.test('rejects, logs and counts input that is not valid HTTP', async (t) => {
   const { port, log } = await listening(t)
   for (const [request, status] of [
     ['NONSENSE\r\n\r\n', 400],
@@ -52,14 +52,14 @@ t.test('what is no HTTP is refused in the service’s own form, logged and count
   t.equal(log.filter(({ request_id }) => request_id !== undefined).length, 4)
 })
 
-t.test('a request without a Host is a 400', async (t) => {
+t.test('returns 400 to a request without Host', async (t) => {
   const { port } = await listening(t)
   const answer = await exchange(t, port, 'GET /stats HTTP/1.1\r\nConnection: close\r\n\r\n')
   t.match(answer, /^HTTP\/1.1 400 /)
   t.equal(detailOf(answer), 'a Host header is required')
 })
 
-t.test('an unknown expectation is ignored', async (t) => {
+t.test('ignores an unknown Expect header', async (t) => {
   const { port } = await listening(t)
   const answer = await exchange(
     t,
@@ -69,7 +69,7 @@ t.test('an unknown expectation is ignored', async (t) => {
   t.match(answer, /^HTTP\/1.1 200 /)
 })
 
-t.test('two signature headers are ambiguous, even when both are right', async (t) => {
+t.test('rejects two signature headers, even if both are valid', async (t) => {
   const { port } = await listening(t)
   const body = wire({ message_id: 'm' })
   const header = `X-Signature: ${sign(body)}\r\n`
@@ -84,30 +84,27 @@ t.test('two signature headers are ambiguous, even when both are right', async (t
   t.match(await post(header), /^HTTP\/1.1 200 /)
 })
 
-t.test(
-  'a body over the limit is refused before it is read, and the connection closed',
-  async (t) => {
-    const { port } = await listening(t)
-    const announced = await exchange(
-      t,
-      port,
-      'POST /webhook HTTP/1.1\r\nHost: x\r\nContent-Length: 65537\r\n\r\n',
-    )
-    t.match(announced, /^HTTP\/1.1 413 /)
-    t.match(announced, /^connection: close/im)
+t.test('rejects a body over the limit before it is read, and closes the connection', async (t) => {
+  const { port } = await listening(t)
+  const announced = await exchange(
+    t,
+    port,
+    'POST /webhook HTTP/1.1\r\nHost: x\r\nContent-Length: 65537\r\n\r\n',
+  )
+  t.match(announced, /^HTTP\/1.1 413 /)
+  t.match(announced, /^connection: close/im)
 
-    const chunk = `8000\r\n${'x'.repeat(0x8000)}\r\n`
-    const endless = await exchange(
-      t,
-      port,
-      'POST /webhook HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n',
-      chunk.repeat(3),
-    )
-    t.match(endless, /^HTTP\/1.1 413 /)
-  },
-)
+  const chunk = `8000\r\n${'x'.repeat(0x8000)}\r\n`
+  const endless = await exchange(
+    t,
+    port,
+    'POST /webhook HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n',
+    chunk.repeat(3),
+  )
+  t.match(endless, /^HTTP\/1.1 413 /)
+})
 
-t.test('a request whose body breaks the protocol is one line in the log', async (t) => {
+t.test('logs a request with a malformed body once', async (t) => {
   const { port, log } = await listening(t)
   const answer = await exchange(
     t,
@@ -122,7 +119,7 @@ t.test('a request whose body breaks the protocol is one line in the log', async 
   )
 })
 
-t.test('a tunnel that is reset harms nobody', async (t) => {
+t.test('survives the reset of a CONNECT request', async (t) => {
   const { port } = await listening(t)
   for (let n = 0; n < 20; n++) {
     const socket = connect(port, '127.0.0.1')
@@ -140,13 +137,13 @@ t.test('a tunnel that is reset harms nobody', async (t) => {
   t.match(answer, /^HTTP\/1.1 200 /)
 })
 
-t.test('what is refused on a socket carries the id of its log line', async (t) => {
+t.test('a rejection on a socket has the request id of its log line', async (t) => {
   const { port, log } = await listening(t)
   const answer = await exchange(t, port, 'NONSENSE\r\n\r\n')
   t.equal(/^x-request-id: (\S+)/im.exec(answer)?.[1], log.at(-1)?.request_id)
 })
 
-t.test('nonsense behind a message does not take the place of its answer', async (t) => {
+t.test('responds to a post before it rejects malformed input that follows', async (t) => {
   const { port, log } = await listening(t)
   const body = wire({ message_id: 'm' })
   const answer = await exchange(
@@ -161,7 +158,7 @@ t.test('nonsense behind a message does not take the place of its answer', async 
   )
 })
 
-t.test('a post before a request with a broken body gets its own answer first', async (t) => {
+t.test('responds to a post before it rejects a malformed body that follows', async (t) => {
   const { port, log } = await listening(t)
   const answer = await exchange(
     t,
@@ -178,7 +175,7 @@ t.test('a post before a request with a broken body gets its own answer first', a
   )
 })
 
-t.test('pipelined requests are answered in order, one at a time', async (t) => {
+t.test('handles pipelined requests in order, one at a time', async (t) => {
   const { app, port } = await listening(t)
   let most = 0
   const append = app.store.append.bind(app.store)
@@ -196,13 +193,13 @@ t.test('pipelined requests are answered in order, one at a time', async (t) => {
   t.equal(most, 1)
 })
 
-t.test('a connection with very many pipelined requests is closed', async (t) => {
+t.test('closes a connection with too many pipelined requests', async (t) => {
   const { port, log } = await listening(t)
   await exchange(t, port, Array.from({ length: 100 }, (_, id) => postOf(`m${id}`)).join(''))
   t.ok(log.filter(({ method }) => method === 'POST').length < 100)
 })
 
-t.test('a client that half-closes after its request is answered', async (t) => {
+t.test('responds to a client that half-closes its connection', async (t) => {
   const { port, log } = await listening(t)
   for (const request of [postOf('m'), 'GET /messages HTTP/1.1\r\nHost: x\r\n\r\n']) {
     const socket = connect({ port, host: '127.0.0.1', allowHalfOpen: true }).setEncoding('utf8')
@@ -214,7 +211,7 @@ t.test('a client that half-closes after its request is answered', async (t) => {
   t.match(log.slice(-2), [{ status: 200, message_id: 'm' }, { status: 200 }])
 })
 
-t.test('a read is cancelled when its client has closed the connection', async (t) => {
+t.test('cancels a read whose client disconnects', async (t) => {
   const { app, port, log } = await listening(t)
   const cancelled = new Promise<void>((resolve) => {
     app.store.stats = (signal) =>
@@ -235,7 +232,7 @@ t.test('a read is cancelled when its client has closed the connection', async (t
   t.match(await line, { path: '/stats', status: 499 })
 })
 
-t.test('a post that is aborted in its body is counted', async (t) => {
+t.test('counts a post that is aborted in its body', async (t) => {
   const { app, port, log } = await listening(t)
   const line = nextLine(app, log)
   const socket = connect(port, '127.0.0.1')
@@ -246,7 +243,7 @@ t.test('a post that is aborted in its body is counted', async (t) => {
   t.match((await app.inject('/metrics')).body, /^webhook_requests_total\{result="aborted"\} 1$/m)
 })
 
-t.test('what arrives on open connections while the service closes is answered', async (t) => {
+t.test('serves requests on open connections while the service closes', async (t) => {
   const { app, port } = await listening(t)
   const connections = await Promise.all(
     Array.from({ length: 32 }, () => Connection.to(`http://127.0.0.1:${port}`)),

@@ -5,7 +5,7 @@ import { post, postAll, sign, startApp, startService, wire } from '../service.ts
 
 const ALL = { order: 'asc' as const, limit: 100, offset: 0 }
 
-t.test('stores a message and answers a duplicate alike, altered or not', async (t) => {
+t.test('stores a message, and returns 200 for a duplicate, conflicting or not', async (t) => {
   const { app } = await startApp(t)
   for (const text of ['first', 'first', 'second']) {
     const answer = await post(app, wire({ message_id: 'm1', text }))
@@ -17,7 +17,7 @@ t.test('stores a message and answers a duplicate alike, altered or not', async (
   t.match(data[0], { message_id: 'm1', text: 'first', created_at: /^\d{4}-\d\d-\d\dT[\d:]{8}Z$/ })
 })
 
-t.test('sixty copies at once make one row and one created', async (t) => {
+t.test('stores one of sixty concurrent copies', async (t) => {
   const { app, log } = await startApp(t)
   const copies = Array.from({ length: 60 }, (_, n) =>
     post(app, wire({ message_id: 'same', text: String(n) })),
@@ -30,7 +30,7 @@ t.test('sixty copies at once make one row and one created', async (t) => {
   t.equal(log.filter(({ result }) => result === 'duplicate').length, 59)
 })
 
-t.test('takes every valid message', async (t) => {
+t.test('accepts every valid message', async (t) => {
   const { app } = await startApp(t)
   const text = (max: number) =>
     fc
@@ -65,7 +65,7 @@ t.test('takes every valid message', async (t) => {
   )
 })
 
-t.test('takes the extremes', async (t) => {
+t.test('accepts values at the limits', async (t) => {
   const { app } = await startApp(t)
   await postAll(t, app, [
     { message_id: '👍'.repeat(512), text: '👍'.repeat(4096) },
@@ -83,7 +83,7 @@ const phone = (loc: string) => ({
   type: 'value_error',
 })
 
-t.test('reports all problems at once, in the form of the reference', async (t) => {
+t.test('reports all errors at once, in the format of the legacy Python service', async (t) => {
   const { app } = await startApp(t)
   const answer = await post(
     app,
@@ -112,7 +112,7 @@ t.test('reports all problems at once, in the form of the reference', async (t) =
   })
 })
 
-t.test('refuses every invalid field, and stores nothing', async (t) => {
+t.test('rejects every invalid field, and stores nothing', async (t) => {
   const { app } = await startApp(t)
   const bad: Record<string, unknown[]> = {
     message_id: ['', 'x'.repeat(513), 'a\0', '\ud800', 1, null, true, ['a'], {}],
@@ -135,7 +135,7 @@ t.test('refuses every invalid field, and stores nothing', async (t) => {
   t.equal((await app.store.stats()).total_messages, 0)
 })
 
-t.test('refuses a body that is no JSON object', async (t) => {
+t.test('rejects a body that is not a JSON object', async (t) => {
   const { app } = await startApp(t)
   for (const body of [
     '',
@@ -163,7 +163,7 @@ t.test('refuses a body that is no JSON object', async (t) => {
   }
 })
 
-t.test('takes JSON by any of its names, and nothing else', async (t) => {
+t.test('accepts JSON media types, and no others', async (t) => {
   const { app } = await startApp(t)
   const attempt = async (type: string | undefined, id: string) => {
     const body = wire({ message_id: id })
@@ -223,7 +223,7 @@ t.test('verifies the signature before a malformed Content-Type', async (t) => {
   t.equal((await app.store.stats()).total_messages, 0)
 })
 
-t.test('a compressed body is a 415, after its signature', async (t) => {
+t.test('returns 415 for a compressed body with a valid signature', async (t) => {
   const { app, log } = await startApp(t)
   const body = wire({ message_id: 'm' })
   const packed = gzipSync(body)
@@ -248,7 +248,7 @@ t.test('a compressed body is a 415, after its signature', async (t) => {
   }
 })
 
-t.test('a body of 64 KiB is read, one byte more is not', async (t) => {
+t.test('accepts a body of 64 KiB, and rejects one byte more', async (t) => {
   const { app } = await startApp(t)
   const padded = (size: number) => {
     const body = wire({ message_id: String(size) })
@@ -261,7 +261,7 @@ t.test('a body of 64 KiB is read, one byte more is not', async (t) => {
   t.equal(answer.headers.connection, 'close')
 })
 
-t.test('without a secret every post is refused with 503 and nothing is stored', async (t) => {
+t.test('without a secret it rejects every post with 503 and stores nothing', async (t) => {
   const { app, startLog } = await startApp(t, { secret: undefined })
   const body = wire({ message_id: 'm' })
   for (const headers of [{ 'x-signature': sign(body) }, { 'x-signature': sign(body, '') }, {}]) {
@@ -278,7 +278,7 @@ t.test('without a secret every post is refused with 503 and nothing is stored', 
   )
 })
 
-t.test('what cannot be stored gets 503, and the sender may try again', async (t) => {
+t.test('returns 503 with Retry-After if the message cannot be stored', async (t) => {
   const { app } = await startApp(t)
   await app.store.close()
   const answer = await post(app, wire({ message_id: 'm' }))
@@ -287,7 +287,7 @@ t.test('what cannot be stored gets 503, and the sender may try again', async (t)
   t.strictSame(answer.json(), { detail: 'the database is not available' })
 })
 
-t.test('a message that was answered 200 survives kill -9', async (t) => {
+t.test('a message whose response was 200 survives kill -9', async (t) => {
   const service = await startService(t)
   const body = wire({ message_id: 'kept' })
   const answer = await fetch(`${service.url}/webhook`, {
