@@ -21,7 +21,7 @@ export interface ServerProcess {
   /** The most memory it has held so far, in MiB; undefined where the system does not tell. */
   peakMemoryMiB(): number | undefined
   /** The memory it holds now, in MiB, and its open descriptors; undefined where the system does not tell. */
-  seriesValues(): { memoryMiB: number; descriptors: number } | undefined
+  resourcesOf(): { memoryMiB: number; descriptors: number } | undefined
   /** Seconds of processor time it has used so far, all threads; undefined where the system does not tell. */
   cpuSeconds(): number | undefined
   /** Ends it the way an orchestrator does. @throws when it did not end well. */
@@ -56,7 +56,7 @@ export async function startServer(
       const found = /VmHWM:\s+(\d+) kB/.exec(procfs('status'))?.[1]
       return found === undefined ? undefined : Number(found) / 1024
     },
-    seriesValues() {
+    resourcesOf() {
       const found = /VmRSS:\s+(\d+) kB/.exec(procfs('status'))?.[1]
       if (found === undefined) return undefined
       const descriptors = readdirSync(`/proc/${child.pid}/fd`).length

@@ -163,11 +163,11 @@ const samples: Sample[] = []
 const started = performance.now()
 while (performance.now() - started < settings.minutes * 60_000) {
   await delay(settings.every * 1000)
-  const seriesValues = service.seriesValues()
-  if (!seriesValues) throw new Error('this system does not tell what a process holds')
+  const resourcesOf = service.resourcesOf()
+  if (!resourcesOf) throw new Error('this system does not tell what a process holds')
   const sample = {
     second: Math.round((performance.now() - started) / 1000),
-    ...seriesValues,
+    ...resourcesOf,
     messages: latenciesOf(posted),
     questions: latenciesOf(asked),
   }

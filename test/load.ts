@@ -2,41 +2,41 @@ import { once } from 'node:events'
 import { Connection, type RawAnswer } from './connection.ts'
 import { sign, wire } from './service.ts'
 
-/** The bytes of a signed post. */
+/** Returns a signed post as the text of an HTTP request. */
 export function postOf(message_id: string, text?: string): string {
   const body = wire(text === undefined ? { message_id } : { message_id, text })
   return `POST /webhook HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nX-Request-ID: ${message_id}\r\nX-Signature: ${sign(body)}\r\nContent-Length: ${Buffer.byteLength(body)}\r\n\r\n${body}`
 }
 
-/** How a load is made. */
+/** Options of a load. */
 export interface LoadOptions {
-  /** Whom to ask now; may change under way. */
+  /** Returns the URL of the service; may change during the load. */
   url: () => string
   connections: number
-  /** Begins every id. */
+  /** Prefix of every message id. */
   prefix: string
-  /** The text of every message. */
+  /** Text of every message. */
   text?: string
-  /** Milliseconds each connection pauses after an answer. */
+  /** Milliseconds between a response and the next request on a connection. */
   pauseMs?: number
-  /** Whether a post that was not answered 200 is sent again until it is. */
+  /** Whether to repeat a post until its response is 200. */
   insist?: boolean
 }
 
-/** What senders saw of a service. */
+/** Results of a load, as the senders observed them. */
 export interface Seen {
-  /** The ids that were answered 200. */
+  /** Ids of messages whose response was 200. */
   acknowledged: string[]
   statuses: Map<number, number>
-  /** Requests on connections that broke. */
+  /** Requests without a response, on connections that were lost. */
   lost: number
-  /** Milliseconds from sending to the answer, of those answered 200. */
+  /** Milliseconds from request to response, of those with status 200. */
   latencies: number[]
-  /** Answers other than 200. */
+  /** Responses other than 200; at most 10,000. */
   refused: RawAnswer[]
 }
 
-/** Senders that post one message after the other, each new, on a connection of their own. */
+/** Senders that post distinct messages in sequence, each on its own connection. */
 export class Load {
   readonly seen: Seen = {
     acknowledged: [],
@@ -55,13 +55,13 @@ export class Load {
     this.#senders = Array.from({ length: options.connections }, () => this.#send())
   }
 
-  /** Resolves once so many more messages were answered 200. */
+  /** Resolves once this many more messages have got status 200. */
   async acknowledge(more: number): Promise<void> {
     const wanted = this.seen.acknowledged.length + more
     while (this.seen.acknowledged.length < wanted) await new Promise((next) => setTimeout(next, 5))
   }
 
-  /** Ends after the answers that are still to come. */
+  /** Stops after the responses to the requests in flight. */
   async stop(): Promise<Seen> {
     this.#stopping = true
     await Promise.all(this.#senders)
@@ -77,7 +77,7 @@ export class Load {
       try {
         if (!connection?.open) connection = await Connection.to(url())
       } catch {
-        // Nobody listens there now; a sender tries again a little later.
+        // The service does not listen at the moment: retry.
         await new Promise((next) => setTimeout(next, 10))
         continue
       }

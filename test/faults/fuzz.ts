@@ -5,7 +5,7 @@ import { ResponseContract } from '../contract.ts'
 import { databases } from '../databases.ts'
 import { scale } from '../fault-scale.ts'
 import { type GeneratedRequest, requests } from '../requests.ts'
-import { seriesValues } from '../scrape.ts'
+import { resourcesOf } from '../scrape.ts'
 import { startService } from '../service.ts'
 
 const REQUESTS = scale({ short: 5000, full: 100_000 })
@@ -120,10 +120,10 @@ for (const { name, make } of databases)
         }),
       )
       number += CHUNK
-      if (Number.isNaN(warmMiB) && number >= WARM) warmMiB = seriesValues(service).memoryMiB
+      if (Number.isNaN(warmMiB) && number >= WARM) warmMiB = resourcesOf(service).memoryMiB
     }
     for (const asker of askers) asker.close()
-    const { memoryMiB } = seriesValues(service)
+    const { memoryMiB } = resourcesOf(service)
 
     t.strictSame(wrong, [], 'no 5xx, nothing of the inside, nothing that OpenAPI does not allow')
     t.comment(

@@ -4,7 +4,7 @@ import { Connection } from '../connection.ts'
 import { databases } from '../databases.ts'
 import { scale } from '../fault-scale.ts'
 import { Load } from '../load.ts'
-import { Scrape, seriesValues } from '../scrape.ts'
+import { resourcesOf, Scrape } from '../scrape.ts'
 import { startService } from '../service.ts'
 
 const CONNECTIONS = scale({ short: 1500, full: 2000 })
@@ -49,7 +49,7 @@ for (const { name, make } of databases)
       const warmUp = new Load({ url: () => service.url, connections: 16, prefix: 'warm-' })
       await warmUp.acknowledge(2000)
       await warmUp.stop()
-      const before = seriesValues(service)
+      const before = resourcesOf(service)
 
       let over = false
       const slowestProbe = probe(service.url, () => over)
@@ -58,7 +58,7 @@ for (const { name, make } of databases)
       let mostOpen = 0
       for (let second = 0; second < SECONDS; second++) {
         await delay(1000)
-        memory.push(seriesValues(service).memoryMiB)
+        memory.push(resourcesOf(service).memoryMiB)
         const now = await Scrape.of(service)
         mostOpen = Math.max(mostOpen, now.sum('http_requests_in_flight', 'ingest'))
       }
@@ -126,7 +126,7 @@ for (const { name, make } of databases)
       await again.acknowledge(1000)
       const seen = await again.stop()
       t.strictSame([...seen.statuses.keys()], [200])
-      while (seriesValues(service).descriptors > before.descriptors + SPARE) await delay(50)
+      while (resourcesOf(service).descriptors > before.descriptors + SPARE) await delay(50)
       t.pass('every descriptor is given back')
     },
   )

@@ -4,7 +4,7 @@ import { Connection } from '../connection.ts'
 import { scale } from '../fault-scale.ts'
 import { postOf } from '../load.ts'
 import { startPipeliningClients } from '../pipelining-clients.ts'
-import { seriesValues } from '../scrape.ts'
+import { resourcesOf } from '../scrape.ts'
 import { startService } from '../service.ts'
 
 const SECONDS = scale({ short: 6, full: 30 })
@@ -63,7 +63,7 @@ for (const connections of [2, 400])
         () => `GET /stats HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer ${TOKEN}\r\n\r\n`,
       ),
     ])
-    const { memoryMiB } = seriesValues(service)
+    const { memoryMiB } = resourcesOf(service)
     t.comment(`${await stop()} connections`)
     for (const [name, { sent, inTime, statuses }] of Object.entries({ posts, reads })) {
       const share = `${name}: ${inTime} of ${sent} answered 200 within a second`

@@ -3,7 +3,7 @@ import { connect, type Socket } from 'node:net'
 import { setTimeout as delay } from 'node:timers/promises'
 import t, { type Test } from 'tap'
 import { Load, postOf } from '../load.ts'
-import { Scrape, seriesValues } from '../scrape.ts'
+import { resourcesOf, Scrape } from '../scrape.ts'
 import { type Service, startService } from '../service.ts'
 
 /** The service's limits: for the headers, for a whole request, and for an answer to be read. */
@@ -138,7 +138,7 @@ t.test(
   async (t) => {
     const service = await startService(t)
     await Scrape.of(service)
-    const before = seriesValues(service)
+    const before = resourcesOf(service)
     const good = goodLoad(service)
     const clients = await Promise.all(
       KINDS.map(async (kind) => {
@@ -167,7 +167,7 @@ t.test(
     await assertServed(t, good)
     t.equal((await Scrape.of(service)).sum('http_requests_in_flight', 'ingest'), 0)
     t.equal((await fetch(`${service.url}/messages/half-closed`)).status, 200, 'it was stored')
-    while (seriesValues(service).descriptors > before.descriptors + SPARE) await delay(50)
+    while (resourcesOf(service).descriptors > before.descriptors + SPARE) await delay(50)
     t.pass('every descriptor is given back')
   },
 )
@@ -181,7 +181,7 @@ t.test(
     const messages = new Load({ url: () => service.url, connections: 4, prefix: 'm', text: TEXT })
     await messages.acknowledge(200)
     await messages.stop()
-    const before = seriesValues(service)
+    const before = resourcesOf(service)
     const good = goodLoad(service)
     const started = performance.now()
     for (let number = 0; number < 2 * CLIENTS; number++) {
@@ -209,7 +209,7 @@ t.test(
     // An answer is given its time once it is there.
     t.ok(ms < ANSWER_MS + ANSWER_MS / 2 + GRACE_MS, `ended within ${ms} ms`)
     await assertServed(t, good)
-    while (seriesValues(service).descriptors > before.descriptors + SPARE) await delay(50)
+    while (resourcesOf(service).descriptors > before.descriptors + SPARE) await delay(50)
     t.pass('every descriptor is given back')
   },
 )
