@@ -1,7 +1,7 @@
 import { Ajv2020, type ValidateFunction } from 'ajv/dist/2020.js'
 
 /** A response, with the method and the URL of its request. */
-export interface Answer {
+export interface ObservedResponse {
   method: string
   /** Path or URL of the request, with or without a query. */
   url: string
@@ -69,9 +69,9 @@ export class ResponseContract {
   }
 
   /** Returns how a response violates the document, undefined if it conforms. */
-  violation(answer: Answer): string | undefined {
-    const { method, url, status, headers, body } = answer
-    const what = `${method} ${url.slice(0, 200)} was answered ${status}`
+  violation(response: ObservedResponse): string | undefined {
+    const { method, url, status, headers, body } = response
+    const what = `${method} ${url.slice(0, 200)} returned ${status}`
     const path = url.replace(/^https?:\/\/[^/]*/i, '').replace(/[?#].*$/s, '')
     if (UNDOCUMENTED.test(path) && status < 400) return undefined
     // A CORS preflight, which is no operation.
@@ -85,7 +85,7 @@ export class ResponseContract {
     const described = responses?.[status]
     if (!described) {
       if (responses || !EVERYWHERE.has(status)) return `${what}, which is not documented`
-      return this.#bodyViolation(what, answer, { 'application/json': { schema: PROBLEM } })
+      return this.#bodyViolation(what, response, { 'application/json': { schema: PROBLEM } })
     }
     for (const [name, { required, schema }] of Object.entries(described.headers ?? {})) {
       const value = headers[name.toLowerCase()]
@@ -95,12 +95,12 @@ export class ResponseContract {
       }
       if (schema.type === 'integer' && !/^\d+$/.test(String(value))) return `${what}: bad ${name}`
     }
-    return this.#bodyViolation(what, answer, described.content ?? {})
+    return this.#bodyViolation(what, response, described.content ?? {})
   }
 
   #bodyViolation(
     what: string,
-    { method, headers, body }: Answer,
+    { method, headers, body }: ObservedResponse,
     content: Record<string, { schema: object }>,
   ): string | undefined {
     if (method === 'HEAD') return undefined

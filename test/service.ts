@@ -76,11 +76,11 @@ function enforceContract(t: Test, app: App): void {
     apply: async (inject, self, args) => {
       const [request] = args
       const { method = 'GET', url } = typeof request === 'string' ? { url: request } : request
-      const answer = await Reflect.apply(inject, self, args)
-      const { statusCode: status, headers, body } = answer
+      const response = await Reflect.apply(inject, self, args)
+      const { statusCode: status, headers, body } = response
       const violation = contract.violation({ method, url: String(url), status, headers, body })
       if (violation) t.fail(violation)
-      return answer
+      return response
     },
   })
 }
@@ -184,15 +184,15 @@ const contracts = new Map<string, ResponseContract>()
 /** Throws for each fetched response that violates the OpenAPI document of its service. */
 globalThis.fetch = new Proxy(globalThis.fetch, {
   apply: async (fetch, self, args: Parameters<typeof globalThis.fetch>) => {
-    const answer: Response = await Reflect.apply(fetch, self, args)
+    const response: Response = await Reflect.apply(fetch, self, args)
     const [url, { method = 'GET' } = {}] = args
     const contract = contracts.get(new URL(String(url)).origin)
-    const body = await answer.clone().text()
-    const headers = Object.fromEntries(answer.headers)
-    const { status } = answer
+    const body = await response.clone().text()
+    const headers = Object.fromEntries(response.headers)
+    const { status } = response
     const violation = contract?.violation({ method, url: String(url), status, headers, body })
     if (violation) throw new Error(violation)
-    return answer
+    return response
   },
 })
 

@@ -7,6 +7,7 @@ import type { InFlightRequest } from './request-tracker.ts'
 
 declare module 'fastify' {
   interface FastifyInstance {
+    /** Limits of the requests in flight. */
     admission: Admission
   }
   interface FastifyContextConfig {

@@ -10,7 +10,7 @@ import { SECURITY_HEADERS } from './security-headers.ts'
 /** Why a valid request got a 503. */
 type RejectionReason = 'overload' | 'database' | 'time_limit' | 'stopping' | 'no_secret'
 
-/** Reasons whose counters start at 0. */
+/** Reasons whose counters start at 0; all but `stopping`, which is expected. */
 const COUNTED_REASONS: RejectionReason[] = ['overload', 'database', 'time_limit', 'no_secret']
 
 declare module './request-tracker.ts' {

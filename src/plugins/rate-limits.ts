@@ -62,7 +62,7 @@ async function rateLimits(
   { trustProxy, maxFailuresPerMinute, maxRequestsPerMinute }: LimitOptions,
 ): Promise<void> {
   const isTrusted = proxyTrust(trustProxy)
-  const clientOf = ({ raw }: FastifyRequest) => keyOf(clientAddress(raw, isTrusted))
+  const clientKeyOf = ({ raw }: FastifyRequest) => keyOf(clientAddress(raw, isTrusted))
   const requests = maxRequestsPerMinute > 0 && new RateLimiter(maxRequestsPerMinute, WINDOW)
   const failures = maxFailuresPerMinute > 0 && new RateLimiter(maxFailuresPerMinute, WINDOW)
 
@@ -81,7 +81,7 @@ async function rateLimits(
   }
   app.decorate('countUnparsed', (address) => countRequest(keyOf(parseAddress(address ?? ''))))
   app.decorate('rejectOverLimit', (request: FastifyRequest, reply: FastifyReply) => {
-    const seconds = countRequest(clientOf(request))
+    const seconds = countRequest(clientKeyOf(request))
     if (seconds === undefined) return false
     reply.code(429).header('retry-after', seconds).send({ detail: TOO_MANY_REQUESTS })
     return true
@@ -97,9 +97,9 @@ async function rateLimits(
   }
 
   app.decorate('failedAttempt', (request: FastifyRequest, reply: FastifyReply, detail: string) => {
-    const client = clientOf(request)
-    request.logFields.client = client
-    const seconds = failures ? failures.count(client) : undefined
+    const key = clientKeyOf(request)
+    request.logFields.client = key
+    const seconds = failures ? failures.count(key) : undefined
     if (seconds === undefined) return app.httpErrors.unauthorized(detail)
     limited.inc({ reason: 'failures' })
     reply.header('retry-after', seconds)

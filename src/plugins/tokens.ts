@@ -27,7 +27,7 @@ const BEARER = /^Bearer +([!-~]+)$/i
 export function createTokenVerifier(
   tokens: readonly string[],
 ): (header: string | undefined) => boolean {
-  // Digests have equal lengths, as timingSafeEqual requires, and do not reveal the length of a token.
+  // Digests have equal lengths, as timingSafeEqual requires, and the position of a difference reveals nothing.
   const digest = (token: string) => hash('sha256', token, 'buffer')
   const known = tokens.map(digest)
   return (header) => {

@@ -23,46 +23,68 @@ function invalidCursor(reason: string): InvalidInputError {
   return new InvalidInputError(['query', 'cursor'], reason, 'value_error')
 }
 
+/** Error responses of both routes. */
+const FAILURES = {
+  500: problem('An internal error.', 'internal server error'),
+  503: problem(
+    'The database is unavailable, or the query timed out.',
+    'the database is not available',
+  ),
+}
+
+/** Schema of `GET /messages`. */
+const LIST_SCHEMA = {
+  tags: ['messages'],
+  operationId: 'listMessages',
+  summary: 'List messages',
+  querystring: MessagesQuery,
+  response: {
+    200: jsonResponse(MessagesPage, {
+      headers: {
+        Link: Type.String({
+          description: 'Address of the next page, with `rel="next"`; absent on the last page.',
+        }),
+      },
+    }),
+    422: inputProblems({
+      loc: ['query', 'limit'],
+      msg: 'limit must be an integer',
+      type: 'type_error',
+    }),
+    ...FAILURES,
+  },
+}
+
+/** Schema of `GET /messages/{message_id}`. */
+const MESSAGE_SCHEMA = {
+  tags: ['messages'],
+  operationId: 'getMessage',
+  summary: 'Get one message',
+  params: MessageParams,
+  response: {
+    200: jsonResponse(StoredMessage),
+    404: problem('No message has this id.', 'no message has this id'),
+    414: problem('The id is too long.', 'a part of the path is too long'),
+    422: inputProblems({
+      loc: ['path', 'message_id'],
+      msg: 'message_id must not contain NUL',
+      type: 'value_error',
+    }),
+    ...FAILURES,
+  },
+}
+
 /** Reads of messages, by page or by id. */
 const messages: FastifyPluginAsyncTypebox<{ readTimeoutMs: number }> = async (
   app,
   { readTimeoutMs },
 ) => {
-  const failures = {
-    500: problem('An internal error.', 'internal server error'),
-    503: problem(
-      'The database is unavailable, or the query timed out.',
-      'the database is not available',
-    ),
-  }
-
   app.get(
     '/messages',
     {
       handlerTimeout: readTimeoutMs,
       config: { concurrencyClass: 'read', auth: 'api' },
-      schema: {
-        tags: ['messages'],
-        operationId: 'listMessages',
-        summary: 'List messages',
-        querystring: MessagesQuery,
-        response: {
-          200: jsonResponse(MessagesPage, {
-            headers: {
-              Link: Type.String({
-                description:
-                  'Address of the next page, with `rel="next"`; absent on the last page.',
-              }),
-            },
-          }),
-          422: inputProblems({
-            loc: ['query', 'limit'],
-            msg: 'limit must be an integer',
-            type: 'type_error',
-          }),
-          ...failures,
-        },
-      },
+      schema: LIST_SCHEMA,
     },
     async (request, reply) => {
       const { query } = request
@@ -102,23 +124,7 @@ const messages: FastifyPluginAsyncTypebox<{ readTimeoutMs: number }> = async (
     {
       handlerTimeout: readTimeoutMs,
       config: { concurrencyClass: 'read', auth: 'api' },
-      schema: {
-        tags: ['messages'],
-        operationId: 'getMessage',
-        summary: 'Get one message',
-        params: MessageParams,
-        response: {
-          200: jsonResponse(StoredMessage),
-          404: problem('No message has this id.', 'no message has this id'),
-          414: problem('The id is too long.', 'a part of the path is too long'),
-          422: inputProblems({
-            loc: ['path', 'message_id'],
-            msg: 'message_id must not contain NUL',
-            type: 'value_error',
-          }),
-          ...failures,
-        },
-      },
+      schema: MESSAGE_SCHEMA,
     },
     async ({ params, signal }) => {
       const message = await app.store.message(params.message_id, signal)

@@ -127,6 +127,35 @@ function registerMetrics({ registry, requestTracker }: FastifyInstance): (ts: st
   }
 }
 
+/** Schema of `POST /webhook`. */
+const SCHEMA = {
+  tags: ['webhook'],
+  operationId: 'postMessage',
+  summary: 'Post a signed message',
+  description:
+    'The signature is the HMAC-SHA256 of the raw body with the shared secret, in hex, with or without `sha256=`. If there is no response, or it is 408, 429 or 5xx, retry with the same bytes, with backoff and not before `Retry-After`. A message whose `message_id` is stored already is a duplicate: the response is 200, and nothing is stored. Do not retry 400, 413, 415 or 422: correct the request. 401 means that the secret is wrong.',
+  consumes: ['application/json', 'application/*+json'],
+  headers: SignatureHeaders,
+  body: ref(InboundMessage),
+  response: {
+    200: jsonResponse(Accepted),
+    401: problem('The signature is missing, malformed or invalid.', 'invalid signature'),
+    413: problem('The body is larger than 64 KiB.', 'the body is too large'),
+    415: problem(
+      'The body is not JSON, or is compressed (then with `Accept-Encoding`).',
+      'unsupported media type, expected application/json',
+    ),
+    422: inputProblems({
+      loc: ['body', 'from'],
+      msg: "Phone number must start with '+'",
+      type: 'value_error',
+    }),
+    429: tooManyRequests,
+    500: problem('Not stored: an internal error.', 'internal server error'),
+    503: problem('Not stored: retry after `Retry-After` seconds.', 'the database is not available'),
+  },
+}
+
 /** Receives messages. The order of the checks is the order of the hooks. */
 const webhook: FastifyPluginAsyncTypebox = async (app) => {
   const recordDelay = registerMetrics(app)
@@ -167,36 +196,7 @@ const webhook: FastifyPluginAsyncTypebox = async (app) => {
     {
       bodyLimit: BODY_LIMIT,
       config: { concurrencyClass: 'ingest', skipSecurityHeaders: true },
-      schema: {
-        tags: ['webhook'],
-        operationId: 'postMessage',
-        summary: 'Post a signed message',
-        description:
-          'The signature is the HMAC-SHA256 of the raw body with the shared secret, in hex, with or without `sha256=`. If there is no response, or it is 408, 429 or 5xx, retry with the same bytes, with backoff and not before `Retry-After`. A message whose `message_id` is stored already is a duplicate: the response is 200, and nothing is stored. Do not retry 400, 413, 415 or 422: correct the request. 401 means that the secret is wrong.',
-        consumes: ['application/json', 'application/*+json'],
-        headers: SignatureHeaders,
-        body: ref(InboundMessage),
-        response: {
-          200: jsonResponse(Accepted),
-          401: problem('The signature is missing, malformed or invalid.', 'invalid signature'),
-          413: problem('The body is larger than 64 KiB.', 'the body is too large'),
-          415: problem(
-            'The body is not JSON, or is compressed (then with `Accept-Encoding`).',
-            'unsupported media type, expected application/json',
-          ),
-          422: inputProblems({
-            loc: ['body', 'from'],
-            msg: "Phone number must start with '+'",
-            type: 'value_error',
-          }),
-          429: tooManyRequests,
-          500: problem('Not stored: an internal error.', 'internal server error'),
-          503: problem(
-            'Not stored: retry after `Retry-After` seconds.',
-            'the database is not available',
-          ),
-        },
-      },
+      schema: SCHEMA,
       onRequest: [requireSecret, deferTypeCheck],
       preValidation: verifyAndParse,
       onSend: setResult,

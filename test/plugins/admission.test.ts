@@ -42,7 +42,7 @@ t.test('rejects posts over the limit with 503, and accepts posts again below it'
     t.equal((await app.inject(url)).statusCode, 200, `${url} is served`)
   }
   release()
-  for (const answer of await Promise.all(waiting)) t.equal(answer.statusCode, 200)
+  for (const response of await Promise.all(waiting)) t.equal(response.statusCode, 200)
   t.equal((await post(app, wire({ message_id: 'three' }))).statusCode, 200)
   t.equal(app.admission.count('ingest'), 0)
 })

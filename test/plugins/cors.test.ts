@@ -12,15 +12,15 @@ const preflight = (origin: string, method = 'GET') => ({
 
 t.test('is off by default', async (t) => {
   const { app } = await startApp(t)
-  const answer = await app.inject({ url: '/stats', headers: { origin: ORIGIN } })
-  t.equal(answer.statusCode, 200)
-  t.notMatch(Object.keys(answer.headers).join(), /access-control|vary/)
-  const asked = await app.inject({
+  const response = await app.inject({ url: '/stats', headers: { origin: ORIGIN } })
+  t.equal(response.statusCode, 200)
+  t.notMatch(Object.keys(response.headers).join(), /access-control|vary/)
+  const denied = await app.inject({
     method: 'OPTIONS',
     url: '/stats',
     headers: preflight(ORIGIN),
   })
-  t.equal(asked.statusCode, 405)
+  t.equal(denied.statusCode, 405)
 })
 
 t.test('a page of an allowed origin may read responses and errors', async (t) => {
@@ -60,10 +60,10 @@ t.test('a page of another origin may not', async (t) => {
 t.test('responds to a preflight without a token', async (t) => {
   const { app, log } = await startApp(t, { ...CORS, apiTokens: ['token'] })
   for (const url of ['/messages', '/messages/m', '/stats', '/webhook', '/nowhere/4915112345678']) {
-    const answer = await app.inject({ method: 'OPTIONS', url, headers: preflight(ORIGIN) })
-    t.equal(answer.statusCode, 204, url)
-    t.equal(answer.body, '')
-    t.match(answer.headers, {
+    const response = await app.inject({ method: 'OPTIONS', url, headers: preflight(ORIGIN) })
+    t.equal(response.statusCode, 204, url)
+    t.equal(response.body, '')
+    t.match(response.headers, {
       'access-control-allow-origin': ORIGIN,
       'access-control-allow-methods': 'GET, HEAD',
       'access-control-allow-headers': 'Authorization, X-Request-ID',
@@ -78,9 +78,9 @@ t.test('responds to a preflight without a token', async (t) => {
 t.test('other OPTIONS requests are handled as without CORS', async (t) => {
   const { app } = await startApp(t, CORS)
   for (const headers of [{}, { origin: ORIGIN }]) {
-    const answer = await app.inject({ method: 'OPTIONS', url: '/messages', headers })
-    t.equal(answer.statusCode, 405)
-    t.equal(answer.headers.allow, 'GET, HEAD')
+    const response = await app.inject({ method: 'OPTIONS', url: '/messages', headers })
+    t.equal(response.statusCode, 405)
+    t.equal(response.headers.allow, 'GET, HEAD')
     const unknown = await app.inject({ method: 'OPTIONS', url: '/nowhere', headers })
     t.equal(unknown.statusCode, 404)
     t.strictSame(unknown.json(), { detail: 'not found' })

@@ -17,9 +17,9 @@ t.test(
   '/openapi.json is valid OpenAPI 3.1 and describes the responses of every route',
   async (t) => {
     const { app } = await startApp(t)
-    const answer = await app.inject('/openapi.json')
-    t.equal(answer.statusCode, 200)
-    const document = answer.json()
+    const response = await app.inject('/openapi.json')
+    t.equal(response.statusCode, 200)
+    const document = response.json()
     t.equal(document.openapi, '3.1.0')
     const { valid, errors } = await new Validator().validate(document)
     t.ok(valid, JSON.stringify(errors))

@@ -17,10 +17,10 @@ t.test('returns 404 for an unknown path, whatever the method and the body', asyn
     { method: 'PUT', url: '/nowhere', payload: 'x', headers: { 'content-type': '/' } },
     { method: 'PROPFIND', url: '/nowhere' },
   ] as const) {
-    const answer = await app.inject(request)
-    t.equal(answer.statusCode, 404)
-    t.strictSame(answer.json(), { detail: 'not found' })
-    t.ok(answer.headers['x-request-id'])
+    const response = await app.inject(request)
+    t.equal(response.statusCode, 404)
+    t.strictSame(response.json(), { detail: 'not found' })
+    t.ok(response.headers['x-request-id'])
   }
 })
 
@@ -40,20 +40,20 @@ t.test('returns 405 with Allow for another method', async (t) => {
     ['PROPFIND', '/messages', 'GET, HEAD'],
   ] as const) {
     // The types of inject have fewer methods than HTTP.
-    const answer = await app.inject({ method: method as 'GET', url })
-    t.equal(answer.statusCode, 405, `${method} ${url}`)
-    t.equal(answer.headers.allow, allow)
-    if (method !== 'HEAD') t.match(answer.json(), { detail: /^method not allowed/ })
+    const response = await app.inject({ method: method as 'GET', url })
+    t.equal(response.statusCode, 405, `${method} ${url}`)
+    t.equal(response.headers.allow, allow)
+    if (method !== 'HEAD') t.match(response.json(), { detail: /^method not allowed/ })
   }
 })
 
 t.test('returns 400 for an invalid URL path', async (t) => {
   const { app, log } = await startApp(t)
-  const answer = await app.inject('/%zz')
-  t.equal(answer.statusCode, 400)
-  t.strictSame(answer.json(), { detail: 'the path is not a valid URL path' })
+  const response = await app.inject('/%zz')
+  t.equal(response.statusCode, 400)
+  t.strictSame(response.json(), { detail: 'the path is not a valid URL path' })
   t.match(log, [{ method: 'GET', path: '/…zz', status: 400 }])
-  t.equal(answer.headers['x-request-id'], log[0]?.request_id)
+  t.equal(response.headers['x-request-id'], log[0]?.request_id)
 })
 
 t.test('ignores a trailing slash', async (t) => {

@@ -57,23 +57,23 @@ t.test(
 t.test('logs the cause of a 5xx, and does not send it', async (t) => {
   const { app, log } = await startApp(t)
   app.store.stats = () => Promise.reject(new Error('inner reason'))
-  const answer = await app.inject('/stats')
-  t.equal(answer.statusCode, 500)
-  t.strictSame(answer.json(), { detail: 'internal server error' })
+  const response = await app.inject('/stats')
+  t.equal(response.statusCode, 500)
+  t.strictSame(response.json(), { detail: 'internal server error' })
   t.match(log, [{ level: 'ERROR', status: 500, cause: { message: 'inner reason' } }])
 })
 
 t.test('returns and logs a valid X-Request-ID, and replaces an invalid one', async (t) => {
   const { app, log } = await startApp(t)
   for (const id of ['abc-123', 'a b~!', 'x'.repeat(128)]) {
-    const answer = await app.inject({ url: '/nowhere', headers: { 'x-request-id': id } })
-    t.equal(answer.headers['x-request-id'], id)
+    const response = await app.inject({ url: '/nowhere', headers: { 'x-request-id': id } })
+    t.equal(response.headers['x-request-id'], id)
     t.equal(log.at(-1)?.request_id, id)
   }
   for (const id of ['', 'x'.repeat(129), 'tab\there', 'é', 'line\u007f']) {
-    const answer = await app.inject({ url: '/nowhere', headers: { 'x-request-id': id } })
-    t.match(answer.headers['x-request-id'], /^[0-9a-f-]{36}$/)
-    t.equal(log.at(-1)?.request_id, answer.headers['x-request-id'])
+    const response = await app.inject({ url: '/nowhere', headers: { 'x-request-id': id } })
+    t.match(response.headers['x-request-id'], /^[0-9a-f-]{36}$/)
+    t.equal(log.at(-1)?.request_id, response.headers['x-request-id'])
   }
 })
 

@@ -75,11 +75,11 @@ t.test(
 t.test('reports metrics of the process without accessing the database', async (t) => {
   const { app } = await startApp(t)
   await app.store.close()
-  const answer = await app.inject('/metrics')
-  t.equal(answer.statusCode, 200)
-  t.match(answer.headers['content-type'], /^text\/plain; version=0\.0\.4/)
-  t.match(answer.body, /^process_resident_memory_bytes \d/m)
-  t.match(answer.body, /^nodejs_eventloop_lag_seconds/m)
+  const response = await app.inject('/metrics')
+  t.equal(response.statusCode, 200)
+  t.match(response.headers['content-type'], /^text\/plain; version=0\.0\.4/)
+  t.match(response.body, /^process_resident_memory_bytes \d/m)
+  t.match(response.body, /^nodejs_eventloop_lag_seconds/m)
 })
 
 t.test('two instances in one process have separate metrics', async (t) => {

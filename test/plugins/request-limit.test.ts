@@ -85,10 +85,10 @@ t.test('counts input that the HTTP parser rejects against the remote address', a
     const connection = await Connection.to(url)
     t.teardown(() => connection.close())
     connection.send(request)
-    const answer = await connection.answer()
-    t.equal(answer.status, status)
+    const response = await connection.answer()
+    t.equal(response.status, status)
     t.match(log.at(-1), { status })
-    if (status === 429) t.ok(Number(answer.headers['retry-after']) >= 1)
+    if (status === 429) t.ok(Number(response.headers['retry-after']) >= 1)
   }
   t.equal((await fetch(`${url}/stats`)).status, 429)
   t.equal((await fetch(`${url}/health/live`)).status, 200)
@@ -101,8 +101,8 @@ t.test('rejects a request over the limit before its body is read', async (t) => 
   const socket = connect(Number(new URL(url).port), '127.0.0.1')
   t.teardown(() => socket.destroy())
   socket.write('POST /webhook HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n{')
-  const [answer] = await once(socket, 'data')
-  t.match(String(answer), /^HTTP\/1.1 429 /)
+  const [response] = await once(socket, 'data')
+  t.match(String(response), /^HTTP\/1.1 429 /)
 })
 
 t.test('has no limit on requests by default', async (t) => {

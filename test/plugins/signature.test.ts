@@ -45,9 +45,9 @@ t.test('accepts the signature of any bytes, and no other', async () => {
     fc.property(bytes, bytes, fc.nat(63), (body, other, at) => {
       const hex = sign(body)
       const wrong = hex[at] === '0' ? '1' : '0'
-      const altered = hex.slice(0, at) + wrong + hex.slice(at + 1)
+      const modified = hex.slice(0, at) + wrong + hex.slice(at + 1)
       const same = Buffer.from(body).equals(Buffer.from(other))
-      return verify(body, hex) && !verify(body, altered) && Boolean(verify(other, hex)) === same
+      return verify(body, hex) && !verify(body, modified) && Boolean(verify(other, hex)) === same
     }),
   )
 })
@@ -67,9 +67,9 @@ t.test('returns 401 before it checks the media type and the body', async (t) => 
     ['x=1', { 'content-type': 'application/x-www-form-urlencoded' }],
     ['x', { 'content-type': 'text/plain' }],
   ] as const) {
-    const answer = await post(app, payload, headers)
-    t.equal(answer.statusCode, 401)
-    t.strictSame(answer.json(), { detail: 'invalid signature' })
+    const response = await post(app, payload, headers)
+    t.equal(response.statusCode, 401)
+    t.strictSame(response.json(), { detail: 'invalid signature' })
   }
   t.equal((await app.store.stats()).total_messages, 0)
 })

@@ -111,8 +111,8 @@ t.test('uses the first of two Authorization headers', async (t) => {
     socket.write(
       `GET /stats HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer ${first}\r\nAuthorization: Bearer ${second}\r\nConnection: close\r\n\r\n`,
     )
-    const [answer] = await once(socket, 'data')
-    t.match(String(answer), new RegExp(`^HTTP/1.1 ${status} `))
+    const [response] = await once(socket, 'data')
+    t.match(String(response), new RegExp(`^HTTP/1.1 ${status} `))
   }
 })
 

@@ -11,9 +11,9 @@ t.test('lists messages in the format of the legacy Python service', async (t) =>
     { message_id: 'm1', text: 'Hello world' },
     { message_id: 'm2', text: null },
   ])
-  const answer = await app.inject('/messages')
-  t.equal(answer.statusCode, 200)
-  const page = answer.json()
+  const response = await app.inject('/messages')
+  t.equal(response.statusCode, 200)
+  const page = response.json()
   t.match(page, { total: 2, limit: 50, offset: 0 })
   t.strictSame(
     { ...page.data[0], created_at: null },
@@ -72,9 +72,9 @@ t.test('clamps limit and offset', async (t) => {
     ['limit=99999999999999999999&offset=99999999999999999999', 100, Number.MAX_SAFE_INTEGER],
     ['limit=-99999999999999999999', 1, 0],
   ] as const) {
-    const answer = await app.inject(`/messages?${query}`)
-    t.equal(answer.statusCode, 200, query)
-    t.match(answer.json(), { limit, offset })
+    const response = await app.inject(`/messages?${query}`)
+    t.equal(response.statusCode, 200, query)
+    t.match(response.json(), { limit, offset })
   }
 })
 
@@ -103,10 +103,10 @@ t.test('returns 422 with each invalid parameter', async (t) => {
     ['q=a%00b', 'q'],
     ['limit=x&offset=y&since=z&q=%00', 'limit', 'offset', 'since', 'q'],
   ] as const) {
-    const answer = await app.inject(`/messages?${query}`)
-    t.equal(answer.statusCode, 422, query)
+    const response = await app.inject(`/messages?${query}`)
+    t.equal(response.statusCode, 422, query)
     t.same(
-      answer
+      response
         .json()
         .detail.map(({ loc }: { loc: string[] }) => loc)
         .sort(),
@@ -152,18 +152,18 @@ t.test('returns 200 or 422 for any query', async (t) => {
 
 t.test('responds to HEAD as to GET, without the body', async (t) => {
   const { app } = await startApp(t)
-  const answer = await app.inject({ method: 'HEAD', url: '/messages' })
-  t.equal(answer.statusCode, 200)
-  t.equal(answer.body, '')
+  const response = await app.inject({ method: 'HEAD', url: '/messages' })
+  t.equal(response.statusCode, 200)
+  t.equal(response.body, '')
 })
 
 t.test('returns 503 if the database is unavailable', async (t) => {
   const { app } = await startApp(t)
   await app.store.close()
   for (const url of ['/messages', '/stats']) {
-    const answer = await app.inject(url)
-    t.equal(answer.statusCode, 503)
-    t.strictSame(answer.json(), { detail: 'the database is not available' })
+    const response = await app.inject(url)
+    t.equal(response.statusCode, 503)
+    t.strictSame(response.json(), { detail: 'the database is not available' })
   }
 })
 
@@ -197,12 +197,12 @@ t.test('links the next page, in the body and in the Link header', async (t) => {
   let url = `/messages?limit=2&order=desc&from=+1&to=+14155550100&q=${encodeURIComponent('A &')}&since=2025-01-15T15:30:00+05:30`
   const seen: string[] = []
   for (;;) {
-    const answer = await app.inject(url)
-    t.equal(answer.statusCode, 200, answer.body)
-    const page = answer.json()
+    const response = await app.inject(url)
+    t.equal(response.statusCode, 200, response.body)
+    const page = response.json()
     t.equal(page.total, 5)
     seen.push(...page.data.map(({ message_id }: { message_id: string }) => message_id))
-    const link = /^<([^>]+)>; rel="next"$/.exec(String(answer.headers.link))?.[1]
+    const link = /^<([^>]+)>; rel="next"$/.exec(String(response.headers.link))?.[1]
     t.equal(link !== undefined, page.next !== undefined)
     if (!link) break
     t.equal(new URL(link, 'http://x').searchParams.get('cursor'), page.next)
@@ -249,9 +249,9 @@ t.test('rejects a cursor that has an offset or other filters, or was modified', 
     'cursor=x',
     `cursor=${'x'.repeat(8193)}`,
   ]) {
-    const answer = await app.inject(`/messages?${query}`)
-    t.equal(answer.statusCode, 422, query)
-    t.match(answer.json().detail, [
+    const response = await app.inject(`/messages?${query}`)
+    t.equal(response.statusCode, 422, query)
+    t.match(response.json().detail, [
       { loc: ['query', 'cursor'], msg: /^cursor (must be the next|and offset)/ },
     ])
   }
@@ -266,9 +266,9 @@ t.test('returns one message by its id', async (t) => {
     ids.map((message_id) => ({ message_id })),
   )
   for (const id of ids) {
-    const answer = await app.inject(`/messages/${encodeURIComponent(id)}`)
-    t.equal(answer.statusCode, 200)
-    t.equal(answer.json().message_id, id)
+    const response = await app.inject(`/messages/${encodeURIComponent(id)}`)
+    t.equal(response.statusCode, 200)
+    t.equal(response.json().message_id, id)
   }
   const missing = await app.inject('/messages/m2')
   t.equal(missing.statusCode, 404)
@@ -283,9 +283,9 @@ t.test('returns 503 and cancels a query that times out', async (t) => {
     new Promise((_resolve, reject) => {
       signal?.addEventListener('abort', () => reject(new Error('cancelled')))
     })
-  const answer = await app.inject('/messages?q=x')
-  t.equal(answer.statusCode, 503)
-  t.match(answer.json(), { detail: /timed out/ })
+  const response = await app.inject('/messages?q=x')
+  t.equal(response.statusCode, 503)
+  t.match(response.json(), { detail: /timed out/ })
 })
 
 t.test('cancels a query whose client disconnects', async (t) => {
