@@ -45,10 +45,10 @@ const INTERNALS =
   /node_modules|\bat [\w.<>]+ \(|\.[cm]?[jt]s:\d+|SQLITE_|sqlite3|better-sqlite|\bFST_ERR|\bERR_[A-Z]+_|\b(select|insert into|update|delete from) \w+ .*\b(from|values|set|where)\b/i
 
 /** Returns the schema with `additionalProperties: false` in every object. */
-function closed(schema: unknown): unknown {
-  if (Array.isArray(schema)) return schema.map(closed)
+function strict(schema: unknown): unknown {
+  if (Array.isArray(schema)) return schema.map(strict)
   if (typeof schema !== 'object' || schema === null) return schema
-  const inside = Object.fromEntries(Object.entries(schema).map(([key, one]) => [key, closed(one)]))
+  const inside = Object.fromEntries(Object.entries(schema).map(([key, one]) => [key, strict(one)]))
   return 'properties' in inside ? { additionalProperties: false, ...inside } : inside
 }
 
@@ -61,7 +61,7 @@ export class ResponseContract {
 
   /** @param document the OpenAPI document. */
   constructor(document: unknown) {
-    this.#components = closed((document as Document).components)
+    this.#components = strict((document as Document).components)
     this.#operations = Object.entries((document as Document).paths).map(([path, methods]) => ({
       path: new RegExp(`^${path.replaceAll(/\{\w+\}/g, '[^/]+')}/?$`),
       methods,
@@ -117,7 +117,7 @@ export class ResponseContract {
     }
     let validate = this.#validators.get(schema)
     if (!validate) {
-      validate = this.#ajv.compile({ ...(closed(schema) as object), components: this.#components })
+      validate = this.#ajv.compile({ ...(strict(schema) as object), components: this.#components })
       this.#validators.set(schema, validate)
     }
     if (validate(value)) return undefined

@@ -24,7 +24,7 @@ export interface LoadOptions {
 }
 
 /** Results of a load, as the senders observed them. */
-export interface Seen {
+export interface LoadResults {
   /** Ids of messages whose response was 200. */
   acknowledged: string[]
   statuses: Map<number, number>
@@ -38,7 +38,7 @@ export interface Seen {
 
 /** Senders that post distinct messages in sequence, each on its own connection. */
 export class Load {
-  readonly seen: Seen = {
+  readonly seen: LoadResults = {
     acknowledged: [],
     statuses: new Map(),
     lost: 0,
@@ -62,7 +62,7 @@ export class Load {
   }
 
   /** Stops after the responses to the requests in flight. */
-  async stop(): Promise<Seen> {
+  async stop(): Promise<LoadResults> {
     this.#stopping = true
     await Promise.all(this.#senders)
     return this.seen
@@ -85,7 +85,7 @@ export class Load {
       try {
         connection.send(postOf(id, text))
         const answer = await connection.answer('POST')
-        this.#note(id, answer, performance.now() - started)
+        this.#record(id, answer, performance.now() - started)
         if (answer.status === 200 || !insist) id = undefined
         if (answer.headers.connection === 'close') connection.close()
       } catch {
@@ -101,7 +101,7 @@ export class Load {
     }
   }
 
-  #note(id: string, answer: RawAnswer, ms: number): void {
+  #record(id: string, answer: RawAnswer, ms: number): void {
     const { statuses, acknowledged, latencies, refused } = this.seen
     statuses.set(answer.status, (statuses.get(answer.status) ?? 0) + 1)
     if (answer.status === 200) {

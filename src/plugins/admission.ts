@@ -115,7 +115,7 @@ function rejectOverload(request: FastifyRequest, reply: FastifyReply): void {
 }
 
 /**
- * Admission control. While `ingest` is at its limit, posts are rejected from their headers, before their body is
+ * Limits the requests in flight. While `ingest` is at its limit, posts are rejected from their headers, before their body is
  * received. Reads are admitted after the token check.
  */
 async function admission(

@@ -16,7 +16,7 @@ declare module 'fastify' {
 /** Buckets of batch sizes, in messages. */
 const BATCH_BUCKETS = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000]
 
-/** Group commit of messages, and its metrics. */
+/** Decorates the instance with the batcher, and measures its commits. */
 async function batcher(app: FastifyInstance, { maxBatch }: { maxBatch: number }): Promise<void> {
   const { store } = app
   const registers = [app.registry]

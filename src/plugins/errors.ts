@@ -107,7 +107,7 @@ export function handleFrameworkError(
   if (!request.server.rejectOverLimit(request, reply)) handleError(error, request, reply)
 }
 
-/** Error handlers: every error response is `{"detail": …}`. */
+/** Sets the error handlers: the body of every error response is `{"detail": …}`. */
 async function errors(app: FastifyInstance): Promise<void> {
   const rejected = new client.Counter({
     name: 'http_requests_rejected_total',

@@ -98,7 +98,7 @@ function measureRequests(app: FastifyInstance): void {
 }
 
 /**
- * The registry, with metrics of the process, the build, the configured limits and all requests.
+ * Creates the registry, with metrics of the process, the build, the configured limits and all requests.
  * @param options.limits values of settings that limit something, by the name of the setting.
  */
 async function metrics(

@@ -54,7 +54,7 @@ function keyOf(address: string | undefined): string {
 }
 
 /**
- * Limits of requests and of failed authentication by client address. Failures are counted only after verification has
+ * Limits requests and failed authentication by client address. Failures are counted only after verification has
  * failed, so clients with a valid secret or token pass even if others at their address are over the limit.
  */
 async function rateLimits(

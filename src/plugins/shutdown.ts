@@ -20,7 +20,7 @@ export interface Shutdown {
 }
 
 /**
- * Graceful shutdown. While draining, responses do not close their connection: a client that reconnects could be reset
+ * Shuts down gracefully. While draining, responses do not close their connection: a client that reconnects could be reset
  * at the moment when the listener closes.
  */
 async function shutdown(app: FastifyInstance): Promise<void> {

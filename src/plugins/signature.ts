@@ -41,7 +41,7 @@ export function createVerifier(current: string, previous?: string): SignatureVer
   }
 }
 
-/** Verification of signatures, and the count of valid ones by secret. */
+/** Decorates the instance with `verifySignature`, and counts valid signatures by secret. */
 async function signature(
   app: FastifyInstance,
   { secret, previousSecret }: Pick<Config, 'secret' | 'previousSecret'>,

@@ -8,7 +8,7 @@ import { problem } from '../schemas/problem.ts'
 /** Time limit of the readiness check of the database, in milliseconds; below the usual probe timeout of 1 s. */
 const READY_TIMEOUT_MS = 800
 
-/** Liveness and readiness probes. */
+/** Serves the liveness and readiness probes. */
 const health: FastifyPluginAsyncTypebox = async (app) => {
   /** Whether the last readiness check of the database succeeded. */
   let databaseReady = true
@@ -64,6 +64,7 @@ const health: FastifyPluginAsyncTypebox = async (app) => {
     },
   )
 
+  /** Checks the database, and keeps the result for the metric. @throws HttpError 503 */
   async function checkDatabase(): Promise<void> {
     let timer: NodeJS.Timeout | undefined
     const late = new Promise<never>((_resolve, reject) => {

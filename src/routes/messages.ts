@@ -74,7 +74,7 @@ const MESSAGE_SCHEMA = {
   },
 }
 
-/** Reads of messages, by page or by id. */
+/** Serves messages, by page or by id. */
 const messages: FastifyPluginAsyncTypebox<{ readTimeoutMs: number }> = async (
   app,
   { readTimeoutMs },

@@ -3,7 +3,7 @@ import { jsonResponse } from '../schemas/component.ts'
 import { problem } from '../schemas/problem.ts'
 import { Stats } from '../schemas/stats.ts'
 
-/** Statistics of all messages. */
+/** Serves statistics of all messages. */
 const stats: FastifyPluginAsyncTypebox<{ readTimeoutMs: number }> = async (
   app,
   { readTimeoutMs },

@@ -38,7 +38,7 @@ t.test('a page of an allowed origin may read responses and errors', async (t) =>
   }
 })
 
-t.test('a page of another origin may not', async (t) => {
+t.test('a page of another origin may not read responses', async (t) => {
   const { app } = await startApp(t, CORS)
   for (const origin of [
     'https://other.example',
