@@ -9,45 +9,50 @@ import { writeMessages } from './corpus.ts'
 
 const run = promisify(execFile)
 
-/** As many different texts and senders as the load posts. */
+/** Number of different texts and senders, as many as the load generator has. */
 const SAMPLE = 10_000
 
-/** When the transaction began, in milliseconds, as a sender would write it, but for the Z. A colon would be pgbench's. */
+/**
+ * Start of the transaction as a timestamp with milliseconds, without the Z.
+ *
+ * Built without a format string, as pgbench would take `:MI` for a variable.
+ */
 const NOW = `replace(left((now() at time zone 'utc')::text, 23), ' ', 'T')`
 
-/** Rows as the service would hand them over, but for their ids, which a sequence makes new each time. */
+/** The input rows of the statement; ids come from a sequence, so that each is new. */
 const INPUT = `(
   select 'pgbench-' || nextval('bench_ids'), from_msisdn, to_msisdn, ts || 'Z', text, folded, ts || 'Z', rtrim(ts, '0'), number
   from (select ${NOW} as ts) as clock, generate_series(1, :batch::int) as number
   join bench_sample on n = (:start::int + number) % ${SAMPLE}
 ) as input`
 
-/** The statement that the service stores a batch with, its rows made by the server rather than sent. */
+/** Returns the statement that stores a batch, with rows that the server generates instead of parameters. */
 function batchScript(): string {
   const [statement = ''] = PREPARED.keys()
   const script = statement
     .replace(/unnest\(.*\) with ordinality as input/, INPUT)
     .replaceAll(/\$\d+/g, '0')
-  if (script === statement) throw new Error('the statement of the service takes other rows')
+  if (script === statement)
+    throw new Error('the append statement has no unnest(…) with ordinality as input')
   return `\\set start random(1, ${SAMPLE})\n${script.replaceAll('\n', ' ')};\n`
 }
 
-/** The least that stores a message: one row, one commit. */
+/** The minimum that stores a message: one row and one commit. */
 const SINGLE_SCRIPT = `\\set start random(1, ${SAMPLE})
 insert into messages (batch, place, message_id, from_msisdn, to_msisdn, ts, text, folded, created_at, ts_key)
 select nextval('batches'), 1, 'pgbench-' || nextval('bench_ids'), from_msisdn, to_msisdn, ts || 'Z', text, folded, ts || 'Z', rtrim(ts, '0')
 from (select ${NOW} as ts) as clock, bench_sample where n = :start::int % ${SAMPLE} on conflict do nothing;
 `
 
-/** What pgbench did. */
+/** The result of one run of pgbench. */
 export interface PgbenchRound {
   /** Messages a second. */
   rate: number
-  /** The mean time of a statement. */
+  /** Mean latency of a statement. */
   latencyMs: number
 }
 
-/** PostgreSQL's own load generator on a database that the service made. */
+/** Runs pgbench, PostgreSQL's load generator, on a database with the service's schema. */
 export class Pgbench {
   readonly #program: string
   readonly #url: string
@@ -59,7 +64,7 @@ export class Pgbench {
     this.#folder = folder
   }
 
-  /** Readies the database. @param folder for the scripts. */
+  /** Creates the sample table and the scripts. @param folder for the scripts. */
   static async create(program: string, url: string, folder: string): Promise<Pgbench> {
     const client = new pg.Client(url)
     await client.connect()
@@ -85,13 +90,13 @@ export class Pgbench {
     return new Pgbench(program, url, folder)
   }
 
-  /** One round of batches of that many messages, or of single messages. */
-  async round(order: {
+  /** Runs one round, with batches of `batch` messages or, without it, single messages. */
+  async round(options: {
     clients: number
     batch?: number | undefined
     seconds: number
   }): Promise<PgbenchRound> {
-    const { clients, batch, seconds } = order
+    const { clients, batch, seconds } = options
     const script = join(this.#folder, batch === undefined ? 'single.sql' : 'batch.sql')
     const { stdout } = await run(
       this.#program,
@@ -101,7 +106,7 @@ export class Pgbench {
         ...(batch === undefined ? [] : ['--define', `batch=${batch}`]),
         this.#url,
       ],
-      // As the service has it; and rows of the sample are looked up one by one.
+      // JIT is off as in the service. Without hash and merge joins, sample rows are looked up by index.
       {
         env: {
           ...process.env,

@@ -1,15 +1,15 @@
 import Database from 'better-sqlite3'
 import pg from 'pg'
 
-/** The rows that a candidate made, read without it. */
+/** Reads the rows that a candidate stored directly from its database. */
 export interface Records {
-  /** How many there are. */
+  /** Returns the number of rows. */
   count(): Promise<number>
-  /** How many of the ids, each the prefix and one of the numbers, are no row. */
+  /** Returns how many of the ids, the prefix followed by a number, have no row. */
   missing(prefix: string, numbers: readonly number[]): Promise<number>
 }
 
-/** The rows of a file. */
+/** Reads the rows of a SQLite file. */
 export function sqliteRecords(path: string): Records {
   return {
     async count() {
@@ -28,9 +28,9 @@ export function sqliteRecords(path: string): Records {
   }
 }
 
-/** The rows of a PostgreSQL database, and how many of them are not in the counters yet. */
+/** Reads the rows of a PostgreSQL database, and the number of messages that are not in the counters yet. */
 export function postgresRecords(url: string): Records & { uncounted: () => Promise<number> } {
-  const ask = async (text: string, values: unknown[] = []): Promise<number> => {
+  const queryNumber = async (text: string, values: unknown[] = []): Promise<number> => {
     const client = new pg.Client(url)
     await client.connect()
     const { rows } = await client.query<{ count: string }>(text, values)
@@ -38,10 +38,10 @@ export function postgresRecords(url: string): Records & { uncounted: () => Promi
     return Number(rows[0]?.count)
   }
   return {
-    count: () => ask('select count(*) from messages'),
-    uncounted: () => ask('select coalesce(sum(messages), 0) as count from uncounted'),
+    count: () => queryNumber('select count(*) from messages'),
+    uncounted: () => queryNumber('select coalesce(sum(messages), 0) as count from uncounted'),
     missing: (prefix, numbers) =>
-      ask(
+      queryNumber(
         `select count(*) from unnest($2::int[]) as number
          where not exists (select from messages where message_id = $1 || number)`,
         [prefix, numbers],
