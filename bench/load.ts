@@ -8,9 +8,9 @@ import { SECRET } from './process.ts'
 /**
  * A job of the load generator, a process that sends new, signed messages over a number of connections.
  *
- * Not autocannon: it needs a whole core to send 50,000 requests a second to the bare server, where this needs 60 % of one
- * for 55,000, and on two cores the service would lack that time. It also drops the requests that are in flight at the
- * end, so that its count would differ from the rows, and its latencies are whole milliseconds.
+ * Not autocannon: it needs a whole core to send 50,000 requests a second to the bare server, where this needs 60 % of
+ * one for 55,000, and on two cores the service would lack that time. It also drops the requests that are in flight at
+ * the end, so that its count would differ from the rows, and its latencies are whole milliseconds.
  */
 export interface LoadJob {
   /** Servers, over which the connections are distributed evenly. */

@@ -42,9 +42,9 @@ export interface PostgresResults {
 const HELP = `node bench/postgres.ts [--postgres URL] [--rounds 5] [--seconds 4] [--warm-up 2] [--connections 64]
                        [--out bench/results/postgres.json]
 
-Compares, in turns, a bare Fastify server, this service on SQLite, one, two and three instances of it on PostgreSQL, three
-behind haproxy, and pgbench with the same statement. Then checks that every 200 is a row. Without a URL it starts a
-PostgreSQL server in a temporary folder.
+Compares, in turns, a bare Fastify server, this service on SQLite, one, two and three instances of it on PostgreSQL,
+three behind haproxy, and pgbench with the same statement. Then checks that every 200 is a row. Without a URL it starts
+a PostgreSQL server in a temporary folder.
 `
 
 /** Connections of pgbench, as many as an instance uses to store batches. */
