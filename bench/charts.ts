@@ -13,7 +13,11 @@ const FOOT = 40
 
 const label = { color: INK, fontSize: 13 }
 
-/** Renders an SVG without a browser: https://echarts.apache.org/handbook/en/how-to/cross-platform/server */
+/**
+ * Renders an SVG without a browser.
+ *
+ * Source: https://echarts.apache.org/handbook/en/how-to/cross-platform/server
+ */
 function render(title: string, height: number, option: echarts.EChartsOption): string {
   const chart = echarts.init(null, null, { renderer: 'svg', ssr: true, width: WIDTH, height })
   chart.setOption({

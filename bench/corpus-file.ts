@@ -14,7 +14,7 @@ export interface CorpusFile {
   mebibytes: number
 }
 
-/** Returns a database of that many messages in the folder. Creates it with the service's store if it is missing. */
+/** Returns the database with that many messages in the folder, and creates it if it is missing. */
 export async function corpusFile(folder: string, messages: number): Promise<CorpusFile> {
   mkdirSync(folder, { recursive: true })
   const path = join(folder, `corpus-${CORPUS_VERSION}-${messages}.db`)

@@ -20,7 +20,7 @@ const COUNTRIES = ['+9198', '+4917', '+1415', '+7916', '+8613']
 /** A prime: multiplication modulo it is a permutation of the numbers below it. */
 const NUMBERS = 9_999_991
 
-/** Returns the phone number of the sender with an activity rank, 0 for the busiest; in no order of rank. */
+/** Returns the phone number of the sender with an activity rank, 0 for the busiest. */
 export function senderOf(rank: number): string {
   const digits = String((rank * 7_368_787 + 1_234_567) % NUMBERS).padStart(7, '0')
   return `${COUNTRIES[rank % COUNTRIES.length]}${digits}`

@@ -1,4 +1,8 @@
-/** Returns the percentile of the values by the nearest-rank method, `share` from 0 to 1; NaN for no values. */
+/**
+ * Returns a percentile of the values by the nearest-rank method; NaN for no values.
+ *
+ * @param share 0 to 1, such as 0.99 for p99.
+ */
 export function percentile(values: readonly number[], share: number): number {
   const sorted = Float64Array.from(values).sort()
   return sorted[Math.max(0, Math.ceil(sorted.length * share) - 1)] ?? Number.NaN

@@ -1,7 +1,8 @@
 /**
- * Measures the processor time to verify, parse and validate valid bodies and the worst hostile ones found:
- * `npm run bench:hostile`. Exits with status 1 if, at the maximum body size, a hostile body costs significantly more
- * than the most expensive valid one.
+ * Measures the processor time to verify, parse and validate valid bodies and hostile ones.
+ *
+ * The hostile bodies are the worst ones found. Exits with status 1 if, at the maximum body size, one of them costs
+ * significantly more than the most expensive valid body.
  */
 import { createHmac } from 'node:crypto'
 import { createVerifier } from '../src/plugins/signature.ts'
@@ -100,7 +101,7 @@ function handle(bytes: Uint8Array, signature: string): void {
   if ('value' in read && !validate(read.value)) toInputProblems(validate.errors ?? [], 'body')
 }
 
-/** Returns the processor time per body in microseconds, over all threads, as garbage is collected by others. */
+/** Returns the processor time per body in µs, including V8's garbage collection threads. */
 function costOf(body: Body): number {
   const bytes = Buffer.from(body)
   const signature = createHmac('sha256', SECRET).update(bytes).digest('hex')
@@ -116,7 +117,11 @@ interface Cost {
   isValid: boolean
 }
 
-/** Returns the median cost of each body, highest first. Bodies take turns, so that other load affects all equally. */
+/**
+ * Returns the median cost of each body, highest first.
+ *
+ * Bodies take turns, so that other load on the machine affects all equally.
+ */
 function costsOf(size: number): Cost[] {
   const valid = validBodies(size)
   const all = Object.entries({ ...valid, ...hostileBodies(size) }).map(([name, body]) => ({

@@ -13,7 +13,7 @@ export function markdown(rows: readonly (readonly string[])[]): string {
 }
 
 /** Formats the targets and results as a Markdown table. */
-export function barsIn(bars: readonly Bar[]): string {
+export function barsMarkdown(bars: readonly Bar[]): string {
   return markdown([
     ['Target', 'Expected', 'Measured', ''],
     ...bars.map(({ what, expected, found, pass }) => [

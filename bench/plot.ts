@@ -2,14 +2,15 @@ import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { barChart, dotChart, timeChart } from './charts.ts'
 import { whole } from './figures.ts'
 import type { IngestResults } from './ingest.ts'
-import { barsIn, markdown, measuredOn } from './markdown.ts'
+import { barsMarkdown, markdown, measuredOn } from './markdown.ts'
 import type { PostgresResults } from './postgres.ts'
 import type { ReadsResults } from './reads.ts'
 import type { SoakResults } from './soak.ts'
 
 /**
- * Generates the charts and tables of docs/benchmarks.md from the results, between two markers. The text outside them is
- * written by hand.
+ * Generates the charts and tables of docs/benchmarks.md from the results.
+ *
+ * Replaces the text between two markers; the text outside them is written by hand.
  */
 const results = new URL('./results/', import.meta.url)
 const docs = new URL('../docs/', import.meta.url)
@@ -56,7 +57,7 @@ function ingestSection({
       ]),
     ]),
     `In the minute after the rounds, while indexing had to keep up, the service stored ${whole(minuteRate)} messages a second.`,
-    barsIn(bars),
+    barsMarkdown(bars),
   ].join('\n\n')
 }
 
@@ -191,7 +192,7 @@ function readsSection(found: ReadsResults): string {
     readsTable(found),
     ...interferenceTable(found),
     '### Targets',
-    barsIn(bars),
+    barsMarkdown(bars),
   ].join('\n\n')
 }
 
@@ -213,7 +214,7 @@ function soakSection({ date, machine, settings, samples, bars }: SoakResults): s
     measuredOn(date, machine),
     `${settings.minutes} minutes at ${whole(settings.rate)} messages a second over ${settings.connections} connections, with concurrent pages, searches and statistics, sampled every ${settings.every} s. Compares the medians of the first third, after a minute of warm-up, and of the last third.`,
     '![Memory, descriptors and latencies over time](soak.svg)',
-    barsIn(bars),
+    barsMarkdown(bars),
   ].join('\n\n')
 }
 

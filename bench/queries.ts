@@ -38,7 +38,7 @@ const PAGE = 50
 const CONSTANT: Target = { kind: 'of smallest', atMost: 2 }
 const NO_TARGET: Target = { kind: 'nothing' }
 
-/** Returns the message in the middle of the file; messages are stored in about the order of their instants. */
+/** Returns the message in the middle of the file, whose rows are in about the order of instants. */
 function messageHalfWay({ path, messages }: CorpusFile): MessageRow {
   const file = new Database(path, { readonly: true })
   try {
@@ -197,7 +197,11 @@ export interface MessageRow {
   text: string | null
 }
 
-/** Returns a string that sorts as pages do. Ids of the corpus are ASCII, so that strings compare as bytes do. */
+/**
+ * Returns a string that sorts in the order of pages.
+ *
+ * Ids of the corpus are ASCII, so that strings compare as their bytes do.
+ */
 export function sortKeyOf({ ts, message_id }: MessageRow): string {
   return `${instantKey(ts) ?? ''} ${message_id}`
 }

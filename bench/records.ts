@@ -28,7 +28,7 @@ export function sqliteRecords(path: string): Records {
   }
 }
 
-/** Reads the rows of a PostgreSQL database, and the number of messages that are not in the counters yet. */
+/** Reads the rows of a PostgreSQL database, and the number of messages that are not counted yet. */
 export function postgresRecords(url: string): Records & { uncounted: () => Promise<number> } {
   const queryNumber = async (text: string, values: unknown[] = []): Promise<number> => {
     const client = new pg.Client(url)

@@ -32,8 +32,9 @@ interface Check {
 const compare = (a: string, b: string) => (a < b ? -1 : a > b ? 1 : 0)
 
 /**
- * Checks a page: its total, its order, and that its first and last row have the right number of matching rows before
- * them.
+ * Checks the total, the order and the position of a page.
+ *
+ * The position is right if its first and last row have the right number of matching rows before them.
  */
 function checkPage(filter: Filter, { data, total }: PageBody): Check {
   const matches = matcher(filter)
@@ -105,7 +106,7 @@ function checkStats(body: StatsBody): Check {
   }
 }
 
-/** Compares responses with a recount of all rows of the file. @returns a description of each difference. */
+/** Compares responses with a recount of all rows of the file. @returns every difference. */
 export function recount(file: CorpusFile, responses: readonly QueryResponse[]): string[] {
   const checks = responses.map(({ filter, body }) => ({
     name: `${pathOf(filter)} on ${file.messages} messages`,

@@ -66,7 +66,7 @@ const settings = {
   every: Number(values.every),
 }
 
-/** Warm-up in seconds, at atMost a quarter of the run. */
+/** Warm-up in seconds, at most a quarter of the run. */
 const WARM_UP_S = Math.min(60, settings.minutes * 15)
 
 /** Queries, sent in turns. */
@@ -187,7 +187,7 @@ await Promise.all([...senders, querying])
 agent.destroy()
 await service.stop()
 
-/** Compares the medians of the first and the last third after the warm-up. @param atMost the maximum ratio. */
+/** Compares the medians of the first and the last third. @param atMost the maximum ratio. */
 function flat(
   what: string,
   unit: string,
@@ -200,7 +200,7 @@ function flat(
   const last = median(warm.slice(-third).map(valueIn))
   return {
     what: `${what}, the last third against the first`,
-    expected: `at atMost ${atMost}×`,
+    expected: `at most ${atMost}×`,
     found: `${(last / first).toFixed(2)}× (${first.toFixed(1)} and ${last.toFixed(1)} ${unit})`,
     pass: last / first <= atMost,
   }

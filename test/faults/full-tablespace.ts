@@ -14,7 +14,7 @@ function run(command: string, ...args: string[]): boolean {
   return spawnSync(command, args, { stdio: 'ignore' }).status === 0
 }
 
-/** Mounts a small file system owned by the user postgres. @returns its path, or undefined if that is not allowed. */
+/** Mounts a small file system owned by the user postgres. @returns undefined if not permitted. */
 function mountSmall(): string | undefined {
   if (process.getuid?.() !== 0) return undefined
   const folder = mkdtempSync(join(tmpdir(), 'lyftr-tablespace-'))

@@ -15,7 +15,11 @@ const CHUNK = 500
 /** Seed of the generated requests; set `FUZZ_SEED` to repeat a run. */
 const SEED = Number(process.env.FUZZ_SEED ?? Date.now() % 2 ** 31)
 
-/** Requests after which memory must not grow by more than `GROWTH`, a margin for garbage that is not collected yet. */
+/**
+ * Requests after which memory must not grow by more than `GROWTH`.
+ *
+ * The margin is for garbage that is not collected yet.
+ */
 const WARM = scale({ short: REQUESTS, full: 30_000 })
 const GROWTH = 1.25
 
@@ -24,7 +28,7 @@ const MEMORY_MIB = 512
 
 t.setTimeout(600_000)
 
-/** Sends well-formed requests one after the other over one connection, and other bytes over a new connection each. */
+/** Sends requests one after the other over one connection, malformed ones over a new one each. */
 class Client {
   readonly #url: string
   #connection: Connection | undefined
@@ -42,7 +46,7 @@ class Client {
     return [answer]
   }
 
-  /** Sends arbitrary bytes and half-closes. @returns the responses until the service closes the connection. */
+  /** Sends arbitrary bytes and half-closes. @returns the responses until the service closes. */
   async #sendRaw(bytes: Buffer): Promise<RawAnswer[]> {
     const connection = await Connection.to(this.#url)
     connection.socket.end(bytes)

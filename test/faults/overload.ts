@@ -25,7 +25,7 @@ const SPARE = 10
 
 t.setTimeout(240_000)
 
-/** Requests `/health/live` repeatedly until `until` returns true. @returns the highest latency in milliseconds. */
+/** Requests `/health/live` until `until` returns true. @returns the highest latency in ms. */
 async function probe(url: string, until: () => boolean): Promise<number> {
   const connection = await Connection.to(url)
   let slowest = 0

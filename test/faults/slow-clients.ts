@@ -14,7 +14,7 @@ const RESPONSE_MS = 15_000
 /** Tolerance: the service checks its time limits every second, and the machine may be busy. */
 const GRACE_MS = 4000
 
-/** Text of a message. Nine pages of 100 have 14.7 MB, more than the kernel buffers for a client that does not read. */
+/** Text of a message; nine pages of 100 have 14.7 MB, more than the kernel's socket buffers. */
 const TEXT = '😀'.repeat(4080)
 
 /** Number of clients of each kind. */
