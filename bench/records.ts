@@ -28,9 +28,9 @@ export function sqliteRecords(path: string): Records {
   }
 }
 
-/** Reads the rows of a PostgreSQL database, and the number of messages that are not counted yet. */
+/** The rows of a PostgreSQL database, and how many of them are not in the counters yet. */
 export function postgresRecords(url: string): Records & { uncounted: () => Promise<number> } {
-  const queryNumber = async (text: string, values: unknown[] = []): Promise<number> => {
+  const ask = async (text: string, values: unknown[] = []): Promise<number> => {
     const client = new pg.Client(url)
     await client.connect()
     const { rows } = await client.query<{ count: string }>(text, values)
@@ -38,10 +38,10 @@ export function postgresRecords(url: string): Records & { uncounted: () => Promi
     return Number(rows[0]?.count)
   }
   return {
-    count: () => queryNumber('select count(*) from messages'),
-    uncounted: () => queryNumber('select coalesce(sum(messages), 0) as count from uncounted'),
+    count: () => ask('select count(*) from messages'),
+    uncounted: () => ask('select coalesce(sum(messages), 0) as count from uncounted'),
     missing: (prefix, numbers) =>
-      queryNumber(
+      ask(
         `select count(*) from unnest($2::int[]) as number
          where not exists (select from messages where message_id = $1 || number)`,
         [prefix, numbers],
