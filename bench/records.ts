@@ -1,7 +1,7 @@
 import Database from 'better-sqlite3'
 import pg from 'pg'
 
-/** Reads the rows that a candidate stored directly from its database. */
+/** Reads the rows of a candidate from its database, without the service. */
 export interface Records {
   /** Returns the number of rows. */
   count(): Promise<number>
