@@ -18,9 +18,9 @@ export interface BatcherOptions {
 }
 
 /**
- * Group commit: items that arrive during a commit share the next one. Under load one sync to disk covers many items;
- * without load an item is committed at once.
- * (DeWitt et al., "Implementation Techniques for Main Memory Database Systems", 1984.)
+ * Group commit: items that arrive during a commit share the next one.
+ * Under load one sync to disk covers many items; without load an item is committed at once. (DeWitt et al.,
+ * "Implementation Techniques for Main Memory Database Systems", 1984.)
  */
 export class Batcher<Item, Outcome> {
   readonly #commit: (batch: Item[], waitedMs: number) => Promise<Outcome[]>
@@ -45,7 +45,7 @@ export class Batcher<Item, Outcome> {
     return this.#waiting.length
   }
 
-  /** Resolves with the outcome of the item when its batch is committed, or rejects with the error of the batch. */
+  /** Resolves with the outcome of the item when its batch is committed; rejects if the batch fails. */
   append(item: Item): Promise<Outcome> {
     return new Promise((resolve, reject) => {
       this.#waiting.push({ item, since: performance.now(), resolve, reject })

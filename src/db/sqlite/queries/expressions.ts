@@ -39,7 +39,10 @@ export function aboveWatermark({ watermark }: Placeholders<{ watermark: number }
   return eb('messages.seq', '>', watermark)
 }
 
-/** The column as an expression for which SQLite uses no index: https://sqlite.org/optoverview.html#uplus */
+/**
+ * The column as an expression for which SQLite uses no index.
+ * https://sqlite.org/optoverview.html#uplus
+ */
 export function unindexed<Value = string>(column: string): RawBuilder<Value> {
   return sql<Value>`+${sql.ref(column)}`
 }

@@ -69,7 +69,10 @@ const POSITIONS = {
   aboveWatermark: { key: unindexed('messages.ts_key'), id: eb.ref('messages.message_id') },
 }
 
-/** The range of instants and the position that a page starts after. An absent bound has an extreme key as its value. */
+/**
+ * The range of instants and the position that a page starts after.
+ * An absent bound has an extreme key as its value.
+ */
 function within(
   p: PagePlaceholders,
   rows: keyof typeof POSITIONS,
@@ -103,7 +106,10 @@ function aboveWatermarkWhere(p: Placeholders<{ watermark: number }>, conditions:
     .where(eb.and([aboveWatermark(p), ...conditions]))
 }
 
-/** The positions of one sender's messages up to the watermark. Reads the messages only if there are row conditions. */
+/**
+ * The positions of one sender's messages up to the watermark.
+ * Reads the messages only if there are row conditions.
+ */
 function senderWhere(p: PagePlaceholders, conditions: Condition[], rowConditions: Condition[]) {
   const positions = build
     .selectFrom('sender_messages')
@@ -119,8 +125,9 @@ function senderWhere(p: PagePlaceholders, conditions: Condition[], rowConditions
 }
 
 /**
- * Rows of the trigram index that match the phrase, in the ranges that `prepareMatchRanges` returns. FTS5 calls no
- * function for rows that it compares and drops, so each range bounds the work between two cancellation checks.
+ * Rows of the trigram index that match the phrase, in the ranges that `prepareMatchRanges` returns.
+ * FTS5 calls no function for rows that it compares and drops, so each range bounds the work between two cancellation
+ * checks.
  */
 function phraseWhere({ phrase, ranges }: Placeholders<SearchParameters>) {
   const rowidRanges = sql<SearchSchema['ranges']>`(

@@ -38,18 +38,22 @@ export interface WriterReady {
 /** Milliseconds that an append waits for a lock of another program. Senders wait 15 to 30 s. */
 const APPEND_LOCK_TIMEOUT_MS = 4000
 
-/** Milliseconds that a readiness check waits for a lock: short, as appends wait for the check. */
+/** Milliseconds that a readiness check waits for a lock: few, as appends wait for the check. */
 const PROBE_LOCK_TIMEOUT_MS = 500
 
-/** Messages indexed in one transaction while no messages arrive. It takes about 15 ms, which delays an append. */
+/**
+ * Messages indexed in one transaction while no messages arrive.
+ * One step takes about 15 ms, by which it may delay an append.
+ */
 const IDLE_STEP = 1000
 
-/** Messages indexed in one transaction before an append. Larger steps cost a quarter less per message. */
+/** Messages indexed in one transaction otherwise. Per message, it costs a quarter less than `IDLE_STEP`. */
 const BACKLOG_STEP = 4000
 
 /**
- * Maximum number of messages above the watermark. An append first reduces a larger backlog. Reads process all of them,
- * at about 1 µs each.
+ * Maximum number of messages above the watermark.
+ * With a larger backlog an append first indexes messages. Every read also processes the messages above the watermark, at
+ * about 1 µs each.
  */
 const MAX_BACKLOG = 50_000
 
@@ -128,8 +132,8 @@ class Writer {
   }
 
   /**
-   * Throws unless the files are in place and can be read and written, and no corruption was found. A lock of another
-   * process is not an error as long as an append would wait for it.
+   * Throws unless the files are in place and can be read and written, and no corruption was found.
+   * A lock of another process is not an error as long as an append would wait for it.
    */
   probe(): void {
     if (this.#corruption) throw this.#corruption
@@ -147,8 +151,8 @@ class Writer {
   }
 
   /**
-   * While no messages arrive, indexes the backlog, then truncates a log that has grown during a long read. After a
-   * failure it tries again later; the next append meets the same failure and reports it.
+   * Indexes the backlog, then truncates a large log, while no messages arrive.
+   * After a failure it tries again later; the next append meets the same failure and reports it.
    */
   idle(): boolean | number {
     if (this.#backlog === 0 && this.#walBytes <= LOG_LIMIT) return false
