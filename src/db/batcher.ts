@@ -29,6 +29,7 @@ export class Batcher<Item, Outcome> {
   #running = 0
 
   /**
+   * Creates a batcher.
    * @param commit stores a batch, all or nothing, and returns the outcome of each item in order. It is called with the
    *   batch and the milliseconds that the oldest item has waited.
    */

@@ -16,7 +16,7 @@ export class BusyRetry {
   #lockedSince: number | undefined
   #seenCommits: unknown
 
-  /** @param commits returns a value that changes with every commit of another connection, which releases its lock. */
+  /** @param commits returns a value that changes whenever another connection commits, and so unlocks. */
   constructor(commits: () => unknown = () => undefined) {
     this.#commits = commits
   }

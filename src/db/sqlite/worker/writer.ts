@@ -47,7 +47,10 @@ const PROBE_LOCK_TIMEOUT_MS = 500
  */
 const IDLE_STEP = 1000
 
-/** Messages indexed in one transaction otherwise. Per message, it costs a quarter less than `IDLE_STEP`. */
+/**
+ * Messages indexed in one transaction while messages arrive, and by `catchUp`.
+ * Per message, it costs a quarter less than `IDLE_STEP`.
+ */
 const BACKLOG_STEP = 4000
 
 /**
