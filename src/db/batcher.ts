@@ -1,34 +1,37 @@
-interface Waiting<Item, Outcome> {
+/** An item that waits for its batch. */
+interface WaitingItem<Item, Outcome> {
   item: Item
+  /** When it was appended, in milliseconds of `performance.now()`. */
   since: number
   resolve: (outcome: Outcome) => void
   reject: (reason: unknown) => void
 }
 
-/** How a group commit batches. */
+/** How items are batched. */
 export interface BatcherOptions {
-  /** Batches under way at once. */
+  /** Maximum number of concurrent commits. */
   concurrency: number
-  /** Items that make a batch worth sending beside another; fewer wait for the end of one. 1 unless given. */
+  /** Number of waiting items that start a commit while another one is running. Default 1. */
   minConcurrentBatch?: number
-  /** Items in one batch at most; bounds the memory and the duration of a transaction. */
+  /** Maximum number of items in a batch; bounds the memory and the duration of a transaction. */
   maxBatch: number
 }
 
 /**
- * Group commit: what arrives while a commit is under way shares the next one, so that one sync to disk covers
- * many items under load while a lone item never waits for a timer.
- * (DeWitt et al., "Implementation Techniques for Main Memory Database Systems", 1984.)
+ * Group commit: items that arrive during a commit share the next one.
+ * Under load one sync to disk covers many items; without load an item is committed at once. (DeWitt et al.,
+ * "Implementation Techniques for Main Memory Database Systems", 1984.)
  */
 export class Batcher<Item, Outcome> {
   readonly #commit: (batch: Item[], waitedMs: number) => Promise<Outcome[]>
   readonly #options: BatcherOptions
-  #waiting: Waiting<Item, Outcome>[] = []
-  #underWay = 0
+  #waiting: WaitingItem<Item, Outcome>[] = []
+  #running = 0
 
   /**
-   * @param commit stores a batch, all or nothing, and returns one outcome an item, in order; is called with the
-   *   milliseconds that the oldest item has waited.
+   * Creates a batcher.
+   * @param commit stores a batch, all or nothing, and returns the outcome of each item in order. It is called with the
+   *   batch and the milliseconds that the oldest item has waited.
    */
   constructor(
     commit: (batch: Item[], waitedMs: number) => Promise<Outcome[]>,
@@ -38,29 +41,29 @@ export class Batcher<Item, Outcome> {
     this.#options = options
   }
 
-  /** Items that wait for their commit to begin. */
+  /** Number of items whose commit has not started. */
   get waiting(): number {
     return this.#waiting.length
   }
 
-  /** Resolves with the item's outcome once its batch is committed; rejects with the batch's error. */
+  /** Resolves with the outcome of the item when its batch is committed; rejects if the batch fails. */
   append(item: Item): Promise<Outcome> {
     return new Promise((resolve, reject) => {
       this.#waiting.push({ item, since: performance.now(), resolve, reject })
-      this.#next()
+      this.#startNext()
     })
   }
 
-  #next(): void {
+  #startNext(): void {
     const { concurrency, maxBatch, minConcurrentBatch = 1 } = this.#options
-    if (this.#waiting.length === 0 || this.#underWay >= concurrency) return
-    if (this.#underWay > 0 && this.#waiting.length < Math.min(minConcurrentBatch, maxBatch)) return
+    if (this.#waiting.length === 0 || this.#running >= concurrency) return
+    if (this.#running > 0 && this.#waiting.length < Math.min(minConcurrentBatch, maxBatch)) return
     const batch = this.#waiting.splice(0, maxBatch)
-    this.#underWay++
+    this.#running++
     void this.#run(batch)
   }
 
-  async #run(batch: Waiting<Item, Outcome>[]): Promise<void> {
+  async #run(batch: WaitingItem<Item, Outcome>[]): Promise<void> {
     const started = performance.now()
     try {
       const outcomes = await this.#commit(
@@ -69,14 +72,14 @@ export class Batcher<Item, Outcome> {
       )
       batch.forEach(({ resolve, reject }, index) => {
         const outcome = outcomes[index]
-        if (outcome === undefined) reject(new Error('the store told no outcome of this item'))
+        if (outcome === undefined) reject(new Error('the store returned no outcome for this item'))
         else resolve(outcome)
       })
     } catch (error) {
       for (const { reject } of batch) reject(error)
     } finally {
-      this.#underWay--
-      this.#next()
+      this.#running--
+      this.#startNext()
     }
   }
 }

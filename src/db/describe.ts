@@ -1,14 +1,17 @@
 import { resolve } from 'node:path'
 import type { DatabaseAddress } from '../config.ts'
 
-/** Names a database for the operator: an absolute path, or a URL without password and options. */
+/**
+ * Returns the name of a database for the operator.
+ * It is an absolute path, or a URL without password and options.
+ */
 export function describeDatabase(database: DatabaseAddress): string {
   if (database.kind === 'sqlite') {
     return database.path === undefined ? 'a private temporary file' : resolve(database.path)
   }
   const url = URL.parse(database.url)
   if (!url) return 'PostgreSQL'
-  // A server that is reached by a socket, or named by an option, has its address there.
+  // The URL has no host if it names a Unix socket or the host by an option.
   const host = url.host || url.searchParams.get('host') || 'localhost'
   return `${url.protocol}//${url.username && `${url.username}@`}${host}${url.pathname}`
 }

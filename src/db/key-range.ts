@@ -1,31 +1,40 @@
 import type { MessageFilter } from '../message/filter.ts'
 
-/** Lengths of a sort key's beginning that name its UTC day and its UTC minute. */
+/** Number of characters at the beginning of a sort key that name its UTC day. */
 export const DAY_LENGTH = 10
+
+/** Number of characters at the beginning of a sort key that name its UTC minute. */
 export const MINUTE_LENGTH = 16
 
-/** Before every key, also before the empty one of a message without an instant. */
+/** The least key, which is that of messages without an instant. */
 const FIRST_KEY = ''
-/** Before every key of an instant, and after the empty one: keys begin with a digit. */
+
+/** Less than the key of every instant, which begins with a digit, and greater than the empty key. */
 const FIRST_INSTANT = '0'
-/** After every key. */
+
+/** Greater than every key. */
 const AFTER_ALL = '~'
 
-/** Sort keys from the first to before the second. */
+/** A range of sort keys. */
 export interface KeyRange {
+  /** Inclusive. */
   since: string
+  /** Exclusive. */
   until: string
 }
 
-/** Every key there may be. */
+/** The range of all keys. */
 export const ALL_KEYS: KeyRange = { since: FIRST_KEY, until: AFTER_ALL }
 
-/** Whether there are keys that the filter keeps out. */
+/** Whether the filter has a range of instants. */
 export function isRestricted({ since, until }: MessageFilter): boolean {
   return since !== undefined || until !== undefined
 }
 
-/** The keys that a filter lets through; the one of a message without an instant only where it lets all through. */
+/**
+ * Returns the range of keys that match the filter.
+ * It includes messages without an instant only if unrestricted.
+ */
 export function rangeOf(filter: MessageFilter): KeyRange {
   return {
     since: filter.since ?? (isRestricted(filter) ? FIRST_INSTANT : FIRST_KEY),
@@ -34,8 +43,8 @@ export function rangeOf(filter: MessageFilter): KeyRange {
 }
 
 /**
- * The first key after all that begin with the name of this day or minute: what follows there is one of `:`, `T` and
- * the end.
+ * Returns the exclusive end of the keys that begin with the name of a day or minute.
+ * In a key the name is followed by `:`, `T` or nothing, all of which are less than `~`.
  */
 export function endOf(bucket: string): string {
   return bucket === '' ? FIRST_INSTANT : `${bucket}~`

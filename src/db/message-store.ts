@@ -4,127 +4,125 @@ import type { Stats } from '../schemas/stats.ts'
 import type { BatcherOptions } from './batcher.ts'
 
 /**
- * What became of a message: stored now, or known already, in which case the first one stays untouched; `altered` where
- * its sender, receiver, timestamp or text differ from those of the first one.
+ * The outcome of storing one message.
+ * A message whose id is already stored changes nothing: it is a `duplicate` if sender, recipient, timestamp and text
+ * are equal, else a `conflict`.
  */
 export type AppendOutcome = 'created' | 'duplicate' | 'conflict'
 
-/** One page of what a filter matches. */
+/** A query for one page of the messages that match a filter. */
 export interface PageQuery extends MessageFilter {
   order: Order
-  /** Rows at most, 1 or more. */
+  /** Maximum number of messages, at least 1. */
   limit: number
-  /** Rows skipped, 0 or more. */
+  /** Number of matching messages to skip, at least 0. */
   offset: number
-  /** Only what comes after this place. */
+  /** Position after which the page starts. */
   after?: PagePosition | undefined
 }
 
-/** A page, how many messages match on all pages, and where the next page begins, if there is one. */
+/** A page of messages. */
 export interface MessagePage {
   data: StoredMessage[]
+  /** Number of messages that match on all pages. */
   total: number
+  /** Position after which the next page starts; undefined if this page is the last one. */
   next: PagePosition | undefined
 }
 
-/** How many senders the statistics name. */
+/** Number of senders in the statistics. */
 export const TOP_SENDERS = 10
 
-/** How a store is. */
+/** The state of a store. */
 export interface StoreStatus {
-  /** Committed messages that answers were not prepared from yet. */
+  /** Number of committed messages that the counters and indexes do not cover yet. */
   backlog: number
-  /** The size of its write-ahead log, where it has one of its own. */
+  /** Size of the write-ahead log in bytes; 0 if the store does not have a log of its own. */
   walBytes: number
 }
 
-/** Pools of one pool. */
+/** The usage of a connection pool. */
 export interface PoolUsage {
   total: number
   idle: number
-  /** Callers that wait for a connection. */
+  /** Number of callers that wait for a connection. */
   waiting: number
 }
 
-/** How much a store holds. */
+/** The size of a store. */
 export interface StoreSize {
   messages: number
   databaseBytes: number
-  /** Bytes that are left on the disk of the database; undefined where the store cannot know. */
+  /** Free bytes on the disk of the database; undefined if unknown. */
   freeBytes: number | undefined
 }
 
-/** Hears how many messages are left, and may hold back what comes next. */
+/** Called with the number of messages that remain. Work continues when the returned promise resolves. */
 export type ProgressListener = (left: number) => void | Promise<void>
 
-/** Hears what an operator should know and what stops nothing. */
+/** Called with a warning for the operator. */
 export type WarningListener = (message: string, details: Record<string, unknown>) => void
 
-/** Where messages live. Every promise here holds for every implementation. */
+/** A store of messages. Every implementation keeps all guarantees below. */
 export interface MessageStore {
   /**
-   * Stores the batch durably, all or nothing, and tells each message's outcome in order. Resolves only when the
-   * rows are committed and synced to disk; an id that occurs twice in the batch is created once, and its first
-   * message is what the later ones are compared with.
-   * @param waitedMs milliseconds that the oldest of them has waited; shortens the time limit, where there is one.
-   * @throws StoreUnavailableError when the store cannot take it now; nothing of the batch is acknowledged then.
+   * Stores a batch, all or nothing, and returns the outcome of each message in order.
+   * Resolves when the messages are committed and synced to disk. If an id occurs more than once, the first message is
+   * stored and the others are compared with it.
+   * @param waitedMs milliseconds that the oldest message has waited; shortens the time limit, if the store has one.
+   * @throws StoreUnavailableError when the store cannot store the batch now; no message is acknowledged then.
    */
   append(batch: readonly StoredMessage[], waitedMs?: number): Promise<AppendOutcome[]>
   /**
-   * A page and its total from one snapshot, which holds every message acknowledged before the call. An aborted read
-   * is cut off and rejects.
+   * Returns a page and its total from one snapshot.
+   * The snapshot contains every message that was acknowledged before the call. Rejects when the signal is aborted.
    */
   page(query: PageQuery, signal?: AbortSignal): Promise<MessagePage>
   /** Returns the position of the message with this sort key and hashed id, if there is one. */
   findPosition(position: HashedPosition, signal?: AbortSignal): Promise<PagePosition | undefined>
-  /** Totals, the ten busiest senders and the extremes, from one snapshot. */
+  /** Returns the statistics from one snapshot. */
   stats(signal?: AbortSignal): Promise<Stats>
-  /**
-   * Every message that the filter matches, in order of arrival, a few at a time: all that were acknowledged before the
-   * first were asked for, and none that came later, in memory that does not grow with them. Whoever stops early must
-   * say so (`return`, as a loop that is left does): what a scan reads from is held open for it.
-   */
-  scan(filter: MessageFilter): AsyncIterable<StoredMessage[]>
-  /** The message with this id. */
+  /** Returns the message with this id, if there is one. */
   message(id: string, signal?: AbortSignal): Promise<StoredMessage | undefined>
-  /**
-   * Brings up to date whatever answers are derived from, for the messages stored so far. Answers are exact without it,
-   * and faster after it.
-   */
+  /** Updates the counters and indexes. Reads are exact without it, and faster after it. */
   catchUp(onProgress?: ProgressListener): Promise<void>
-  /** How it wants its batches. */
+  /** How messages should be batched for `append`. */
   readonly batching: Pick<BatcherOptions, 'concurrency' | 'minConcurrentBatch'>
-  /** How the store was when it last told, without asking it. */
+  /** The most recent status, read from memory. */
   readonly status: StoreStatus
-  /** The connection pools by purpose, read from memory; none where the store has no connections to share. */
+  /** The connection pools by purpose, read from memory; empty if the store has none. */
   readonly pools: Readonly<Record<string, PoolUsage>>
-  /** Measures the store; may take as long as a read. */
+  /** Measures the store, which may take as long as a read. */
   size(): Promise<StoreSize>
   /**
-   * Resolves when the store has just been read and written, or when a write still waits and has not reached the time
-   * limit of `append`; rejects when it cannot be written. Once damage was found it rejects for good.
+   * Resolves if the store is ready: it has just been read and written.
+   * Also resolves while a write is pending within the time limit of `append`. Rejects when the store cannot be written,
+   * and always once corruption was found.
    */
   ready(): Promise<void>
-  /** Ends what is under way and releases everything; reads that are under way may be cut off. */
+  /** Finishes pending appends and releases all resources. May cancel pending reads. */
   close(): Promise<void>
 }
 
-/** The store cannot do this now, and may be able to later: locked, full, away, or closing. */
+/** The store is unavailable now and may be available later: locked, full, unreachable or closing. */
 export class StoreUnavailableError extends Error {
   override readonly name: string = 'StoreUnavailableError'
 }
 
-/** What is stored was found damaged: from then on nothing is taken, since it could not be promised to be kept. */
+/** The database is corrupt. The store accepts no more messages, as it could not guarantee to keep them. */
 export class StoreCorruptError extends StoreUnavailableError {
   override readonly name = 'StoreCorruptError'
 }
 
-/** A file that the store shares with other processes was removed or replaced: it is unusable until it is opened anew. */
+/**
+ * A file that the store shares with other processes was removed or replaced.
+ * The store must be opened anew.
+ */
 export class StoreDetachedError extends StoreUnavailableError {
   override readonly name = 'StoreDetachedError'
 }
 
-/** The store can never be opened like this; the message is one line for the operator. */
+/** The database cannot be opened. The message is one line for the operator. */
 export class StoreOpenError extends Error {
   override readonly name = 'StoreOpenError'
 }

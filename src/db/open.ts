@@ -4,7 +4,7 @@ import type { StoredMessage } from '../message/message.ts'
 import type { MessageStore, ProgressListener, WarningListener } from './message-store.ts'
 import { resetOffline, scanOffline, verifyOffline } from './postgres/offline/commands.ts'
 import { PostgresStore } from './postgres/store.ts'
-import { SqliteScan } from './sqlite/offline/scan.ts'
+import { scan } from './sqlite/offline/scan.ts'
 import { resetIndexes, verify } from './sqlite/offline/verify.ts'
 import { SqliteStore } from './sqlite/store.ts'
 import type { Verification, VerifyListener } from './verification.ts'
@@ -54,7 +54,7 @@ export function openScan(
 ): AsyncIterable<StoredMessage[]> {
   return database.kind === 'postgres'
     ? scanOffline(database.url, filter)
-    : new SqliteScan(database.path ?? '', filter)
+    : scan(database.path ?? '', filter)
 }
 
 /** Compares everything that is derived with a recount, in one snapshot. @throws StoreOpenError */

@@ -2,33 +2,40 @@ import { MESSAGE_COLUMNS, type StoredMessage } from '../message/message.ts'
 import type { KeyRange } from './key-range.ts'
 import type { MessagePage, PageQuery } from './message-store.ts'
 
-/** What a page reads of its messages once it has found them; named in full where what found them has it too. */
+/** The columns of a page, qualified, as the query that finds the page has some of them too. */
 export const PAGE_COLUMNS = [
   ...MESSAGE_COLUMNS.map((column) => `messages.${column}` as const),
   'messages.ts_key',
 ] as const
 
-/** An offset up to which rows are skipped one by one: cheaper than counting days. */
+/**
+ * The largest offset that is skipped row by row.
+ * Up to here that is cheaper than reading the counters of days.
+ */
 export const MAX_PLAIN_OFFSET = 200
 
-/** A minute of a sort key, its messages, and how many lie before it in the order of keys. */
+/** The range of keys of one UTC minute. */
 export interface Minute extends KeyRange {
+  /** Number of messages before it in the order of keys. */
   before: number
+  /** Number of its messages. */
   count: number
 }
 
-/** How many messages lie before a range of keys, and how many in it. */
+/** Counts of messages relative to a range of keys. */
 export interface RangeCounts {
+  /** Number of messages before the range. */
   start: number
+  /** Number of messages in the range. */
   inRange: number
 }
 
-/** The rank, in the order of keys, of the message that a page begins with. */
+/** Returns the rank, counted from 0 in the order of keys, of the first message of a page. */
 export function firstRank({ order, offset }: PageQuery, { start, inRange }: RangeCounts): number {
   return order === 'asc' ? start + offset : start + inRange - 1 - offset
 }
 
-/** The range and the offset that are left when all before the minute of the first message is skipped. */
+/** Returns the range and offset of a page without everything before the minute of its first message. */
 export function skipToMinute(
   { order, offset }: PageQuery,
   { since, until }: KeyRange,
@@ -44,17 +51,17 @@ export function skipToMinute(
   return { since, until: minute.until, offset: offset - (start + inRange - end) }
 }
 
-/** A page of the rows that were found, among which one more than asked for tells that there is a next page. */
+/** Builds a page from up to `limit + 1` rows; the extra row signals a next page. */
 export function buildPage(
-  found: (StoredMessage & { ts_key: string })[],
+  rows: (StoredMessage & { ts_key: string })[],
   { limit }: PageQuery,
   total: number,
 ): MessagePage {
-  const shown = found.slice(0, limit)
+  const shown = rows.slice(0, limit)
   const last = shown.at(-1)
   return {
     data: shown.map(({ ts_key: _key, ...message }) => message),
     total,
-    next: found.length > limit && last ? { key: last.ts_key, id: last.message_id } : undefined,
+    next: rows.length > limit && last ? { key: last.ts_key, id: last.message_id } : undefined,
   }
 }

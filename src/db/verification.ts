@@ -1,18 +1,18 @@
-/** One kind of difference between what is derived and what it is derived from. */
+/** A kind of difference between a table of counters or an index and a recount of the messages. */
 export interface Difference {
   table: string
   kind: string
   count: number
 }
 
-/** What became of comparing everything that is derived with a recount. */
+/** The result of comparing all counters and indexes with a recount of the messages. */
 export interface Verification {
-  /** Messages that were compared: those that the counters and indexes cover. */
+  /** Number of messages that were compared: those that the counters and indexes cover. */
   messages: number
-  /** Stored messages that are not indexed yet: reads take them from the messages themselves. */
+  /** Number of stored messages that are not indexed yet. Reads process them one by one. */
   pending: number
   differences: Difference[]
 }
 
-/** Hears how many messages of how many were looked at. */
+/** Called with the number of messages that have been read, and their total. */
 export type VerifyListener = (messages: number, total: number) => void

@@ -7,6 +7,7 @@ import { fold } from '../../src/message/fold.ts'
 import { instantKey } from '../../src/message/instant.ts'
 import type { StoredMessage } from '../../src/message/message.ts'
 
+/** Returns a message with default fields. */
 export function message(fields: Partial<StoredMessage> & { message_id: string }): StoredMessage {
   return {
     from_msisdn: '+1',
@@ -24,7 +25,7 @@ const ALL = { order: 'asc' as const, limit: 100, offset: 0 }
 
 const keyAt = (time: string) => instantKey(`2025-01-15T${time}`) ?? ''
 
-/** Texts, senders, recipients and instants that filters often match. */
+/** Parts of texts. They are few, as are senders, recipients and instants, so that filters often match. */
 const word = fc.constantFrom('', 'a', 'B', 'ab', 'Ä', 'ß', 'σ', '%', '_', '👍')
 
 const rows = fc.record({
@@ -56,16 +57,21 @@ const filters = {
   ),
 } satisfies Record<keyof MessageFilter, fc.Arbitrary<string | undefined>>
 
-const question = fc.record({
+const pageQueries = fc.record({
   order: fc.constantFrom('asc' as const, 'desc' as const),
   limit: fc.integer({ min: 1, max: 5 }),
   offset: fc.integer({ min: 0, max: 5 }),
   ...filters,
 })
 
-/** What every store promises. `open` makes an empty one, which ends with its test. */
-export function suite(t: Test, open: (t: Test) => Promise<MessageStore>): void {
-  t.test('stores a message once and tells created from duplicate', async (t) => {
+/** A store under test, with the scan of its database. */
+export interface ScannableStore extends MessageStore {
+  scan(filter: MessageFilter): AsyncIterable<StoredMessage[]>
+}
+
+/** Tests the guarantees of every store. `open` opens an empty store, which is closed after its test. */
+export function suite(t: Test, open: (t: Test) => Promise<ScannableStore>): void {
+  t.test('stores a message once and distinguishes created from duplicate', async (t) => {
     const store = await open(t)
     const first = message({ message_id: 'a', text: 'first' })
     t.same(await store.append([first]), ['created'])
@@ -75,7 +81,7 @@ export function suite(t: Test, open: (t: Test) => Promise<MessageStore>): void {
     t.same(await store.page(ALL), { data: [first], total: 1, next: undefined })
   })
 
-  t.test('an id twice in one batch is created once, the first one stays', async (t) => {
+  t.test('stores the first message if an id occurs more than once in a batch', async (t) => {
     const store = await open(t)
     const batch = ['first', 'second', 'first', 'second'].map((text) =>
       message({ message_id: 'a', text }),
@@ -84,11 +90,11 @@ export function suite(t: Test, open: (t: Test) => Promise<MessageStore>): void {
     t.equal((await store.page(ALL)).data[0]?.text, 'first')
   })
 
-  t.test('a known id with other content is altered, and changes nothing', async (t) => {
+  t.test('returns conflict for a stored id with other content, and changes nothing', async (t) => {
     const store = await open(t)
     const first = message({ message_id: 'a', text: 'Ärger' })
-    const silent = message({ message_id: 'b', text: null })
-    await store.append([first, silent])
+    const textless = message({ message_id: 'b', text: null })
+    await store.append([first, textless])
     const others: StoredMessage[] = [
       { ...first, from_msisdn: '+2' },
       { ...first, to_msisdn: '+1' },
@@ -96,45 +102,50 @@ export function suite(t: Test, open: (t: Test) => Promise<MessageStore>): void {
       { ...first, text: 'ärger' },
       { ...first, text: '' },
       { ...first, text: null },
-      { ...silent, text: '' },
-      { ...silent, text: 'null' },
+      { ...textless, text: '' },
+      { ...textless, text: 'null' },
     ]
-    const altered = others.map(() => 'conflict')
-    t.same(await store.append([...others, first, silent]), [...altered, 'duplicate', 'duplicate'])
+    const conflicts = others.map(() => 'conflict')
+    t.same(await store.append([...others, first, textless]), [
+      ...conflicts,
+      'duplicate',
+      'duplicate',
+    ])
     await store.catchUp()
-    t.same(await store.append([...others, first, silent]), [...altered, 'duplicate', 'duplicate'])
-    t.same((await store.page(ALL)).data, [first, silent])
+    t.same(await store.append([...others, first, textless]), [
+      ...conflicts,
+      'duplicate',
+      'duplicate',
+    ])
+    t.same((await store.page(ALL)).data, [first, textless])
     t.equal((await store.stats()).total_messages, 2)
   })
 
-  t.test(
-    'scans in order of arrival, all that was there at the start and nothing later',
-    async (t) => {
-      const store = await open(t)
-      const many = Array.from({ length: 2500 }, (_, n) =>
-        message({ message_id: `m${n}`, ts: `2025-01-15T10:00:00.${9999 - n}Z` }),
-      )
-      await store.append(many)
-      const seen: StoredMessage[] = []
-      for await (const messages of store.scan({})) {
-        if (seen.length === 0) await store.append([message({ message_id: 'later' })])
-        seen.push(...messages)
-      }
-      t.same(seen, many)
-      for await (const messages of store.scan({})) {
-        t.ok(messages.length > 0)
-        break
-      }
-      const all = async (filter: MessageFilter) => {
-        const found = await Readable.from(store.scan(filter)).toArray()
-        return ids(found.flat())
-      }
-      t.same(await all({ q: 'HELLO', since: '2025-01-15T10:00:00.9997' }), ['m0', 'm1', 'm2'])
-      t.same(await all({ from: '+7' }), [])
-    },
-  )
+  t.test('scans one snapshot in order of arrival', async (t) => {
+    const store = await open(t)
+    const many = Array.from({ length: 2500 }, (_, n) =>
+      message({ message_id: `m${n}`, ts: `2025-01-15T10:00:00.${9999 - n}Z` }),
+    )
+    await store.append(many)
+    const seen: StoredMessage[] = []
+    for await (const messages of store.scan({})) {
+      if (seen.length === 0) await store.append([message({ message_id: 'later' })])
+      seen.push(...messages)
+    }
+    t.same(seen, many)
+    for await (const messages of store.scan({})) {
+      t.ok(messages.length > 0)
+      break
+    }
+    const all = async (filter: MessageFilter) => {
+      const found = await Readable.from(store.scan(filter)).toArray()
+      return ids(found.flat())
+    }
+    t.same(await all({ q: 'HELLO', since: '2025-01-15T10:00:00.9997' }), ['m0', 'm1', 'm2'])
+    t.same(await all({ from: '+7' }), [])
+  })
 
-  t.test('pages without gaps and repetitions, beyond the end too', async (t) => {
+  t.test('pages without gaps and repetitions, also past the end', async (t) => {
     const store = await open(t)
     await store.append(Array.from({ length: 25 }, (_, n) => message({ message_id: `m${n + 10}` })))
     const seen: string[] = []
@@ -153,7 +164,7 @@ export function suite(t: Test, open: (t: Test) => Promise<MessageStore>): void {
     )
   })
 
-  t.test('filters by sender, by instant and by text, and by all of them', async (t) => {
+  t.test('filters by sender, by instant, by text, and by all of them', async (t) => {
     const store = await open(t)
     await store.append([
       message({ message_id: 'a', from_msisdn: '+1', text: 'Hello' }),
@@ -193,8 +204,8 @@ export function suite(t: Test, open: (t: Test) => Promise<MessageStore>): void {
       Object.entries(texts).map(([message_id, text]) => message({ message_id, text })),
     )
     const found = async (q: string) => ids((await store.page({ ...ALL, q })).data)
-    for (const derived of [false, true]) {
-      if (derived) await store.catchUp()
+    for (const indexed of [false, true]) {
+      if (indexed) await store.catchUp()
       t.same(await found('%'), ['percent'])
       t.same(await found('_'), ['underscore'])
       t.same(await found(`'s "Q`), ['quotes'])
@@ -213,7 +224,7 @@ export function suite(t: Test, open: (t: Test) => Promise<MessageStore>): void {
     }
   })
 
-  t.test('counts, names the ten busiest and finds the extremes', async (t) => {
+  t.test('returns totals, the ten busiest senders, and the first and last timestamp', async (t) => {
     const store = await open(t)
     t.same(await store.stats(), {
       total_messages: 0,
@@ -250,44 +261,48 @@ export function suite(t: Test, open: (t: Test) => Promise<MessageStore>): void {
     await Promise.all([store.ready(), store.ready()])
   })
 
-  t.test('answers any question as a plain recount does', async (t) => {
+  t.test('returns the same pages and statistics as a recount, for any query', async (t) => {
     const store = await open(t)
-    const known = new Map<string, StoredMessage>()
+    const stored = new Map<string, StoredMessage>()
     await fc.assert(
       fc.asyncProperty(
         fc.array(rows, { maxLength: 4 }),
-        fc.tuple(question, question, question),
+        fc.tuple(pageQueries, pageQueries, pageQueries),
         fc.boolean(),
-        async (batch, questions, catchUp) => {
+        async (batch, queries, catchUp) => {
           const messages = batch.map((row) => message(row))
           const outcomes = messages.map((row) => {
-            const first = known.get(row.message_id)
+            const first = stored.get(row.message_id)
             if (first)
               return JSON.stringify(first) === JSON.stringify(row) ? 'duplicate' : 'conflict'
-            known.set(row.message_id, row)
+            stored.set(row.message_id, row)
             return 'created'
           })
           t.strictSame(await store.append(messages), outcomes)
           if (catchUp) await store.catchUp()
-          for (const query of questions) {
-            const matching = recount([...known.values()], query)
+          for (const query of queries) {
+            const matching = recount([...stored.values()], query)
             const page = await store.page(query)
             t.equal(page.total, matching.length, JSON.stringify(query))
             const end = query.offset + query.limit
             t.strictSame(page.data, matching.slice(query.offset, end), JSON.stringify(query))
-            t.equal(page.next !== undefined, matching.length > end, 'a next page, if there is one')
+            t.equal(
+              page.next !== undefined,
+              matching.length > end,
+              'next is set if there is a next page',
+            )
             if (!page.next) continue
             const following = await store.page({ ...query, offset: 0, after: page.next })
             t.strictSame(following.data, matching.slice(end, end + query.limit))
           }
-          t.strictSame(await store.stats(), recountStats([...known.values()]))
+          t.strictSame(await store.stats(), recountStats([...stored.values()]))
         },
       ),
       { numRuns: 200 },
     )
   })
 
-  t.test('scans what any filter matches, in order of arrival', async (t) => {
+  t.test('scans the messages that any filter matches, in order of arrival', async (t) => {
     const store = await open(t)
     const [batch = []] = fc.sample(
       fc.uniqueArray(rows, { selector: ({ message_id }) => message_id, minLength: 60 }),
@@ -308,10 +323,10 @@ export function suite(t: Test, open: (t: Test) => Promise<MessageStore>): void {
     )
   })
 
-  t.test('skips a large offset as it skips a small one', async (t) => {
+  t.test('returns the right page at a large offset', async (t) => {
     const store = await open(t)
     const rows = Array.from({ length: 3000 }, (_, n) => {
-      // Three years, with minutes of many messages and days of none.
+      // Three years: some minutes have many messages, some days none.
       const at = new Date(Date.UTC(2023, 0, 1) + Math.trunc(n / 7) * 60_000 * 3001)
       return message({ message_id: `m${n}`, ts: at.toISOString().replace('.000', `.${n % 7}`) })
     })
@@ -333,7 +348,7 @@ export function suite(t: Test, open: (t: Test) => Promise<MessageStore>): void {
   })
 
   t.test(
-    'following pages shows every message of the start once, while others arrive',
+    'yields every message that existed at the first page once, while others arrive',
     async (t) => {
       const store = await open(t)
       const at = (n: number) => `2025-01-15T10:00:${String(n % 60).padStart(2, '0')}Z`
@@ -357,7 +372,7 @@ export function suite(t: Test, open: (t: Test) => Promise<MessageStore>): void {
     },
   )
 
-  t.test('finds one message by its id', async (t) => {
+  t.test('returns a message by its id', async (t) => {
     const store = await open(t)
     const one = message({ message_id: 'a/b %' })
     await store.append([one, message({ message_id: 'a' })])
@@ -370,7 +385,7 @@ function keyOf(row: StoredMessage | undefined): string {
   return instantKey(row?.ts ?? '') ?? ''
 }
 
-/** Whether each filter accepts the row: the plainest definition of what it means. */
+/** Whether the filter matches the row: the definition of each filter. */
 function matches(row: StoredMessage, { from, to, since, until, q }: MessageFilter): boolean {
   const accepted = {
     from: from === undefined || row.from_msisdn === from,
@@ -382,7 +397,7 @@ function matches(row: StoredMessage, { from, to, since, until, q }: MessageFilte
   return Object.values(accepted).every((one) => one)
 }
 
-/** What a question matches, in order, found by looking at every row. */
+/** Returns all rows that a query matches, in order. */
 function recount(rows: StoredMessage[], query: PageQuery): StoredMessage[] {
   const sorted = rows
     .filter((row) => matches(row, query))
@@ -394,7 +409,7 @@ function byBytes(a: string, b: string): number {
   return Buffer.compare(Buffer.from(a), Buffer.from(b))
 }
 
-/** The statistics, found by looking at every row. */
+/** Returns the statistics of all rows. */
 function recountStats(rows: StoredMessage[]) {
   const counts = new Map<string, number>()
   for (const { from_msisdn } of rows) counts.set(from_msisdn, (counts.get(from_msisdn) ?? 0) + 1)

@@ -2,46 +2,58 @@ import { instantKey } from '../../message/instant.ts'
 import { MESSAGE_COLUMNS, type StoredMessage } from '../../message/message.ts'
 import type { AppendOutcome } from '../message-store.ts'
 
-/** A batch of messages as it crosses to the writing thread: one flat list, which is cloned far faster than objects. */
+/**
+ * The fields of a batch of messages as one flat list.
+ * Posting it to a worker is far faster than posting objects.
+ */
 export type FlatBatch = (string | null)[]
 
-/** The messages, field by field. */
+/** The fields of one message in the order of `MESSAGE_COLUMNS`. */
+type Fields = [
+  message_id: string,
+  from_msisdn: string,
+  to_msisdn: string,
+  ts: string,
+  text: string | null,
+  created_at: string,
+]
+
+/** A message with its sort key, as the writer inserts it. */
+export type MessageRow = StoredMessage & { ts_key: string }
+
+/** Returns the fields of all messages, message by message in the order of `MESSAGE_COLUMNS`. */
 export function flatten(batch: readonly StoredMessage[]): FlatBatch {
   const flat: FlatBatch = []
   for (const message of batch) for (const field of MESSAGE_COLUMNS) flat.push(message[field])
   return flat
 }
 
-/** A message of a flat batch, with its sort key: which fields may be null was settled before. */
-export type FlatMessage = Record<(typeof MESSAGE_COLUMNS)[number] | 'ts_key', string | null>
-
-/** The messages of a flat batch again. */
-export function unflatten(flat: FlatBatch): FlatMessage[] {
-  const messages: FlatMessage[] = []
-  for (let at = 0; at < flat.length; at += MESSAGE_COLUMNS.length) {
-    const [
-      message_id = null,
-      from_msisdn = null,
-      to_msisdn = null,
-      ts = null,
-      text = null,
-      created_at = null,
-    ] = flat.slice(at, at + MESSAGE_COLUMNS.length)
-    const ts_key = instantKey(ts ?? '') ?? ''
+/**
+ * Returns the messages of a flattened batch with their sort keys.
+ * The sort key is empty if `ts` is not an instant.
+ */
+export function unflatten(flat: FlatBatch): MessageRow[] {
+  const messages: MessageRow[] = []
+  for (let start = 0; start < flat.length; start += MESSAGE_COLUMNS.length) {
+    const [message_id, from_msisdn, to_msisdn, ts, text, created_at] = flat.slice(
+      start,
+      start + MESSAGE_COLUMNS.length,
+    ) as Fields
+    const ts_key = instantKey(ts) ?? ''
     messages.push({ message_id, from_msisdn, to_msisdn, ts, text, created_at, ts_key })
   }
   return messages
 }
 
-/** Every outcome, at the place of the byte that it crosses back as. */
+/** All outcomes; an outcome is posted between threads as its index. */
 const OUTCOMES: readonly AppendOutcome[] = ['created', 'duplicate', 'conflict']
 
-/** The byte of an outcome. */
-export function byteOf(outcome: AppendOutcome): number {
+/** Encodes an outcome as one byte. */
+export function encodeOutcome(outcome: AppendOutcome): number {
   return OUTCOMES.indexOf(outcome)
 }
 
-/** The outcomes of a batch, from their bytes. */
-export function readOutcomes(bytes: Uint8Array): AppendOutcome[] {
+/** Decodes the outcomes of a batch. */
+export function decodeOutcomes(bytes: Uint8Array): AppendOutcome[] {
   return Array.from(bytes, (byte) => OUTCOMES[byte] as AppendOutcome)
 }

@@ -1,42 +1,38 @@
-import Database from 'better-sqlite3'
+import { isLocked } from './errors.ts'
 
-/** Between two tries, in milliseconds. */
+/** Milliseconds between two attempts. */
 const PAUSE_MS = 5
 
-/** What is waited on is never told. */
-const NOTHING = new Int32Array(new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT))
-
-/** Whether it failed because another connection holds a lock. */
-export function isLocked(error: unknown): boolean {
-  return error instanceof Database.SqliteError && /^SQLITE_(BUSY|LOCKED)/.test(error.code)
-}
+/** A shared integer that is never notified: waiting for it is sleeping. */
+const NEVER_NOTIFIED = new Int32Array(new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT))
 
 /**
- * Waits for a lock that another program holds, but not anew for every call: once the database has been locked for
- * long, the next call fails at once rather than after all calls before it have waited in turn.
+ * Retries work while another program holds a lock.
+ * The time for which the lock has been held counts across calls: once the database has been locked for longer than the
+ * timeout, further calls fail at once instead of waiting one by one.
  */
 export class BusyRetry {
   readonly #commits: () => unknown
   #lockedSince: number | undefined
   #seenCommits: unknown
 
-  /** @param commits returns a value that changes with every commit of another connection: it had the lock, and let go. */
+  /** @param commits returns a value that changes whenever another connection commits, and so unlocks. */
   constructor(commits: () => unknown = () => undefined) {
     this.#commits = commits
   }
 
-  /** Milliseconds for which one lock has been held, as far as calls have met it. */
+  /** Milliseconds for which one lock has been held, as observed by calls; 0 if the last call got it. */
   get lockedMs(): number {
     return this.#lockedSince === undefined ? 0 : performance.now() - this.#lockedSince
   }
 
   /**
-   * Runs the work, again while it meets a lock, until the lock is held, or the call has waited, for longer than the
-   * patience.
-   * @param patienceMs 0 tries once, which takes as long as SQLite's own busy timeout.
-   * @throws SqliteError when the patience is over.
+   * Runs the work, and repeats it while another program holds a lock.
+   * Gives up when the lock has been held, or this call has waited, for `timeoutMs`. With a timeout of 0 it runs once,
+   * which takes as long as SQLite's own busy timeout.
+   * @throws SqliteError when the time is over.
    */
-  run<Result>(patienceMs: number, work: () => Result): Result {
+  run<Result>(timeoutMs: number, work: () => Result): Result {
     const started = performance.now()
     for (;;) {
       try {
@@ -47,9 +43,9 @@ export class BusyRetry {
         if (!isLocked(error)) throw error
         this.#noteLocked()
         const waited = performance.now() - started
-        if (Math.max(this.lockedMs, waited) >= patienceMs) throw error
-        // Not every lock is one that SQLite waits for.
-        Atomics.wait(NOTHING, 0, 0, PAUSE_MS)
+        if (Math.max(this.lockedMs, waited) >= timeoutMs) throw error
+        // SQLite's busy timeout does not apply to every lock.
+        Atomics.wait(NEVER_NOTIFIED, 0, 0, PAUSE_MS)
       }
     }
   }

@@ -4,63 +4,72 @@ import { instantKey } from '../../message/instant.ts'
 import { BusyRetry } from './busy-retry.ts'
 import { indexedText } from './trigrams.ts'
 
-/** How long a start and a read wait for a lock that another program holds, in milliseconds. */
+/** Milliseconds that an opening or a read waits for a lock of another program. */
 export const BUSY_TIMEOUT_MS = 4000
 
-/** The same for a write, which waits by `BusyRetry`. */
+/** Milliseconds that SQLite itself waits during a write, which `BusyRetry` repeats. */
 const WRITE_BUSY_TIMEOUT_MS = 50
 
-/** What a reader keeps of the file; the rest is the page cache's of the system, shared by all. */
+/**
+ * Page cache of a reader, in KiB.
+ * It is small, as all readers share the page cache of the operating system.
+ */
 const READER_CACHE_KIB = 4096
 
 /**
- * Pages of the write-ahead log, of 4 KiB, after which they are carried over to the file: a page that many commits
- * changed is carried over once.
+ * WAL size, in pages of 4 KiB, that triggers a checkpoint.
+ * It is large, as a checkpoint copies a page once however often it has changed.
  */
 const CHECKPOINT_PAGES = 8000
 
 /**
- * Size in bytes that the write-ahead log is truncated to once it is checkpointed: above what ordinary writes and an
- * import reach, so that only the growth during a long read is given back.
+ * Size in bytes to which the write-ahead log is truncated after a checkpoint.
+ * It is above what ordinary writes and an import need, so that only growth during a long read is undone.
  */
 export const LOG_LIMIT = 128 * 1024 * 1024
 
-/** From now on a lock is waited for by `BusyRetry`. */
-export function waitBriefly(database: Database.Database): void {
-  database.pragma(`busy_timeout = ${WRITE_BUSY_TIMEOUT_MS}`)
+/** Page cache in KiB, and WAL size in pages that triggers a checkpoint, of a bulk writer. */
+const BULK_CACHE_KIB = 128 * 1024
+const BULK_CHECKPOINT_PAGES = 16_000
+
+function defineInstantKey(database: Database.Database): void {
+  database.function('instant_key', { deterministic: true }, (ts) => instantKey(String(ts)) ?? '')
 }
 
 /**
- * The one connection that writes: WAL, and every commit synced to disk before it returns. `instant_key(ts)` and
- * `indexed_text(text)` are those of the service.
+ * Opens the connection that writes, in WAL mode and with every commit synced to disk.
+ * Defines the SQL functions `instant_key(ts)`, the sort key of a timestamp, and `indexed_text(text)`, the text that the
+ * trigram index contains.
  */
 export function openWriter(path: string, fileMustExist: boolean): Database.Database {
   const database = new Database(path, { timeout: BUSY_TIMEOUT_MS, fileMustExist })
-  // SQLite does not wait by itself where two processes make a new file at the same time.
+  // SQLite's busy timeout does not apply when two processes create a file at the same time.
   new BusyRetry().run(BUSY_TIMEOUT_MS, () => database.pragma('journal_mode = WAL'))
-  // Set explicitly: this build of SQLite opens WAL files with NORMAL, which loses commits with the power.
+  // This build of SQLite defaults to NORMAL in WAL mode, which loses commits at a power failure.
   database.pragma('synchronous = FULL')
   database.pragma(`wal_autocheckpoint = ${CHECKPOINT_PAGES}`)
   database.pragma(`journal_size_limit = ${LOG_LIMIT}`)
-  database.function('instant_key', { deterministic: true }, (ts) => instantKey(String(ts)) ?? '')
+  defineInstantKey(database)
   database.function('indexed_text', { deterministic: true }, (text) => indexedText(String(text)))
   return database
 }
 
-/** Kibibytes of pages that a bulk writer keeps, and pages of write-ahead log that it folds into the file at a time. */
-const BULK_CACHE_KIB = 128 * 1024
-const BULK_CHECKPOINT_PAGES = 16_000
+/** Shortens SQLite's busy timeout on a connection whose writes are repeated by `BusyRetry`. */
+export function useShortBusyTimeout(database: Database.Database): void {
+  database.pragma(`busy_timeout = ${WRITE_BUSY_TIMEOUT_MS}`)
+}
 
-/** Lets a connection meet pages of indexes, which come in no order, many times before they are written. */
-export function preferBulk(database: Database.Database): void {
+/** Gives a connection more memory, so that an index page which changes many times is written once. */
+export function optimizeForBulk(database: Database.Database): void {
   database.pragma(`cache_size = -${BULK_CACHE_KIB}`)
   database.pragma(`wal_autocheckpoint = ${BULK_CHECKPOINT_PAGES}`)
 }
 
 /**
- * A connection that only reads. `contains_folded(text, needle)` tells whether the text has the folded needle;
- * `alive()` is always true. Both call `throwIfCancelled` for every row, which may throw: this build of SQLite can be
- * interrupted in no other way.
+ * Opens a read-only connection.
+ * Defines the SQL functions `contains_folded(text, needle)`, whether the folded text contains the folded needle, and
+ * `check_cancelled()`, which is always true. Both call `throwIfCancelled` for every row: a read can be cancelled in no
+ * other way, as better-sqlite3 does not expose `sqlite3_interrupt`.
  */
 export function openReader(path: string, throwIfCancelled: () => void): Database.Database {
   const database = new Database(path, { timeout: BUSY_TIMEOUT_MS, readonly: true })
@@ -69,9 +78,30 @@ export function openReader(path: string, throwIfCancelled: () => void): Database
     throwIfCancelled()
     return typeof text === 'string' && fold(text).includes(String(needle)) ? 1 : 0
   })
-  database.function('alive', () => {
+  database.function('check_cancelled', () => {
     throwIfCancelled()
     return 1
   })
   return database
+}
+
+/**
+ * Opens a read-only connection with a transaction whose snapshot is taken now.
+ * Defines `instant_key(ts)` besides the functions of a reader. Closing the connection ends the transaction.
+ */
+export function openSnapshot(
+  path: string,
+  throwIfCancelled: () => void = () => {},
+): Database.Database {
+  const database = openReader(path, throwIfCancelled)
+  defineInstantKey(database)
+  try {
+    database.exec('begin')
+    // The first read takes the snapshot.
+    database.prepare('select 1 from messages limit 1').get()
+    return database
+  } catch (error) {
+    database.close()
+    throw error
+  }
 }

@@ -10,7 +10,7 @@ import {
 import { basename, dirname, join, resolve } from 'node:path'
 import { StoreDetachedError, StoreUnavailableError } from '../message-store.ts'
 
-/** Which file a path led to. */
+/** The file that was at a path. */
 interface FileIdentity {
   path: string
   dev: number
@@ -19,11 +19,11 @@ interface FileIdentity {
 
 /** The files of one open database. */
 export interface DatabaseFiles {
-  /** By the configured path, which may be a symbolic link. */
+  /** At the configured path, which may be a symbolic link. */
   database: FileIdentity
   /** The write-ahead log (`-wal`). */
   log: FileIdentity
-  /** The shared memory (`-shm`), which holds the index of the log and the locks between processes. */
+  /** The shared memory (`-shm`), which contains the index of the log and the locks between processes. */
   sharedMemory: FileIdentity
 }
 
@@ -38,7 +38,7 @@ function identify(path: string): FileIdentity {
   return { path, dev, ino }
 }
 
-/** Size in bytes of the file, which must still be at its path. @throws StoreUnavailableError */
+/** Returns the size in bytes of a file. @throws StoreUnavailableError if it is no longer at its path. */
 function sizeInPlace({ path, dev, ino }: FileIdentity): number {
   const found = statOf(path)
   if (found.ino === ino && found.dev === dev) return found.size
@@ -47,21 +47,25 @@ function sizeInPlace({ path, dev, ino }: FileIdentity): number {
   )
 }
 
-/** Makes a folder and those above it, one by one: Node's own way never ends where one cannot be made, as in /proc. */
+/**
+ * Creates a folder and its parents.
+ * Node's recursive `mkdir` does not terminate where a folder cannot be created (/proc).
+ */
 export function makeFolder(folder: string): void {
   if (existsSync(folder)) return
   makeFolder(dirname(folder))
   try {
     mkdirSync(folder)
   } catch (error) {
-    // Another process made it meanwhile.
+    // Another process may have created it meanwhile.
     if (!existsSync(folder)) throw error
   }
 }
 
 /**
- * Returns the path without symbolic links: SQLite names its log and its shared memory after the file they lead to.
- * A missing file keeps its name. @throws Error for a link to a file that does not exist.
+ * Returns the path without symbolic links.
+ * SQLite derives the names of its log and shared memory from this path.
+ * @throws Error for a symbolic link to a file that does not exist.
  */
 export function resolveLinks(path: string): string {
   if (statSync(path, { throwIfNoEntry: false })) return realpathSync(path)
@@ -74,8 +78,8 @@ export function resolveLinks(path: string): string {
 }
 
 /**
- * Returns the absolute path that a write to this path creates or changes. Follows symbolic links, also to a file that
- * does not exist yet.
+ * Returns the absolute path of the file that a write to this path creates or changes.
+ * Follows symbolic links, also to a file that does not exist yet.
  */
 export function resolveTarget(path: string): string {
   if (existsSync(path)) return realpathSync(path)
@@ -85,12 +89,18 @@ export function resolveTarget(path: string): string {
   return existsSync(folder) ? join(realpathSync(folder), basename(path)) : resolve(path)
 }
 
-/** Returns the paths of the files that SQLite keeps next to a database. @param path without symbolic links. */
+/**
+ * Returns the paths of the files that SQLite keeps next to a database.
+ * @param path without symbolic links.
+ */
 export function companionFiles(path: string): string[] {
   return ['-wal', '-shm', '-journal'].map((suffix) => path + suffix)
 }
 
-/** Identifies the files of a database that has just been opened. @param path without symbolic links. */
+/**
+ * Returns the identity of the files of a database that has just been opened.
+ * @param path without symbolic links.
+ */
 export function identifyFiles(configuredPath: string, path: string): DatabaseFiles {
   return {
     database: identify(configuredPath),
@@ -100,9 +110,10 @@ export function identifyFiles(configuredPath: string, path: string): DatabaseFil
 }
 
 /**
- * Notices when a file of an open database is removed or replaced. Without the log or the shared memory this process and
- * any other no longer see each other's locks, so that each could overwrite what the other has committed: from then on
- * every check fails, even if the file is put back, until the database is opened anew.
+ * Detects that a file of an open database was removed or replaced.
+ * Without the same log and shared memory, processes do not see each other's locks and could overwrite each other's
+ * commits. So once one of these was missing, every further check fails, even if the file is put back, until the
+ * database is opened anew.
  */
 export class FileGuard {
   readonly #files: DatabaseFiles
@@ -112,7 +123,11 @@ export class FileGuard {
     this.#files = files
   }
 
-  /** Checks what connections share with other processes. @returns the size of the log. @throws StoreDetachedError */
+  /**
+   * Checks the log and the shared memory.
+   * @returns the size of the log in bytes.
+   * @throws StoreDetachedError
+   */
   assertShared(): number {
     if (this.#detached) throw this.#detached
     try {
@@ -125,7 +140,7 @@ export class FileGuard {
     }
   }
 
-  /** Checks all files. @returns the size of the log. @throws StoreUnavailableError */
+  /** Checks all files. @returns the size of the log in bytes. @throws StoreUnavailableError */
   assertInPlace(): number {
     const walBytes = this.assertShared()
     sizeInPlace(this.#files.database)

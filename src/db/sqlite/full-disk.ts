@@ -1,49 +1,44 @@
-import Database from 'better-sqlite3'
+import { isDiskFull } from './errors.ts'
 
 /**
- * What must fit on a disk that was full before it counts as having room, in bytes: a small write can succeed where an
- * append fails, as it may overwrite what is in the write-ahead log already.
+ * Bytes that a disk that was full must accept before it counts as writable.
+ * A small write can succeed where an append fails, because it may overwrite part of the write-ahead log.
  */
-const ROOM = 4 * 1024 * 1024
+const REQUIRED_BYTES = 4 * 1024 * 1024
 
-/** Whether a write failed for want of room: SQLite tells ENOSPC, while quotas and limits are errors of writing. */
-function isFull(error: unknown): boolean {
-  return error instanceof Database.SqliteError && /^SQLITE_(FULL|IOERR)(_|$)/.test(error.code)
-}
-
-/** Remembers that a write failed for want of room until another one, as large, was made. */
+/** Remembers that the disk was full, until a write of `REQUIRED_BYTES` has succeeded. */
 export class FullDisk {
   readonly #fill: (text: string) => void
   #full = false
 
-  /** @param fill commits a text in a place where the next one overwrites it. */
+  /** @param fill commits a text to a place where the next one overwrites it. */
   constructor(fill: (text: string) => void) {
     this.#fill = fill
   }
 
-  /** Runs the work and remembers when it meets a full disk. @throws what the work throws. */
-  notice<Result>(work: () => Result): Result {
+  /** Runs a write, and remembers if the disk is full. @throws what the write throws. */
+  observe<Result>(write: () => Result): Result {
     try {
-      return work()
+      return write()
     } catch (error) {
-      if (isFull(error)) this.#full = true
+      if (isDiskFull(error)) this.#full = true
       throw error
     }
   }
 
-  /** Runs a write that is not needed to serve reads: a full disk is remembered, not thrown. */
-  tolerate(work: () => void): void {
+  /** Runs a write that reads do not depend on: a full disk is remembered and not thrown. */
+  tolerate(write: () => void): void {
     try {
-      this.notice(work)
+      this.observe(write)
     } catch (error) {
       if (!this.#full) throw error
     }
   }
 
-  /** Once the disk was full, writes as much as there must be room for. @throws SqliteError when there is not. */
-  assertRoom(): void {
+  /** Throws if the disk was full and still does not accept `REQUIRED_BYTES`. @throws SqliteError */
+  assertWritable(): void {
     if (!this.#full) return
-    this.#fill(' '.repeat(ROOM))
+    this.#fill(' '.repeat(REQUIRED_BYTES))
     this.#full = false
   }
 }

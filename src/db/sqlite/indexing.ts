@@ -3,8 +3,12 @@ import type { indexingQueries } from './queries/indexing.ts'
 import { prepareAll } from './statement.ts'
 
 /**
- * Derives the counters and the indexes from messages beyond the watermark and moves it, in one transaction. Doing so
- * for many rows at once is what makes it cheap: keys are sorted, so that pages are met in order, and counted first.
+ * Prepares the indexing of messages above the watermark.
+ * The function that it returns indexes at most `limit` messages in one transaction, moves the watermark, and returns
+ * their number, which is less than the limit once none are left.
+ *
+ * A step of many messages is what makes indexing cheap: counters are summed before they are updated, and keys are
+ * inserted in order, so that neighbours share pages.
  */
 export function prepareIndexing(
   database: Database,
@@ -12,19 +16,19 @@ export function prepareIndexing(
 ): (limit: number) => number {
   const query = prepareAll(database, queries)
 
-  /** @param limit rows at most. @returns how many it was; fewer than the limit when there are no more. */
-  function derive(limit: number): number {
-    const step = query.step.get({ limit })
-    if (!step || step.messages === 0) return 0
-    const senders = query.addSenders.run({ ...step })
-    query.countSenders.run({ ...step })
-    query.addSenderMessages.run({ ...step })
-    query.addDays.run({ ...step })
-    query.addMinutes.run({ ...step })
-    query.addTrigrams.run({ ...step })
-    query.move.run({ ...step, senders })
-    return step.messages
+  function index(limit: number): number {
+    const { first, last, messages = 0 } = query.step.get({ limit }) ?? {}
+    if (first === undefined || last === undefined || messages === 0) return 0
+    const step = { first, last }
+    const senders = query.addSenders.run(step)
+    query.countSenders.run(step)
+    query.addSenderMessages.run(step)
+    query.addDays.run(step)
+    query.addMinutes.run(step)
+    query.addTrigrams.run(step)
+    query.moveWatermark.run({ last, messages, senders })
+    return messages
   }
 
-  return database.transaction(derive).immediate
+  return database.transaction(index).immediate
 }

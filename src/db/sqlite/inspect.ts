@@ -5,25 +5,31 @@ import Database from 'better-sqlite3'
 import { StoreCorruptError } from '../message-store.ts'
 import { BusyRetry } from './busy-retry.ts'
 import { BUSY_TIMEOUT_MS } from './connection.ts'
-import { isCorruption } from './integrity.ts'
+import { isCorruption } from './errors.ts'
 import { APPLICATION_ID } from './migrations/migrate.ts'
 
-/** A file up to this many bytes is checked as a whole at every start, which takes some tenths of a second. */
-const CHECKED_AT_START = 64 * 1024 * 1024
+/**
+ * Maximum size in bytes of a file whose integrity is checked at every start.
+ * The check of such a file takes some tenths of a second.
+ */
+const MAX_CHECKED_BYTES = 64 * 1024 * 1024
 
-/** SQLite takes a file of one byte for a new database; the smallest one has a page of this many bytes. */
-const SMALLEST_DATABASE = 512
+/**
+ * Size in bytes of the smallest database, one page.
+ * SQLite would treat a file of one byte as a new database.
+ */
+const MIN_DATABASE_BYTES = 512
 
-/** Tables of the migrator, which are there before the first migration is. */
+/** Tables of the migrator, which it creates before the first migration. */
 const MIGRATION_TABLES = ['kysely_migration', 'kysely_migration_lock']
 
-/** The columns of the legacy Python service's table `messages`. */
+/** The columns of the legacy Python service's table `messages`, in alphabetical order. */
 const LEGACY_COLUMNS = ['created_at', 'from_msisdn', 'message_id', 'text', 'to_msisdn', 'ts']
 
 /** Tables that adopting a legacy file creates. */
 const CREATED_TABLES = [
   ...MIGRATION_TABLES,
-  'reference_messages',
+  'legacy_messages',
   'heartbeat',
   'watermark',
   'senders',
@@ -35,13 +41,13 @@ const CREATED_TABLES = [
 
 const UNCHANGED = 'it was left as it is'
 
-/** Lists names on one line. */
+/** Joins up to five names on one line. */
 function list(names: readonly string[]): string {
   const shown = names.slice(0, 5).map((name) => name.replace(/\s+/g, ' '))
   return [...shown, ...(names.length > shown.length ? ['…'] : [])].join(', ')
 }
 
-/** Rejects a database that is neither empty, nor this service's, nor the legacy service's. */
+/** Throws if the database is neither empty, nor this service's, nor the legacy service's. */
 function rejectForeign(database: Database.Database): void {
   const pluck = (sql: string) => database.prepare<[], string>(sql).pluck().all()
   const objects = pluck(
@@ -52,7 +58,7 @@ function rejectForeign(database: Database.Database): void {
   const migrations = has('kysely_migration') ? pluck('select name from kysely_migration') : []
   if (migrations.includes('0001-messages')) return
   if (!has('messages')) {
-    // A first start that was interrupted leaves the migrator's tables, which other applications have too.
+    // An interrupted first start leaves the migrator's tables. Other programs have them too, but not the application id.
     const isUnfinished =
       isOurs && migrations.length === 0 && objects.every((name) => MIGRATION_TABLES.includes(name))
     if (objects.length === 0 || isUnfinished) return
@@ -70,22 +76,23 @@ function rejectForeign(database: Database.Database): void {
   }
 }
 
+/** Throws if SQLite finds corruption. @throws StoreCorruptError */
 function checkIntegrity(database: Database.Database): void {
   const found = database.pragma('quick_check(1)', { simple: true })
   if (found !== 'ok') throw new StoreCorruptError(String(found).replaceAll('\n', ' '))
 }
 
-/** Size in bytes of a file, 0 if it does not exist. */
+/** Returns the size in bytes of a file, 0 if it does not exist. */
 function sizeOf(path: string): number {
   return statSync(path, { throwIfNoEntry: false })?.size ?? 0
 }
 
-/** Whether opening the database changes a file: rolls back its transaction, or creates its shared memory. */
+/** Whether opening the database would roll back a transaction or create the shared memory. */
 function needsRecovery(path: string): boolean {
   return sizeOf(`${path}-journal`) > 0 || (sizeOf(`${path}-wal`) > 0 && sizeOf(`${path}-shm`) === 0)
 }
 
-/** Copies the database to a new temporary folder. @returns that folder, undefined if there is no room for it. */
+/** Copies the database to a new temporary folder. @returns the folder, or undefined if copying fails. */
 function copyDatabase(path: string): string | undefined {
   let folder: string | undefined
   try {
@@ -101,8 +108,9 @@ function copyDatabase(path: string): string | undefined {
 }
 
 /**
- * Rejects a foreign database that needs recovery by recovering a copy of it. A copy that cannot be made or read rejects
- * nothing: the temporary folder may be full, or another process may have written meanwhile.
+ * Throws if a database that needs recovery is foreign, which it finds out on a recovered copy.
+ * Does not throw if the copy cannot be made or read: the temporary folder may be full, or another process may have
+ * written meanwhile.
  */
 function rejectForeignCopy(path: string): void {
   const folder = copyDatabase(path)
@@ -121,28 +129,29 @@ function rejectForeignCopy(path: string): void {
   }
 }
 
+/** Inspects an existing file that is not empty. */
 function inspect(path: string, { size }: Stats): void {
   const total = size + sizeOf(`${path}-journal`) + sizeOf(`${path}-wal`)
-  if (total <= CHECKED_AT_START && needsRecovery(path)) rejectForeignCopy(path)
+  if (total <= MAX_CHECKED_BYTES && needsRecovery(path)) rejectForeignCopy(path)
   const database = new Database(path, {
     timeout: BUSY_TIMEOUT_MS,
     fileMustExist: true,
-    // Closing a writable connection would checkpoint the log; a read-only one leaves an empty log if there is none.
+    // Closing a writable connection checkpoints the log. Without a log, a read-only connection would leave an empty one.
     readonly: sizeOf(`${path}-wal`) > 0,
   })
   try {
     rejectForeign(database)
-    if (size <= CHECKED_AT_START) checkIntegrity(database)
+    if (size <= MAX_CHECKED_BYTES) checkIntegrity(database)
   } finally {
     database.close()
   }
 }
 
 /**
- * Rejects a file that is no database of this service or of the legacy one, or is damaged, without changing a byte. A
- * file that is missing or empty passes. One that is too large to be checked at every start is not checked as a whole,
- * and if it is foreign, SQLite may recover it.
- * @throws StoreCorruptError, or Error in one line.
+ * Throws if a file is corrupt, or is not a database of this service or the legacy one.
+ * Does not change a byte. Accepts a missing or empty file. The integrity of a file above `MAX_CHECKED_BYTES` is not
+ * checked, and if such a file is foreign, SQLite may recover it.
+ * @throws StoreCorruptError, or Error with a message of one line.
  */
 export function inspectFile(path: string): void {
   const stat = statSync(path, { throwIfNoEntry: false })
@@ -150,7 +159,7 @@ export function inspectFile(path: string): void {
   if (!stat.isFile()) throw new Error('it is not a file')
   if (stat.size === 0) return
   const notDatabase = `it is damaged or not a SQLite database, and was left as it is; restore it from a backup`
-  if (stat.size < SMALLEST_DATABASE) throw new StoreCorruptError(notDatabase)
+  if (stat.size < MIN_DATABASE_BYTES) throw new StoreCorruptError(notDatabase)
   try {
     new BusyRetry().run(BUSY_TIMEOUT_MS, () => inspect(path, stat))
   } catch (error) {

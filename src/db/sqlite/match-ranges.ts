@@ -3,62 +3,66 @@ import type { Prepared } from './statement.ts'
 import type { IndexSearch } from './trigrams.ts'
 
 /** The first and the last rowid of a part of the trigram index, both inclusive. */
-export type RowidRange = [first: number, last: number]
+type RowidRange = [first: number, last: number]
 
-/** Adopted rows keep their rowids, which may be negative. */
+/** All rowids. Those of adopted rows may be negative. */
 const ALL: RowidRange = [Number.MIN_SAFE_INTEGER, Number.MAX_SAFE_INTEGER]
 
-/** Rows of a slice in which its last match is looked for first. */
+/** Number of rows at the end of a slice that are searched first for its last match. */
 const TAIL = 4
 
-/** What is known of a phrase before it is looked up. */
+/** Estimates for a phrase, made before the search. */
 export interface MatchRanges {
-  /** Whether the index holds no more candidates than may be compared in one step. */
+  /** Whether the index has no more candidates than may be compared in one step. */
   few: boolean
   /** Estimated number of rows that have every trigram of the phrase. */
   candidates: number
-  /** Returns the ranges that together hold every match. */
+  /** Returns ranges of rowids that together contain every match. */
   ranges: () => RowidRange[]
 }
 
 /**
- * Prepares the division of the index into ranges that together hold every match of a phrase.
+ * Prepares the division of the trigram index into ranges that contain all matches of a phrase.
  *
- * FTS5 goes from one match to the next in a single step that cannot be cancelled, however many rows with the same
- * trigrams in other places lie between, and whatever the upper bound on the rowid. So each range has a bounded number of
- * rows and ends with a match, at which FTS5 returns; rows after the last match of a slice are compared by their texts.
+ * FTS5 advances from one match to the next in a single step that cannot be cancelled. The step compares all rows in
+ * between that have the same trigrams in other positions, also those beyond an upper bound on the rowid. So each range
+ * has a bounded number of rows and ends with a match, at which FTS5 returns. The rows of a slice after its last match
+ * are excluded by comparing their texts, which can be cancelled at every row.
  */
 export function prepareMatchRanges(
-  find: Prepared<typeof rangeQueries>,
+  queries: Prepared<typeof rangeQueries>,
 ): (search: IndexSearch & { q: string }, watermark: number) => MatchRanges {
   return function matchRanges({ q, candidates, slice }, watermark) {
-    const skipped = find.candidate.get({ candidates, first: ALL[0], skip: slice })
+    const skipped = queries.candidate.get({ candidates, first: ALL[0], skip: slice })
     if (!skipped) return { few: true, candidates: slice, ranges: () => [ALL] }
 
-    /** The last match in a slice; most often one of the last rows is. */
+    /** Returns the rowid of the last match in a slice. Usually it is one of the last rows. */
     function lastMatch(first: number, last: number): number | undefined {
       for (let rows = TAIL; ; rows *= TAIL) {
         const from = Math.max(first, last - rows + 1)
-        const match = find.lastMatch.get({ candidates, q, first: from, last })?.rowid
+        const match = queries.lastMatch.get({ candidates, q, first: from, last })?.rowid
         if (typeof match === 'number') return match
         if (from === first) return undefined
       }
     }
 
+    const firstCandidate = (first: number) =>
+      queries.candidate.get({ candidates, first, skip: 0 })?.rowid
+
     function ranges(): RowidRange[] {
       const found: RowidRange[] = []
-      const next = (from: number) => find.candidate.get({ candidates, first: from, skip: 0 })?.rowid
-      for (let first = next(ALL[0]); first !== undefined; ) {
+      for (let first = firstCandidate(ALL[0]); first !== undefined; ) {
         const end = first + slice
         const last = lastMatch(first, end - 1)
         if (last !== undefined) found.push([first, last])
-        // Where matches are dense, the next row is as good a beginning as the next candidate, and cheaper to find.
-        first = last !== undefined && last >= end - TAIL && last < watermark ? end : next(end)
+        // Where matches are dense, the next slice starts at the next row, which needs no query.
+        const dense = last !== undefined && last >= end - TAIL && last < watermark
+        first = dense ? end : firstCandidate(end)
       }
       return found
     }
-    // As dense everywhere as at the beginning.
-    const share = slice / Math.max(slice, skipped.rowid)
-    return { few: false, candidates: share * watermark, ranges }
+    // Assumes that candidates are as dense everywhere as at the beginning.
+    const density = slice / Math.max(slice, skipped.rowid)
+    return { few: false, candidates: density * watermark, ranges }
   }
 }

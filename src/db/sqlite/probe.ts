@@ -1,15 +1,22 @@
 import { StoreUnavailableError } from '../message-store.ts'
 
-/** Milliseconds after which a check is answered without waiting longer for it: probes give up after a second. */
+/**
+ * Milliseconds after which a call returns even if the check is still running.
+ * Kubernetes probes time out after 1 s.
+ */
 const ANSWER_MS = 700
 
-/** Milliseconds that a check may be under way and still pass: what an append waits for a lock, and a little more. */
-const LIMIT_MS = 5000
+/**
+ * Milliseconds after which a running check counts as failed.
+ * It is a little more than an append waits for a lock.
+ */
+const CHECK_TIMEOUT_MS = 5000
 
 /**
- * A readiness check that callers share while it is under way. It waits its turn behind appends, which may wait for
- * another process's lock, or for a disk: as long as they would still succeed, so does the check. After a failure only a
- * check that has finished passes.
+ * A readiness check that concurrent callers share.
+ * The check is queued behind appends, which may wait for a lock of another process or for the disk. While it has run
+ * for less than `CHECK_TIMEOUT_MS`, calls resolve after `ANSWER_MS`, except after a failure: then they reject until a
+ * check has succeeded.
  */
 export class SharedProbe {
   readonly #check: () => Promise<void>
@@ -20,12 +27,15 @@ export class SharedProbe {
     this.#check = check
   }
 
-  /** Makes checks fail until one has succeeded. */
+  /** Records a failure, such as of an append. */
   noteFailure(error: unknown): void {
     this.#failure = error
   }
 
-  /** Runs the check, or joins the one under way. @throws what it throws, or StoreUnavailableError once it is too slow. */
+  /**
+   * Runs the check, or joins the running one.
+   * @throws the error of the check, or StoreUnavailableError if it is slow.
+   */
   async run(): Promise<void> {
     this.#running ??= {
       since: performance.now(),
@@ -45,14 +55,14 @@ export class SharedProbe {
     }
     const { since, outcome } = this.#running
     let timer: NodeJS.Timeout | undefined
-    const late = new Promise<void>((resolve, reject) => {
+    const timeout = new Promise<void>((resolve, reject) => {
       timer = setTimeout(() => {
         const ms = Math.round(performance.now() - since)
         if (this.#failure) reject(this.#failure)
-        else if (ms < LIMIT_MS) resolve()
+        else if (ms < CHECK_TIMEOUT_MS) resolve()
         else reject(new StoreUnavailableError(`a write has not finished within ${ms} ms`))
       }, ANSWER_MS)
     })
-    await Promise.race([outcome, late]).finally(() => clearTimeout(timer))
+    await Promise.race([outcome, timeout]).finally(() => clearTimeout(timer))
   }
 }

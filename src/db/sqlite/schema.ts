@@ -1,27 +1,27 @@
 import type { Generated } from 'kysely'
 
-/** A stored message. Rows adopted from the reference's table may break the webhook's rules for their fields. */
+/** The stored messages. Rows adopted from the legacy Python service may violate the webhook's rules. */
 interface MessagesTable {
-  /** Order of arrival; explicit, so that VACUUM never renumbers what an index refers to. */
+  /** Position in the order of arrival; an explicit column, so that VACUUM does not renumber it. */
   seq: Generated<number>
   message_id: string
   from_msisdn: string
   to_msisdn: string
-  /** As it was sent. */
+  /** As the sender wrote it. */
   ts: string
   text: string | null
   created_at: string
-  /** The sort key of `ts` (see `instantKey`), empty where `ts` is no instant: it sorts first. */
+  /** The sort key of `ts` (see `instantKey`); empty, and so first, if `ts` is not an instant. */
   ts_key: string
 }
 
-/** One row, rewritten by every readiness check to prove that the file takes writes. */
+/** One row, which every readiness check rewrites to prove that the file is writable. */
 interface HeartbeatTable {
   id: 1
   at: string
 }
 
-/** One row: the last message that everything below was derived from, and the totals up to it. */
+/** One row: the `seq` of the last message that the tables below cover, and the totals up to it. */
 interface WatermarkTable {
   id: 1
   seq: number
@@ -29,14 +29,14 @@ interface WatermarkTable {
   senders: number
 }
 
-/** Messages per sender, up to the watermark. */
+/** Number of messages of each sender, up to the watermark. */
 interface SendersTable {
   id: Generated<number>
   msisdn: string
   count: number
 }
 
-/** Every message by sender, in the order of pages, up to the watermark. */
+/** Each sender's messages in the order of pages, up to the watermark. */
 interface SenderMessagesTable {
   sender: number
   ts_key: string
@@ -44,27 +44,33 @@ interface SenderMessagesTable {
   seq: number
 }
 
-/** Messages per UTC day, the first 10 characters of the sort key, up to the watermark. */
+/**
+ * Number of messages of each UTC day, up to the watermark.
+ * A day is the first `DAY_LENGTH` characters of a sort key.
+ */
 interface DaysTable {
   day: string
   count: number
 }
 
-/** Messages per UTC minute, the first 16 characters of the sort key, up to the watermark. */
+/**
+ * Number of messages of each UTC minute, up to the watermark.
+ * A minute is the first `MINUTE_LENGTH` characters of a sort key.
+ */
 interface MinutesTable {
   minute: string
   count: number
 }
 
-/** Every three code points in a row of the folded texts, up to the watermark; FTS5 without its content. */
+/** The trigram index of the folded texts, up to the watermark: a contentless FTS5 table. */
 interface TrigramsTable {
   rowid: number
   text: string
-  /** The hidden column that FTS5 matches a phrase against. */
+  /** The hidden column that `match` and FTS5's commands refer to. */
   trigrams: Generated<string>
 }
 
-/** The tables as the newest migration leaves them. */
+/** The tables after the newest migration. */
 export interface SqliteSchema {
   messages: MessagesTable
   heartbeat: HeartbeatTable

@@ -1,88 +1,83 @@
 import type { Database } from 'better-sqlite3'
-import type { Order } from '../../message/filter.ts'
 
-/** A place among a statement's parameters for the value that each run brings under this name. */
-export interface Parameter {
+/** A named parameter in the parameter list of a compiled statement, bound to a value at each run. */
+export interface NamedParameter {
   parameter: string
 }
 
 /**
- * A compiled query as plain data, so that it can be handed to a thread, which then needs no query builder: its text
- * and its parameters, some of them open. `Row` is what it yields.
+ * A compiled statement as plain data.
+ * It can be posted to a worker thread, which then needs no query builder. `Parameters` maps the names of its parameters
+ * to the types of their values; `Row` is the type of its rows.
  */
-export interface CompiledStatement<Row> {
+export interface CompiledStatement<Parameters, Row> {
   sql: string
+  /** In the order of the placeholders in `sql`: constants, and parameters whose values each run provides. */
   parameters: unknown[]
-  /** Never there; it carries the type of the rows. */
-  yields?: Row
+  /** Never set; carries the types only. */
+  signature?: (parameters: Parameters) => Row
 }
 
-/** The values of one run, by the names of the parameters. */
-export type ParameterValues = Readonly<Record<string, unknown>>
+/** The arguments of a run: the values of all parameters, or nothing if the statement has none. */
+type RunArguments<Parameters> = keyof Parameters extends never ? [] : [values: Readonly<Parameters>]
 
-/** A statement prepared on a connection, run any number of times with the values of its parameters. */
-export interface PreparedStatement<Row> {
-  all(values?: ParameterValues): Row[]
-  get(values?: ParameterValues): Row | undefined
-  iterate(values?: ParameterValues): IterableIterator<Row>
-  /** Runs a statement that writes; the number of rows it wrote. */
-  run(values?: ParameterValues): number
+/** A statement prepared on a connection. */
+export interface PreparedStatement<Parameters, Row> {
+  /** Returns all rows. */
+  all(...values: RunArguments<Parameters>): Row[]
+  /** Returns the first row, or undefined if there is none. */
+  get(...values: RunArguments<Parameters>): Row | undefined
+  /** Executes a statement that writes. @returns the number of rows that it changed. */
+  run(...values: RunArguments<Parameters>): number
 }
 
-function isParameter(parameter: unknown): parameter is Parameter {
+/** The prepared form of a compiled statement, or of a record of them. */
+export type Prepared<Compiled> =
+  Compiled extends CompiledStatement<infer Parameters, infer Row>
+    ? PreparedStatement<Parameters, Row>
+    : { [Name in keyof Compiled]: Prepared<Compiled[Name]> }
+
+function isNamed(parameter: unknown): parameter is NamedParameter {
   return typeof parameter === 'object' && parameter !== null && 'parameter' in parameter
 }
 
-/** Prepares a compiled query on a connection. */
-export function prepare<Row>(
+/** Prepares a compiled statement on a connection. */
+export function prepare<Parameters, Row>(
   database: Database,
-  { sql, parameters }: CompiledStatement<Row>,
-): PreparedStatement<Row> {
+  { sql, parameters }: CompiledStatement<Parameters, Row>,
+): PreparedStatement<Parameters, Row> {
   const statement = database.prepare<unknown[], Row>(sql)
-  const bind = (values: ParameterValues): unknown[] =>
-    parameters.map((parameter) =>
-      isParameter(parameter) ? values[parameter.parameter] : parameter,
-    )
+  const bind = ([values]: RunArguments<Parameters> | []): unknown[] => {
+    const named = (values ?? {}) as Readonly<Record<string, unknown>>
+    return parameters.map((value) => (isNamed(value) ? named[value.parameter] : value))
+  }
   return {
-    all: (values = {}) => statement.all(bind(values)),
-    get: (values = {}) => statement.get(bind(values)),
-    iterate: (values = {}) => statement.iterate(bind(values)),
-    run: (values = {}) => statement.run(bind(values)).changes,
+    all: (...values) => statement.all(bind(values)),
+    get: (...values) => statement.get(bind(values)),
+    run: (...values) => statement.run(bind(values)).changes,
   }
 }
 
-/** A family of queries, prepared. */
-export type Prepared<Family> = { [Name in keyof Family]: PreparedStatement<RowOf<Family[Name]>> }
+/** Compiled statements by name, nested to any depth. */
+interface StatementTree {
+  [name: string]: CompiledStatement<never, unknown> | StatementTree
+}
 
-/** Prepares every query of a family, under its name there. */
-export function prepareAll<Family extends Record<string, CompiledStatement<unknown>>>(
+function isStatement(
+  node: CompiledStatement<never, unknown> | StatementTree,
+): node is CompiledStatement<never, unknown> {
+  return typeof node.sql === 'string'
+}
+
+/** Prepares every statement of a record, nested records included, under the same names. */
+export function prepareAll<Tree extends StatementTree>(
   database: Database,
-  family: Family,
-): Prepared<Family> {
+  tree: Tree,
+): Prepared<Tree> {
   return Object.fromEntries(
-    Object.entries(family).map(([name, query]) => [name, prepare(database, query)]),
-  ) as Prepared<Family>
-}
-
-/** What a compiled statement yields. */
-export type RowOf<Statement> = Statement extends CompiledStatement<infer Row> ? Row : never
-
-/** A variant of a page query: its order, whether it continues after a position, whether it filters by recipient. */
-export interface PageVariant {
-  order: Order
-  after: boolean
-  to: boolean
-}
-
-/** Every variant of a page, at the place that `placeOf` tells. */
-export const PAGE_VARIANTS: readonly PageVariant[] = [false, true].flatMap((to) => [
-  { order: 'asc', after: false, to },
-  { order: 'desc', after: false, to },
-  { order: 'asc', after: true, to },
-  { order: 'desc', after: true, to },
-])
-
-/** The place of a variant among all variants. */
-export function placeOf({ order, after, to }: PageVariant): number {
-  return (order === 'asc' ? 0 : 1) + (after ? 2 : 0) + (to ? 4 : 0)
+    Object.entries(tree).map(([name, node]) => [
+      name,
+      isStatement(node) ? prepare(database, node) : prepareAll(database, node),
+    ]),
+  ) as Prepared<Tree>
 }

@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { stat, statfs } from 'node:fs/promises'
 import { constants, tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
-import type { HashedPosition, MessageFilter } from '../../message/filter.ts'
+import type { HashedPosition } from '../../message/filter.ts'
 import type { StoredMessage } from '../../message/message.ts'
 import {
   type AppendOutcome,
@@ -10,76 +10,73 @@ import {
   type PageQuery,
   type ProgressListener,
   StoreCorruptError,
-  StoreDetachedError,
-  StoreOpenError,
   type StoreSize,
   type StoreStatus,
   StoreUnavailableError,
 } from '../message-store.ts'
-import { flatten, readOutcomes } from './batch.ts'
-import { FileGuard, makeFolder, resolveLinks } from './files.ts'
-import { SqliteScan } from './offline/scan.ts'
+import { decodeOutcomes, flatten } from './batch.ts'
+import { openError } from './errors.ts'
+import { makeFolder, resolveLinks } from './files.ts'
 import { SharedProbe } from './probe.ts'
 import { countQueries } from './queries/count.ts'
 import { indexingQueries } from './queries/indexing.ts'
-import { drivenCounts, matchCounts, pageQueries } from './queries/page.ts'
+import { matchCounts, orderedQueries, searchQueries } from './queries/page.ts'
 import { rangeQueries } from './queries/ranges.ts'
 import { writeQueries } from './queries/write.ts'
+import { StoreGuard } from './store-guard.ts'
 import { WorkerClient } from './worker/client.ts'
 import { ReaderPool } from './worker/reader-pool.ts'
 import type { WriterData, WriterOperations, WriterReady } from './worker/writer.ts'
 
-/** Threads for searches, which may take long, and for everything else, which does not and need not wait for them. */
-const SEARCHERS = 2
-const ANSWERERS = 1
+/** Separate reader threads for reads that may take long, so that all others never wait for them. */
+const SEARCH_READERS = 2
+const QUICK_READERS = 1
 
 /**
- * Messages derived in one transaction in bulk, at most and at least; and the milliseconds that one may take, so that
- * other processes get the lock: on a slow disk a step is made smaller.
+ * Bounds of the number of messages that a bulk store indexes in one transaction, and its duration.
+ * The duration is a target in milliseconds: on a slow disk the number is reduced, so that other processes get the lock.
  */
-const BULK_STEP = 15_000
-const SMALLEST_BULK_STEP = 1000
+const MAX_BULK_STEP = 15_000
+const MIN_BULK_STEP = 1000
 const BULK_STEP_MS = 500
 
 /** How a store is opened. */
 export interface SqliteStoreOptions {
-  /** For very many messages at once: memory is spent on writing less often, and others wait longer for the lock. */
+  /** For very many messages: uses more memory, and keeps the lock for longer. */
   bulk?: boolean
-  /** Called once when the store has become unusable: damaged, or detached from its files. */
+  /** Called once when the store has become unusable: corrupt, or detached from its files. */
   onFailure?: (failure: StoreUnavailableError) => void
 }
 
-/** Messages in one SQLite file, which only worker threads touch: one writes, a few read. */
+/** A store in one SQLite file. Only worker threads access the file: one writes, the others read. */
 export class SqliteStore implements MessageStore {
   readonly #writer: WorkerClient<WriterOperations, WriterData, WriterReady>
-  readonly #searchers: ReaderPool
-  readonly #answerers: ReaderPool
-  readonly #scans = new Set<SqliteScan>()
+  readonly #searchReaders: ReaderPool
+  readonly #quickReaders: ReaderPool
+  readonly #guard: StoreGuard
   readonly #path: string
-  readonly #temporary: string | undefined
-  #step: number | undefined
-  readonly #onFailure: SqliteStoreOptions['onFailure']
-  #guard: FileGuard | undefined
-  readonly #probe = new SharedProbe(() => this.#watch(() => this.#writer.call('probe', undefined)))
-  /** Damaged, or detached from its files: until it is opened anew. */
-  #failure: StoreUnavailableError | undefined
-  /** Rows adopted from an older service whose `ts` is no instant, as counted at the start. */
+  readonly #temporaryFolder: string | undefined
+  readonly #probe = new SharedProbe(() =>
+    this.#guard.run(() => this.#writer.call('probe', undefined)),
+  )
+  #bulkStep: number | undefined
+  /** Number of adopted messages whose `ts` is not an instant, counted when the store was opened. */
   withoutInstant = 0
-  /** There is one writer; a second batch at its door keeps it from waiting until this thread hears of the first. */
-  readonly batching = { concurrency: 2, beside: 16 }
+  /** Two batches for one writer: the second is queued, so that the writer never waits for this thread. */
+  readonly batching: MessageStore['batching'] = { concurrency: 2, minConcurrentBatch: 16 }
   readonly pools = {}
   status: StoreStatus = { backlog: 0, walBytes: 0 }
 
   private constructor(
     configuredPath: string,
-    temporary: string | undefined,
+    temporaryFolder: string | undefined,
     { bulk = false, onFailure }: SqliteStoreOptions,
   ) {
     const path = resolveLinks(configuredPath)
-    this.#onFailure = onFailure
+    this.#guard = new StoreGuard(onFailure)
     this.#path = path
-    this.#temporary = temporary
-    this.#step = bulk ? BULK_STEP : undefined
+    this.#temporaryFolder = temporaryFolder
+    this.#bulkStep = bulk ? MAX_BULK_STEP : undefined
     this.#writer = new WorkerClient({
       entry: new URL('./worker/writer.ts', import.meta.url),
       data: (previous): WriterData => ({
@@ -87,7 +84,7 @@ export class SqliteStore implements MessageStore {
         path,
         previous: previous?.files,
         write: writeQueries,
-        derive: indexingQueries,
+        index: indexingQueries,
         bulk,
       }),
       onEvent: (value) => {
@@ -96,24 +93,25 @@ export class SqliteStore implements MessageStore {
     })
     const data = {
       path,
-      queries: {
-        pages: pageQueries,
-        drivenCounts,
+      pages: {
+        ordered: orderedQueries,
+        search: searchQueries,
         matches: matchCounts,
         ranges: rangeQueries,
-        counts: countQueries,
       },
+      counts: countQueries,
     }
     const { PRIORITY_LOW, PRIORITY_NORMAL } = constants.priority
-    this.#searchers = new ReaderPool({ ...data, priority: PRIORITY_LOW }, SEARCHERS)
-    this.#answerers = new ReaderPool({ ...data, priority: PRIORITY_NORMAL }, ANSWERERS)
+    this.#searchReaders = new ReaderPool({ ...data, priority: PRIORITY_LOW }, SEARCH_READERS)
+    this.#quickReaders = new ReaderPool({ ...data, priority: PRIORITY_NORMAL }, QUICK_READERS)
   }
 
   /**
-   * Opens the file at the path, or a private temporary one where there is none, makes missing folders, brings the
-   * schema up to date and derives whatever is behind. On a full disk it opens and serves reads.
-   * @param onProgress hears how many messages are left to be derived, where it takes long.
-   * @throws StoreOpenError when the file cannot be opened or is no database of ours.
+   * Opens the file at the path, or a private temporary file without one.
+   * Creates missing folders, migrates the schema and indexes the backlog. On a full disk the store opens and serves
+   * reads.
+   * @param onProgress called with the number of messages that remain to be indexed.
+   * @throws StoreOpenError if the file cannot be opened or is not a database of this service.
    */
   static async open(
     path: string | undefined,
@@ -122,32 +120,31 @@ export class SqliteStore implements MessageStore {
   ): Promise<SqliteStore> {
     let store: SqliteStore | undefined
     try {
-      const temporary =
+      const temporaryFolder =
         path === undefined ? mkdtempSync(join(tmpdir(), 'lyftr-webhook-')) : undefined
-      const file = path ?? join(temporary ?? '', 'private.db')
+      const file = path ?? join(temporaryFolder ?? '', 'private.db')
       makeFolder(dirname(file))
-      store = new SqliteStore(file, temporary, options)
+      store = new SqliteStore(file, temporaryFolder, options)
       const { files, withoutInstant } = await store.#writer.start()
-      store.#guard = new FileGuard(files)
+      store.#guard.watch(files)
       store.withoutInstant = withoutInstant
-      await store.#catchUpIfPossible(onProgress)
-      await Promise.all([store.#searchers.start(), store.#answerers.start()])
+      await store.#tryCatchUp(onProgress)
+      await Promise.all([store.#searchReaders.start(), store.#quickReaders.start()])
       return store
     } catch (error) {
       await store?.close()
-      const named = path === undefined ? 'a temporary SQLite file' : JSON.stringify(path)
-      const reason = error instanceof Error ? error.message : String(error)
-      throw new StoreOpenError(`cannot open ${named}: ${reason}`, { cause: error })
+      const name = path === undefined ? 'a temporary SQLite file' : JSON.stringify(path)
+      throw openError(`open ${name}`, error)
     }
   }
 
   async append(batch: readonly StoredMessage[]): Promise<AppendOutcome[]> {
     try {
-      const { outcomes, condition } = await this.#watch(() =>
+      const { outcomes, status } = await this.#guard.run(() =>
         this.#writer.call('append', flatten(batch)),
       )
-      this.status = condition
-      return readOutcomes(outcomes)
+      this.status = status
+      return decodeOutcomes(outcomes)
     } catch (error) {
       this.#probe.noteFailure(error)
       throw error
@@ -155,90 +152,49 @@ export class SqliteStore implements MessageStore {
   }
 
   page(query: PageQuery, signal?: AbortSignal) {
-    // What may have to read every message must not hold up the rest.
-    const readers = query.q || query.to !== undefined ? this.#searchers : this.#answerers
-    return this.#watch(() => readers.call('page', query, signal))
+    // These filters may read every message.
+    const slow = query.q || query.to !== undefined
+    const readers = slow ? this.#searchReaders : this.#quickReaders
+    return this.#guard.run(() => readers.call('page', query, signal))
   }
 
   findPosition(position: HashedPosition, signal?: AbortSignal) {
-    return this.#watch(() => this.#searchers.call('findPosition', position, signal))
+    return this.#guard.run(() => this.#searchReaders.call('findPosition', position, signal))
   }
 
   stats(signal?: AbortSignal) {
-    return this.#watch(() => this.#answerers.call('stats', undefined, signal))
+    return this.#guard.run(() => this.#quickReaders.call('stats', undefined, signal))
   }
 
   message(id: string, signal?: AbortSignal) {
-    return this.#watch(() => this.#answerers.call('message', id, signal))
+    return this.#guard.run(() => this.#quickReaders.call('message', id, signal))
   }
 
   async catchUp(onProgress?: ProgressListener): Promise<void> {
     for (;;) {
       const started = performance.now()
-      const left = await this.#writer.call('catchUp', this.#step)
-      this.#adaptStep(performance.now() - started)
+      const left = await this.#writer.call('catchUp', this.#bulkStep)
+      this.#adaptBulkStep(performance.now() - started)
       if (left === 0) return
       await onProgress?.(left)
     }
   }
 
-  #adaptStep(ms: number): void {
-    if (this.#step === undefined) return
-    const factor = ms > BULK_STEP_MS ? 0.5 : 2
-    this.#step = Math.min(BULK_STEP, Math.max(SMALLEST_BULK_STEP, Math.round(this.#step * factor)))
+  #adaptBulkStep(ms: number): void {
+    if (this.#bulkStep === undefined) return
+    const step = Math.round(this.#bulkStep * (ms > BULK_STEP_MS ? 0.5 : 2))
+    this.#bulkStep = Math.min(MAX_BULK_STEP, Math.max(MIN_BULK_STEP, step))
   }
 
-  async *scan(filter: MessageFilter) {
-    const scan = new SqliteScan(this.#path, filter)
-    this.#scans.add(scan)
-    try {
-      yield* scan
-    } finally {
-      this.#scans.delete(scan)
-    }
-  }
-
-  /** At the start: answers are exact without it, and the writer goes on with it once it can write. */
-  async #catchUpIfPossible(onProgress?: ProgressListener): Promise<void> {
+  /** Indexes the backlog, unless the store is unavailable for writes: the writer tries again later. */
+  async #tryCatchUp(onProgress?: ProgressListener): Promise<void> {
     try {
       await this.catchUp(onProgress)
     } catch (error) {
-      if (!(error instanceof StoreUnavailableError) || error instanceof StoreCorruptError)
-        throw error
+      const canWait =
+        error instanceof StoreUnavailableError && !(error instanceof StoreCorruptError)
+      if (!canWait) throw error
     }
-  }
-
-  /**
-   * Runs work on a store that is usable before it and after it, and remembers when it is not. What was read while the
-   * files were replaced may be wrong.
-   */
-  async #watch<Result>(work: () => Promise<Result>): Promise<Result> {
-    if (this.#failure) throw this.#failure
-    try {
-      this.#guard?.assertShared()
-      const result = await work()
-      this.#guard?.assertShared()
-      return result
-    } catch (error) {
-      const failure = this.#detached() ?? error
-      const isLasting =
-        failure instanceof StoreCorruptError || failure instanceof StoreDetachedError
-      if (isLasting && !this.#failure) {
-        this.#failure = failure
-        this.#onFailure?.(failure)
-      }
-      throw failure
-    }
-  }
-
-  /** The error of a store whose log or shared memory was removed or replaced. */
-  #detached(): StoreDetachedError | undefined {
-    try {
-      this.#guard?.assertShared()
-    } catch (error) {
-      if (error instanceof StoreDetachedError) return error
-    }
-    return undefined
   }
 
   async size(): Promise<StoreSize> {
@@ -257,15 +213,11 @@ export class SqliteStore implements MessageStore {
   }
 
   async close(): Promise<void> {
-    const closeReaders = async (): Promise<void> => {
-      const scans = [...this.#scans].map((scan) => scan.close())
-      await Promise.all([this.#searchers.close(), this.#answerers.close(), ...scans])
-    }
-    // The last connection to close folds the write-ahead log into the file, unless it only reads. Where another process
-    // may have written to the log unseen, that would lose what it wrote.
-    if (this.#detached()) await this.#writer.close()
-    await closeReaders()
+    // The last connection to close checkpoints the log, unless it is read-only. If another process may have written to
+    // a log that this one does not see, the checkpoint would lose those writes, so here the readers close last.
+    if (this.#guard.detached) await this.#writer.close()
+    await Promise.all([this.#searchReaders.close(), this.#quickReaders.close()])
     await this.#writer.close()
-    if (this.#temporary) rmSync(this.#temporary, { recursive: true, force: true })
+    if (this.#temporaryFolder) rmSync(this.#temporaryFolder, { recursive: true, force: true })
   }
 }

@@ -3,8 +3,8 @@ import t, { type Test } from 'tap'
 import { SqliteStore } from '../../../src/db/sqlite/store.ts'
 import { message } from '../store-suite.ts'
 
-/** A file as the Python service leaves it, made by SQLite's own program. */
-function referenceFile(t: Test, inserts: string): string {
+/** Creates a file as the legacy Python service does, with the `sqlite3` program. */
+function legacyFile(t: Test, inserts: string): string {
   const path = `${t.testdir()}/app.db`
   execFileSync('sqlite3', [path], {
     input: `
@@ -24,9 +24,9 @@ function referenceFile(t: Test, inserts: string): string {
 const row = (id: string, ts: string, text = "'hello'") =>
   `INSERT INTO messages VALUES (${id}, '+1', '+2', '${ts}', ${text}, '2025-01-15T10:00:05Z');`
 
-t.test('adopts the file of the reference in place and loses nothing', async (t) => {
+t.test('adopts a file of the legacy Python service in place without losing a row', async (t) => {
   const long = 'x'.repeat(2000)
-  const path = referenceFile(
+  const path = legacyFile(
     t,
     [
       row("'late'", '2025-01-15T10:00:00.5Z'),
@@ -83,8 +83,8 @@ t.test('adopts the file of the reference in place and loses nothing', async (t) 
   )
 })
 
-t.test('a text with NUL is found by what it says and by nothing else', async (t) => {
-  const path = referenceFile(t, row("'a'", '2025-01-15T10:00:00Z', "'Hello' || char(0) || 'you'"))
+t.test('finds an adopted text with NUL by its substrings only', async (t) => {
+  const path = legacyFile(t, row("'a'", '2025-01-15T10:00:00Z', "'Hello' || char(0) || 'you'"))
   const store = await SqliteStore.open(path)
   t.teardown(() => store.close())
   const found = async (q: string) =>
@@ -94,7 +94,7 @@ t.test('a text with NUL is found by what it says and by nothing else', async (t)
   t.equal(await found('lo\0yo'), 1)
 })
 
-t.test('an adoption that fails leaves the file as it was', async (t) => {
+t.test('leaves the file unchanged when adoption fails', async (t) => {
   const path = `${t.testdir()}/app.db`
   execFileSync('sqlite3', [path], {
     input: `

@@ -1,7 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import { serveRpc } from '../../../src/db/sqlite/worker/runtime.ts'
 
-/** What the thread under test can be asked for. */
+/** The operations of the worker under test. */
 export type CrashingOperations = Awaited<ReturnType<typeof open>>['operations']
 
 let idles = 0
@@ -9,11 +9,11 @@ let idles = 0
 async function open({
   data,
   throwIfCancelled,
-  tell,
+  emit,
 }: {
   data: { fail?: string; slowMs?: number }
   throwIfCancelled(): void
-  tell(value: unknown): void
+  emit(value: unknown): void
 }) {
   if (data.fail) throw new Error(data.fail)
   if (data.slowMs) await delay(data.slowMs)
@@ -22,15 +22,15 @@ async function open({
     fail: (message: string): never => {
       throw new Error(message)
     },
-    die: (): never => process.exit(1),
-    /** Runs until it is cut off. */
-    scan: (): never => {
+    exit: (): never => process.exit(1),
+    /** Runs until it is cancelled. */
+    loop: (): never => {
       for (;;) throwIfCancelled()
     },
     close(): void {},
   }
   const idle = () => {
-    tell(++idles)
+    emit(++idles)
     return idles < 3
   }
   return { operations, idle, ready: 'ready' }

@@ -5,23 +5,24 @@ import { StoreOpenError } from '../../../src/db/message-store.ts'
 import { APPLICATION_ID } from '../../../src/db/sqlite/migrations/migrate.ts'
 import { SqliteStore } from '../../../src/db/sqlite/store.ts'
 
-/** Every file of a folder, byte for byte. */
+/** Returns the content of every file in a folder, in hex. */
 function bytesOf(folder: string): Record<string, string> {
   const names = readdirSync(folder).sort()
   return Object.fromEntries(names.map((name) => [name, readFileSync(`${folder}/${name}`, 'hex')]))
 }
 
-async function isRefused(t: Test, folder: string, reason: RegExp): Promise<void> {
+/** Asserts that opening the database is rejected and changes no byte. */
+async function assertRejected(t: Test, folder: string, reason: RegExp): Promise<void> {
   const before = bytesOf(folder)
   const error = await SqliteStore.open(`${folder}/app.db`).then(
     () => undefined,
     (thrown: unknown) => thrown,
   )
-  t.ok(error instanceof StoreOpenError, 'refused')
+  t.ok(error instanceof StoreOpenError, 'rejected')
   const message = error instanceof Error ? error.message : ''
   t.match(message, reason)
-  t.notMatch(message, /\n/, 'in one line')
-  t.strictSame(bytesOf(folder), before, 'every byte is as it was, and no file was added')
+  t.notMatch(message, /\n/, 'the message has one line')
+  t.strictSame(bytesOf(folder), before, 'no byte was changed and no file was added')
 }
 
 const LEGACY_COLUMNS = 'message_id text primary key, from_msisdn, to_msisdn, ts, text, created_at'
@@ -53,35 +54,22 @@ const DATABASES: Record<string, [sql: string, reason: RegExp]> = {
 
 for (const [what, [sql, reason]] of Object.entries(DATABASES)) {
   for (const mode of ['delete', 'wal']) {
-    t.test(`refuses a database ${what} and changes nothing, journal_mode ${mode}`, async (t) => {
+    t.test(`rejects a database ${what} without changing it, journal_mode ${mode}`, async (t) => {
       const folder = t.testdir()
       const other = new Database(`${folder}/app.db`)
       other.pragma(`journal_mode = ${mode}`)
       other.exec(sql)
       other.close()
-      await isRefused(t, folder, reason)
+      await assertRejected(t, folder, reason)
     })
   }
 }
 
-t.test('refuses a database with an unfinished log and leaves both as they are', async (t) => {
-  const folder = t.testdir()
-  mkdirSync(`${folder}/crashed`)
-  const other = new Database(`${folder}/live.db`)
-  other.pragma('journal_mode = wal')
-  other.exec('create table notes (body)')
-  for (const end of ['', '-wal', '-shm']) {
-    copyFileSync(`${folder}/live.db${end}`, `${folder}/crashed/app.db${end}`)
-  }
-  other.close()
-  const { 'app.db-shm': _before, ...before } = bytesOf(`${folder}/crashed`)
-  await t.rejects(SqliteStore.open(`${folder}/crashed/app.db`), { message: /it has notes/ })
-  const { 'app.db-shm': _after, ...after } = bytesOf(`${folder}/crashed`)
-  t.strictSame(after, before)
-})
-
-/** Copies the files of a database while it is open, as a crash leaves them. */
-function crash(folder: string, ends: readonly string[]): string {
+/**
+ * Copies the files of an open database, as a crash would leave them.
+ * @returns the folder of the copies.
+ */
+function copyAsCrashed(folder: string, ends: readonly string[]): string {
   mkdirSync(`${folder}/crashed`)
   for (const end of ends) {
     copyFileSync(`${folder}/live.db${end}`, `${folder}/crashed/app.db${end}`)
@@ -89,15 +77,31 @@ function crash(folder: string, ends: readonly string[]): string {
   return `${folder}/crashed`
 }
 
+t.test(
+  'rejects a foreign database with a log that was not checkpointed without changing either',
+  async (t) => {
+    const folder = t.testdir()
+    const other = new Database(`${folder}/live.db`)
+    other.pragma('journal_mode = wal')
+    other.exec('create table notes (body)')
+    const crashed = copyAsCrashed(folder, ['', '-wal', '-shm'])
+    other.close()
+    const { 'app.db-shm': _before, ...before } = bytesOf(crashed)
+    await t.rejects(SqliteStore.open(`${crashed}/app.db`), { message: /it has notes/ })
+    const { 'app.db-shm': _after, ...after } = bytesOf(crashed)
+    t.strictSame(after, before)
+  },
+)
+
 for (const table of ['notes', 'messages']) {
   t.test(`does not create the -shm file of a foreign database with a table ${table}`, async (t) => {
     const folder = t.testdir()
     const other = new Database(`${folder}/live.db`)
     other.pragma('journal_mode = wal')
     other.exec(`create table ${table} (body)`)
-    const crashed = crash(folder, ['', '-wal'])
+    const crashed = copyAsCrashed(folder, ['', '-wal'])
     other.close()
-    await isRefused(t, crashed, /it has notes|has the columns body;/)
+    await assertRejected(t, crashed, /it has notes|has the columns body;/)
   })
 
   t.test(`does not roll back a foreign database with a table ${table}`, async (t) => {
@@ -109,9 +113,9 @@ for (const table of ['notes', 'messages']) {
     other.exec('begin')
     const insert = other.prepare(`insert into ${table} values (randomblob(4000))`)
     for (let n = 0; n < 100; n++) insert.run()
-    const crashed = crash(folder, ['', '-journal'])
+    const crashed = copyAsCrashed(folder, ['', '-journal'])
     other.close()
-    await isRefused(t, crashed, /it has notes|has the columns body;/)
+    await assertRejected(t, crashed, /it has notes|has the columns body;/)
   })
 }
 
@@ -120,29 +124,29 @@ for (const [what, bytes] of Object.entries({
   'of a few bytes': 'hello\n',
   'of text': 'this is no database, but long enough to be one\n'.repeat(100),
 })) {
-  t.test(`refuses a file ${what} and changes nothing`, async (t) => {
-    await isRefused(t, t.testdir({ 'app.db': bytes }), /damaged or not a SQLite database/)
+  t.test(`rejects a file ${what} without changing it`, async (t) => {
+    await assertRejected(t, t.testdir({ 'app.db': bytes }), /damaged or not a SQLite database/)
   })
 }
 
 t.test(
-  'takes an empty file, an empty database, and one whose first start was cut short',
+  'accepts an empty file, an empty database, and one whose first start was interrupted',
   async (t) => {
-    const start = async (prepare: (path: string) => void) => {
+    const assertOpens = async (prepare: (path: string) => void) => {
       const path = `${t.testdir()}/app.db`
       prepare(path)
       const store = await SqliteStore.open(path)
       t.equal((await store.stats()).total_messages, 0)
       await store.close()
     }
-    await start((path) => writeFileSync(path, ''))
+    await assertOpens((path) => writeFileSync(path, ''))
     for (const sql of [
       'create table t (x); drop table t; vacuum',
       `pragma application_id = ${APPLICATION_ID}`,
       `pragma application_id = ${APPLICATION_ID};
        create table kysely_migration (name varchar(255) primary key, timestamp varchar(255) not null)`,
     ]) {
-      await start((path) => {
+      await assertOpens((path) => {
         const database = new Database(path)
         database.exec(sql)
         database.close()

@@ -4,7 +4,9 @@ import Database from 'better-sqlite3'
 import t, { type Test } from 'tap'
 import { StoreDetachedError, StoreUnavailableError } from '../../../src/db/message-store.ts'
 import { openWriter } from '../../../src/db/sqlite/connection.ts'
+import { scan } from '../../../src/db/sqlite/offline/scan.ts'
 import { SqliteStore } from '../../../src/db/sqlite/store.ts'
+import type { MessageFilter } from '../../../src/message/filter.ts'
 import { message, suite } from '../store-suite.ts'
 
 async function open(t: Test, path: string | undefined = `${t.testdir()}/app.db`) {
@@ -13,33 +15,39 @@ async function open(t: Test, path: string | undefined = `${t.testdir()}/app.db`)
   return store
 }
 
-t.test('keeps the promises of a store', async (t) => suite(t, open))
+t.test('keeps the guarantees of a store', async (t) =>
+  suite(t, async (t) => {
+    const path = `${t.testdir()}/app.db`
+    const scanFile = (filter: MessageFilter) => scan(path, filter)
+    return Object.assign(await open(t, path), { scan: scanFile })
+  }),
+)
 
-t.test('what was stored is there after closing and opening again', async (t) => {
+t.test('keeps messages after closing and opening again', async (t) => {
   const path = `${t.testdir()}/missing/folders/app.db`
   const first = await SqliteStore.open(path)
   await first.append([message({ message_id: 'a' })])
   await first.close()
-  t.notOk(existsSync(`${path}-wal`), 'the write-ahead log is folded in')
+  t.notOk(existsSync(`${path}-wal`), 'the write-ahead log is checkpointed and removed')
   const second = await open(t, path)
   t.same(await second.append([message({ message_id: 'a' })]), ['duplicate'])
 })
 
-t.test('without a path the file is private and goes with the store', async (t) => {
+t.test('opens without a path', async (t) => {
   const store = await SqliteStore.open(undefined)
   await store.append([message({ message_id: 'a' })])
   t.equal((await store.stats()).total_messages, 1)
   await store.close()
 })
 
-t.test('two stores that open the same new file together both come up', async (t) => {
+t.test('two stores can open the same new file at the same time', async (t) => {
   const path = `${t.testdir()}/app.db`
   const [one, two] = await Promise.all([open(t, path), open(t, path)])
   await one.append([message({ message_id: 'a' })])
   t.same(await two.append([message({ message_id: 'a' })]), ['duplicate'])
 })
 
-t.test('a schema of a later version is refused in one line', async (t) => {
+t.test('rejects a schema of a later version with a message of one line', async (t) => {
   const path = `${t.testdir()}/app.db`
   await (await SqliteStore.open(path)).close()
   const other = new Database(path)
@@ -51,32 +59,29 @@ t.test('a schema of a later version is refused in one line', async (t) => {
   })
 })
 
-t.test(
-  'when the file is gone or replaced, nothing is acknowledged and it is not ready',
-  async (t) => {
-    for (const replace of [
-      (path: string) => rmSync(path),
-      (path: string) => renameSync(path, `${path}.old`),
-      (path: string) => rmSync(`${path}-wal`),
-      (path: string) => rmSync(`${path}-shm`),
-      (path: string) => {
-        rmSync(path)
-        writeFileSync(path, '')
-      },
-    ]) {
-      const path = `${t.testdir()}/app.db`
-      const store = await SqliteStore.open(path)
-      await store.ready()
-      replace(path)
-      const refused = { name: /^Store(Unavailable|Detached)Error$/ }
-      await t.rejects(store.ready(), refused)
-      await t.rejects(store.append([message({ message_id: 'a' })]), refused)
-      await store.close()
-    }
-  },
-)
+t.test('acknowledges nothing and is not ready when a file is removed or replaced', async (t) => {
+  for (const replace of [
+    (path: string) => rmSync(path),
+    (path: string) => renameSync(path, `${path}.old`),
+    (path: string) => rmSync(`${path}-wal`),
+    (path: string) => rmSync(`${path}-shm`),
+    (path: string) => {
+      rmSync(path)
+      writeFileSync(path, '')
+    },
+  ]) {
+    const path = `${t.testdir()}/app.db`
+    const store = await SqliteStore.open(path)
+    await store.ready()
+    replace(path)
+    const unavailable = { name: /^Store(Unavailable|Detached)Error$/ }
+    await t.rejects(store.ready(), unavailable)
+    await t.rejects(store.append([message({ message_id: 'a' })]), unavailable)
+    await store.close()
+  }
+})
 
-t.test('a removed -shm file is final, for reads too, and closing keeps the log', async (t) => {
+t.test('fails permanently when the -shm file is removed, and closing keeps the log', async (t) => {
   const path = `${t.testdir()}/app.db`
   const failures: unknown[] = []
   const store = await SqliteStore.open(path, undefined, {
@@ -92,12 +97,12 @@ t.test('a removed -shm file is final, for reads too, and closing keeps the log',
   t.match(failures, [{ message: /app\.db-shm/ }], 'reported once')
   rmSync(`${path}-shm`)
   await store.close()
-  t.ok(existsSync(`${path}-wal`), 'the log is left to whoever opens the database next')
+  t.ok(existsSync(`${path}-wal`), 'the next connection can recover the log')
   const again = await open(t, path)
   t.same(await again.append([message({ message_id: 'a' })]), ['duplicate'])
 })
 
-t.test('a symbolic link is followed once', async (t) => {
+t.test('follows a symbolic link once, when it opens', async (t) => {
   const folder = t.testdir({ real: {} })
   const path = `${folder}/app.db`
   symlinkSync('real/data.db', path)
@@ -122,39 +127,39 @@ t.test('a symbolic link is followed once', async (t) => {
 })
 
 t.test(
-  'while another program holds the write lock, reads go on and writes fail as unavailable',
+  'serves reads and rejects writes as unavailable while another program holds the write lock',
   async (t) => {
     const path = `${t.testdir()}/app.db`
     const store = await open(t, path)
     const other = new Database(path)
     other.exec('begin immediate')
-    const refused = t.rejects(store.append([message({ message_id: 'a' })]), {
+    const rejected = t.rejects(store.append([message({ message_id: 'a' })]), {
       name: 'StoreUnavailableError',
       message: /locked/,
     })
     t.equal((await store.page({ order: 'asc', limit: 1, offset: 0 })).total, 0)
-    await refused
+    await rejected
     other.exec('rollback')
     other.close()
     t.same(await store.append([message({ message_id: 'a' })]), ['created'])
   },
 )
 
-t.test('a batch with a row that cannot be stored stores nothing', async (t) => {
+t.test('stores nothing of a batch with a row that cannot be stored', async (t) => {
   const store = await open(t)
   const broken = { ...message({ message_id: 'b' }), to_msisdn: null as unknown as string }
   await t.rejects(store.append([message({ message_id: 'a' }), broken]), { message: /NOT NULL/ })
   t.equal((await store.stats()).total_messages, 0)
 })
 
-t.test('every commit is synced to disk before it returns', async (t) => {
+t.test('syncs every commit to disk before it returns', async (t) => {
   const database = openWriter(`${t.testdir()}/app.db`, false)
   t.equal(database.pragma('synchronous', { simple: true }), 2, 'FULL')
   t.equal(database.pragma('journal_mode', { simple: true }), 'wal')
   database.close()
 })
 
-t.test('a private temporary file leaves nothing behind', async (t) => {
+t.test('removes a private temporary file on close', async (t) => {
   const own = () => readdirSync(tmpdir()).filter((name) => name.startsWith('lyftr-webhook-'))
   const before = own()
   const store = await SqliteStore.open(undefined)
@@ -163,7 +168,7 @@ t.test('a private temporary file leaves nothing behind', async (t) => {
   t.same(own(), before)
 })
 
-t.test('a search is cut off by its signal, and the next one is not', async (t) => {
+t.test('cancels a search by its signal, and not the next one', async (t) => {
   const store = await open(t)
   await store.append([message({ message_id: 'a' }), message({ message_id: 'b' })])
   const query = { order: 'asc' as const, limit: 1, offset: 0, q: 'h' }
@@ -174,16 +179,16 @@ t.test('a search is cut off by its signal, and the next one is not', async (t) =
   t.equal((await store.page(query, new AbortController().signal)).total, 2)
 })
 
-t.test('what waits to be derived is bounded, however fast messages arrive', async (t) => {
+t.test('bounds the backlog however fast messages arrive', async (t) => {
   const store = await open(t)
-  let most = 0
+  let largest = 0
   for (let batch = 0; batch < 55; batch++) {
     const rows = Array.from({ length: 1000 }, (_, n) =>
       message({ message_id: `${batch}-${n}`, text: null }),
     )
     await store.append(rows)
-    most = Math.max(most, store.status.backlog)
+    largest = Math.max(largest, store.status.backlog)
   }
-  t.ok(most <= 51_000, `at most ${most}`)
+  t.ok(largest <= 51_000, `at most ${largest}`)
   t.equal((await store.stats()).total_messages, 55_000)
 })

@@ -1,7 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import { sql } from 'kysely'
 import { type Migration, Migrator } from 'kysely/migration'
-import { inWords } from '../../newer-schema.ts'
+import { explainMigrationError } from '../../newer-schema.ts'
 import type { Session } from '../pool.ts'
 import { messages } from './0001-messages.ts'
 
@@ -38,7 +38,7 @@ export async function migrate(db: Session): Promise<void> {
       migrationTableSchema: await currentSchema(db),
     })
     const { error } = await migrator.migrateToLatest()
-    if (error !== undefined) throw inWords(error)
+    if (error !== undefined) throw explainMigrationError(error)
   } finally {
     await sql`select pg_advisory_unlock(${LOCK})`.execute(db)
   }

@@ -1,12 +1,13 @@
 import { type Kysely, sql } from 'kysely'
 import type { Migration } from 'kysely/migration'
 
-/** The six columns of the service that this one takes over from. */
-const REFERENCE_COLUMNS = ['created_at', 'from_msisdn', 'message_id', 'text', 'to_msisdn', 'ts']
+/** The columns of the legacy Python service's table. */
+const LEGACY_COLUMNS = ['created_at', 'from_msisdn', 'message_id', 'text', 'to_msisdn', 'ts']
 
 /**
- * The table of messages. One that the reference's service wrote is adopted: every row is kept, in its order of
- * arrival, and gets the sort key of its timestamp. A row id of its own makes VACUUM keep what indexes refer to.
+ * Creates the table of messages.
+ * A table of the legacy Python service is adopted: all rows are kept in their order of arrival and get the sort keys of
+ * their timestamps. `seq` is explicit so that VACUUM does not renumber rows.
  */
 export const messages: Migration = { up }
 
@@ -16,12 +17,12 @@ async function up(db: Kysely<unknown>): Promise<void> {
   )
   const columns = found.rows.map(({ name }) => name).sort()
   const adopt = columns.length > 0
-  if (adopt && columns.join() !== REFERENCE_COLUMNS.join()) {
+  if (adopt && columns.join() !== LEGACY_COLUMNS.join()) {
     throw new Error(
-      `its table messages has the columns ${columns.join(', ')}; expected are ${REFERENCE_COLUMNS.join(', ')}`,
+      `its table messages has the columns ${columns.join(', ')}; expected are ${LEGACY_COLUMNS.join(', ')}`,
     )
   }
-  if (adopt) await sql`alter table messages rename to reference_messages`.execute(db)
+  if (adopt) await sql`alter table messages rename to legacy_messages`.execute(db)
 
   await sql`
     create table messages (
@@ -38,7 +39,7 @@ async function up(db: Kysely<unknown>): Promise<void> {
     db,
   )
   if (adopt) {
-    // SQLite lets a text primary key be null, or a blob: such a row gets an id of its own rather than being lost.
+    // In SQLite a text primary key can be null or a blob. Such a row gets a new id, so that it is not lost.
     await sql`
       insert into messages (message_id, from_msisdn, to_msisdn, ts, text, created_at, ts_key)
       select case typeof(message_id)
@@ -47,8 +48,8 @@ async function up(db: Kysely<unknown>): Promise<void> {
         end, cast(from_msisdn as text),
         cast(to_msisdn as text), cast(ts as text), cast(text as text), cast(created_at as text),
         instant_key(ts)
-      from reference_messages order by rowid`.execute(db)
-    await sql`drop table reference_messages`.execute(db)
+      from legacy_messages order by rowid`.execute(db)
+    await sql`drop table legacy_messages`.execute(db)
   }
   await sql`create index messages_by_instant on messages (ts_key, message_id)`.execute(db)
 }

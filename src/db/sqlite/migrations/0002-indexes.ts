@@ -2,11 +2,12 @@ import { type Kysely, sql } from 'kysely'
 import type { Migration } from 'kysely/migration'
 
 /**
- * What answers questions without reading every message: a page per sender, counters per minute, per day and per
- * sender, and an index of every three letters in a row of the folded texts. All of it is derived from messages up to
- * the watermark, after they were committed, and can be subtracted from or built again from nothing.
+ * Creates the counters and indexes.
+ * They are the number of messages of each minute, day and sender, each sender's messages in the order of pages, and a
+ * trigram index of the folded texts. They cover the messages up to the watermark, are updated after the messages were
+ * committed, and can be rebuilt from the messages.
  */
-export const derived: Migration = { up }
+export const indexes: Migration = { up }
 
 async function up(db: Kysely<unknown>): Promise<void> {
   for (const statement of [
@@ -28,9 +29,9 @@ async function up(db: Kysely<unknown>): Promise<void> {
     sql`create virtual table trigrams using fts5 (
       text, content = '', contentless_delete = 1, tokenize = 'trigram case_sensitive 1'
     )`,
-    // What thousands of rows add is sorted in memory first; by default it is flushed every mebibyte, a fifth slower.
+    // FTS5 sorts what a transaction adds in memory. With the default of 1 MiB before a flush it is a fifth slower.
     sql`insert into trigrams (trigrams, rank) values ('hashsize', 8388608)`,
-    // Fewer merges of the index than by default: a quarter less work a row, and as fast to ask.
+    // Fewer automatic merges than by default: a quarter less work per row, and searches are as fast.
     sql`insert into trigrams (trigrams, rank) values ('automerge', 16)`,
   ]) {
     await statement.execute(db)

@@ -1,27 +1,34 @@
 import type { Database } from 'better-sqlite3'
 import { Kysely, SqliteAdapter, SqliteDialect, sql } from 'kysely'
 import { type Migration, Migrator } from 'kysely/migration'
-import { inWords } from '../../newer-schema.ts'
-import { BusyRetry, isLocked } from '../busy-retry.ts'
+import { explainMigrationError } from '../../newer-schema.ts'
+import { BusyRetry } from '../busy-retry.ts'
+import { isLocked } from '../errors.ts'
 import { messages } from './0001-messages.ts'
-import { derived } from './0002-indexes.ts'
+import { indexes } from './0002-indexes.ts'
 
-/** Every migration, in the order of its name; one that was released is never changed again. */
+/** The migrations by name, in order. A released migration is never changed. */
 const MIGRATIONS: Record<string, Migration> = {
   '0001-messages': messages,
-  '0002-derived': derived,
+  '0002-indexes': indexes,
 }
 
-/** The header field `application_id` of databases that this service creates: `LWHA` in ASCII. */
+/** The `application_id` in the file header of databases that this service creates: `LWHA` in ASCII. */
 export const APPLICATION_ID = 0x4c574841
 
-/** SQLite's DDL is transactional: a migration and the record of it are committed together, or not at all. */
+/**
+ * Lets the migrator commit each migration and its record in one transaction.
+ * Kysely's own adapter does not.
+ */
 class TransactionalSqliteAdapter extends SqliteAdapter {
   override get supportsTransactionalDdl(): boolean {
     return true
   }
 
-  /** Writing first makes the transaction wait here for another process that migrates, not fail later. */
+  /**
+   * Begins the transaction with a write.
+   * So it waits here for another process that migrates, instead of failing later.
+   */
   override async acquireMigrationLock(db: Kysely<unknown>): Promise<void> {
     await sql`update kysely_migration_lock set is_locked = 1`.execute(db)
   }
@@ -37,7 +44,10 @@ class TransactionalSqliteDialect extends SqliteDialect {
   }
 }
 
-/** Whether every migration has been run, and no other: then there is nothing to write, not even the lock. */
+/**
+ * Whether exactly these migrations have been run.
+ * Then nothing is written, not even the migrator's lock.
+ */
 function isCurrent(database: Database): boolean {
   const hasTable = database.prepare("select 1 from sqlite_schema where name = 'kysely_migration'")
   if (!hasTable.get()) return false
@@ -45,33 +55,37 @@ function isCurrent(database: Database): boolean {
   return done.join() === Object.keys(MIGRATIONS).sort().join()
 }
 
-/** Marks an empty database before the migrator creates its tables, which other applications have too. */
-function markIfEmpty(database: Database, patienceMs: number): void {
+/**
+ * Sets the `application_id` of an empty database.
+ * The migrator's tables alone would not identify it, as other programs have them too.
+ */
+function markIfEmpty(database: Database, timeoutMs: number): void {
   if (database.prepare('select 1 from sqlite_schema').get()) return
   const mark = () => database.pragma(`application_id = ${APPLICATION_ID}`)
-  new BusyRetry().run(patienceMs, mark)
+  new BusyRetry().run(timeoutMs, mark)
 }
 
 /**
- * Brings the schema up to date, each migration in a transaction of its own; again where another process that does the
- * same was in the way, until the patience is over. @throws what stopped it.
+ * Migrates the schema to the newest version, each migration in its own transaction.
+ * Retries for `timeoutMs` while another process holds a lock.
+ * @throws the error of the migration.
  */
-export async function migrate(database: Database, patienceMs: number): Promise<void> {
+export async function migrate(database: Database, timeoutMs: number): Promise<void> {
   if (isCurrent(database)) return
-  markIfEmpty(database, patienceMs)
-  // Views of others keep the name of the table they were made for while it is renamed and made anew.
+  markIfEmpty(database, timeoutMs)
+  // Views in an adopted file must keep referring to `messages` while the table is renamed and replaced.
   database.pragma('legacy_alter_table = ON')
   const migrator = new Migrator({
     db: new Kysely<unknown>({ dialect: new TransactionalSqliteDialect({ database }) }),
     provider: { getMigrations: async () => MIGRATIONS },
   })
-  const deadline = performance.now() + patienceMs
+  const deadline = performance.now() + timeoutMs
   for (;;) {
     const { error, results } = await migrator.migrateUp()
     if (error === undefined) {
       if (!results?.length) return
     } else if (!isLocked(error) || performance.now() > deadline) {
-      throw inWords(error)
+      throw explainMigrationError(error)
     }
   }
 }

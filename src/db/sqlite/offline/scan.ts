@@ -1,53 +1,42 @@
 import type { MessageFilter } from '../../../message/filter.ts'
 import type { StoredMessage } from '../../../message/message.ts'
-import { StoreOpenError } from '../../message-store.ts'
+import { openError } from '../errors.ts'
 import { scanQuery } from '../queries/scan.ts'
 import { WorkerClient } from '../worker/client.ts'
 import type { ScannerData, ScannerOperations } from '../worker/scanner.ts'
 
-/** Before every place in the order of arrival; adopted rows keep theirs, which may be anything. */
+/** Less than any `seq`. Adopted rows keep theirs, which may be negative. */
 const BEFORE_ALL = Number.MIN_SAFE_INTEGER
 
 /**
- * What a filter matches in a file, in order of arrival, from one snapshot: a thread and a connection of its own, which
- * only read, so that a file in use can be scanned without its store. While it lasts, the write-ahead log grows.
+ * Yields the messages in a file that match a filter, in chunks and in order of arrival.
+ * All are of one snapshot, which is taken when the first chunk is requested. A worker thread reads them on a connection
+ * of its own, so the file may be in use.
+ *
+ * To stop early, `break` or call `return()`: the snapshot stays open until then, and the write-ahead log grows.
+ * @throws StoreOpenError when the file cannot be read.
  */
-export class SqliteScan implements AsyncIterable<StoredMessage[]> {
-  readonly #path: string
-  readonly #thread: WorkerClient<ScannerOperations, ScannerData, undefined>
-
-  constructor(path: string, filter: MessageFilter) {
-    this.#path = path
-    this.#thread = new WorkerClient({
-      entry: new URL('../worker/scanner.ts', import.meta.url),
-      data: () => ({ path, filter, query: scanQuery(filter) }),
+export async function* scan(
+  path: string,
+  filter: MessageFilter,
+): AsyncGenerator<StoredMessage[], void> {
+  const worker = new WorkerClient<ScannerOperations, ScannerData, undefined>({
+    entry: new URL('../worker/scanner.ts', import.meta.url),
+    data: () => ({ path, filter, query: scanQuery(filter) }),
+  })
+  try {
+    await worker.start().catch((error: unknown) => {
+      throw openError(`read ${JSON.stringify(path)}`, error)
     })
-  }
-
-  /** A few at a time; the snapshot is taken when the first are asked for. @throws StoreOpenError */
-  async *[Symbol.asyncIterator](): AsyncGenerator<StoredMessage[], void> {
-    try {
-      await this.#thread.start().catch((error: unknown) => {
-        const reason = error instanceof Error ? error.message : String(error)
-        throw new StoreOpenError(`cannot read ${JSON.stringify(this.#path)}: ${reason}`, {
-          cause: error,
-        })
-      })
-      let after = BEFORE_ALL
-      for (;;) {
-        const rows = await this.#thread.call('next', after)
-        const last = rows.at(-1)
-        if (!last) return
-        after = last.seq
-        yield rows.map(({ seq: _seq, ...message }) => message)
-      }
-    } finally {
-      await this.close()
+    let after = BEFORE_ALL
+    for (;;) {
+      const rows = await worker.call('next', after)
+      const last = rows.at(-1)
+      if (!last) return
+      after = last.seq
+      yield rows.map(({ seq: _seq, ...message }) => message)
     }
-  }
-
-  /** Ends it before its end; who waits for more is told that it was cut off. */
-  close(): Promise<void> {
-    return this.#thread.close()
+  } finally {
+    await worker.close()
   }
 }

@@ -2,60 +2,68 @@ import { indexedText } from '../trigrams.ts'
 
 const SURROGATE = /[\ud800-\udfff]/
 
-/** Every three code points in a row. */
+/** Returns every sequence of three code points. */
 function trigramsOf(text: string): string[] {
   const trigrams: string[] = []
-  // Where every code point is one unit, cutting is many times as fast.
   if (SURROGATE.test(text)) {
     const points = Array.from(text)
-    for (let at = 0; at + 3 <= points.length; at++) {
-      trigrams.push(points.slice(at, at + 3).join(''))
+    for (let start = 0; start + 3 <= points.length; start++) {
+      trigrams.push(points.slice(start, start + 3).join(''))
     }
   } else {
-    for (let at = 0; at + 3 <= text.length; at++) trigrams.push(text.slice(at, at + 3))
+    // Without surrogates a code point is one UTF-16 unit, and slicing the string is many times as fast.
+    for (let start = 0; start + 3 <= text.length; start++) {
+      trigrams.push(text.slice(start, start + 3))
+    }
   }
   return trigrams
 }
 
-/** A prime below 2^31, so that products of a row and a place stay exact. */
+/** A prime below 2^31, so that the product of a row and a position stays an exact integer. */
 export const CHECKSUM_MODULUS = 2_147_483_647
 
-/** How many texts have a term, how often they have it, and a checksum of the rows and places where they do. */
+/** The occurrences of a trigram; the names are those of FTS5's `fts5vocab` tables. */
 export interface TermCount {
   term: string
+  /** Number of rows that contain the term. */
   doc: number
+  /** Number of occurrences in all rows. */
   cnt: number
+  /** Sum over all occurrences of row × (position + 1), modulo `CHECKSUM_MODULUS`. */
   checksum: number
 }
 
-/** Counts trigrams over texts, in memory that is bounded by handing over what was counted now and then. */
+/**
+ * Counts the trigrams of texts.
+ * Memory is bounded if the caller takes the counts whenever `size` is large.
+ */
 export class TrigramRecount {
   readonly #counts = new Map<string, { doc: number; cnt: number; checksum: number; last: number }>()
 
-  /** Counts the text of a row. @returns how many trigrams it has. */
+  /** Counts the trigrams of a row's text. Rows must not be interleaved. @returns the number of trigrams. */
   add(row: number, text: string): number {
     const trigrams = trigramsOf(indexedText(text))
-    for (const [at, term] of trigrams.entries()) {
-      const place = (row * (at + 1)) % CHECKSUM_MODULUS
+    for (const [position, term] of trigrams.entries()) {
+      const checksum = (row * (position + 1)) % CHECKSUM_MODULUS
       const count = this.#counts.get(term)
       if (!count) {
-        this.#counts.set(term, { doc: 1, cnt: 1, checksum: place, last: row })
+        this.#counts.set(term, { doc: 1, cnt: 1, checksum, last: row })
         continue
       }
       count.cnt++
       if (count.last !== row) count.doc++
       count.last = row
-      count.checksum = (count.checksum + place) % CHECKSUM_MODULUS
+      count.checksum = (count.checksum + checksum) % CHECKSUM_MODULUS
     }
     return trigrams.length
   }
 
-  /** How many different terms it holds. */
+  /** Number of different trigrams. */
   get size(): number {
     return this.#counts.size
   }
 
-  /** What was counted since it was last asked for. */
+  /** Yields all counts, then clears them. */
   *take(): Generator<TermCount, void> {
     for (const [term, { doc, cnt, checksum }] of this.#counts) yield { term, doc, cnt, checksum }
     this.#counts.clear()

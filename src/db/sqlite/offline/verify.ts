@@ -1,27 +1,33 @@
-import Database from 'better-sqlite3'
-import { instantKey } from '../../../message/instant.ts'
-import { StoreOpenError } from '../../message-store.ts'
+import type { Database } from 'better-sqlite3'
 import type { Difference, Verification, VerifyListener } from '../../verification.ts'
-import { openReader, openWriter } from '../connection.ts'
-import { repairKeys, resetQueries, VERIFY_TABLES, verifyQueries } from '../queries/verify.ts'
-import { prepare, prepareAll } from '../statement.ts'
+import { openSnapshot, openWriter } from '../connection.ts'
+import { isCorruption, openError } from '../errors.ts'
+import { repairKeys, resetQueries } from '../queries/reset.ts'
+import { VERIFY_TABLES, verifyQueries } from '../queries/verify.ts'
+import { type Prepared, prepare, prepareAll } from '../statement.ts'
 import { TrigramRecount } from './trigram-recount.ts'
 
-/** Texts that are read at a time, and terms that are counted in memory before they go to a temporary table. */
+/** Texts that are read at a time. */
 const TEXTS = 1000
+
+/** Trigrams that are counted in memory before the counts are added to a temporary table. */
 const TERMS = 500_000
 
-/** What is compared, all of it within one transaction. */
+/** The state of a database that is verified; all queries see the same snapshot. */
 interface Snapshot {
-  query: ReturnType<typeof prepareAll<typeof verifyQueries>>
-  /** The last message that anything was derived from. */
+  query: Prepared<typeof verifyQueries>
+  /** The `seq` of the last indexed message. */
   watermark: number
-  /** Counted from the messages up to it. */
+  /** Number of messages up to the watermark, counted. */
   messages: number
+  /** Number of their senders, counted. */
   senders: number
 }
 
-/** The number that SQLite writes in 7 bits a byte, the highest first. */
+/**
+ * Decodes a varint: 7 bits in each byte, the most significant first.
+ * https://sqlite.org/fileformat2.html#varint
+ */
 function readVarint(bytes: Uint8Array): number {
   let value = 0
   for (const byte of bytes) {
@@ -31,35 +37,31 @@ function readVarint(bytes: Uint8Array): number {
   return value
 }
 
-/** Opens a database, works on it and closes it. @throws StoreOpenError that names the file. */
+/** Opens a database, calls `work` with it, and closes it. @throws StoreOpenError for any failure. */
 function withDatabase<Result>(
-  path: string,
-  purpose: 'read' | 'repair',
-  open: () => Database.Database,
-  work: (database: Database.Database) => Result,
+  action: string,
+  open: () => Database,
+  work: (database: Database) => Result,
 ): Result {
-  let database: Database.Database | undefined
+  let database: Database | undefined
   try {
     database = open()
     return work(database)
   } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error)
-    throw new StoreOpenError(`cannot ${purpose} ${JSON.stringify(path)}: ${reason}`, {
-      cause: error,
-    })
+    throw openError(action, error)
   } finally {
     database?.close()
   }
 }
 
-/** What SQLite finds wrong with the table of messages and its indexes, at most 100 lines. */
-function integrityErrors(database: Database.Database): string[] {
+/** Returns the errors that SQLite finds in the table of messages and its indexes, at most 100. */
+function integrityErrors(database: Database): string[] {
   const lines = database.prepare<[], string>("pragma integrity_check('messages')").pluck().all()
   return lines.filter((line) => line !== 'ok')
 }
 
-/** The indexes of messages, which SQLite keeps itself, and the sort keys of their timestamps. */
-function messageDifferences(database: Database.Database, { query }: Snapshot): Difference[] {
+/** Compares the sort keys of messages, and the indexes that SQLite itself maintains. */
+function messageDifferences(database: Database, { query }: Snapshot): Difference[] {
   const errors = integrityErrors(database)
   const missing = errors.filter((line) => line.includes('missing from index')).length
   const table = 'messages'
@@ -74,19 +76,22 @@ function messageDifferences(database: Database.Database, { query }: Snapshot): D
   ]
 }
 
-/** The totals of the watermark, and whether a message to come would be taken for one that was derived from. */
+/**
+ * Compares the totals of the watermark.
+ * A watermark past the newest message would skip messages that arrive later.
+ */
 function watermarkDifferences({ query, watermark, messages, senders }: Snapshot): Difference[] {
-  const [kept] = query.watermark.all()
+  const stored = query.watermark.get()
   const newest = query.newest.get()?.seq ?? 0
   return [
-    { kind: 'missing', count: kept ? 0 : 1 },
+    { kind: 'missing', count: stored ? 0 : 1 },
     { kind: 'past the newest message', count: Math.max(0, watermark - newest) },
-    { kind: 'off in the total of messages', count: Math.abs((kept?.messages ?? 0) - messages) },
-    { kind: 'off in the total of senders', count: Math.abs((kept?.senders ?? 0) - senders) },
+    { kind: 'off in the total of messages', count: Math.abs((stored?.messages ?? 0) - messages) },
+    { kind: 'off in the total of senders', count: Math.abs((stored?.senders ?? 0) - senders) },
   ].map((difference) => ({ table: 'watermark', ...difference }))
 }
 
-/** Senders, days and minutes, row by row. */
+/** Compares the counters of senders, days and minutes. */
 function counterDifferences({ query, watermark }: Snapshot): Difference[] {
   return (['senders', 'days', 'minutes'] as const).flatMap((table) => {
     const { missing = 0, surplus = 0, wrong = 0 } = query[table].get({ watermark }) ?? {}
@@ -98,24 +103,25 @@ function counterDifferences({ query, watermark }: Snapshot): Difference[] {
   })
 }
 
+/** Compares the positions of messages by sender. */
 function senderMessageDifferences({ query, watermark, messages }: Snapshot): Difference[] {
-  const { rows = 0, right = 0 } = query.senderMessages.get({ watermark }) ?? {}
+  const { rows = 0, correct = 0 } = query.senderMessages.get({ watermark }) ?? {}
   const table = 'sender_messages'
   return [
-    { table, kind: 'missing', count: messages - right },
-    { table, kind: 'surplus', count: rows - right },
+    { table, kind: 'missing', count: messages - correct },
+    { table, kind: 'surplus', count: rows - correct },
   ]
 }
 
-/** The rows of the index with the number of trigrams of each, and every term with how many rows have it how often. */
+/** Compares the trigram index with a recount of the texts, by row and by term. */
 function trigramDifferences(
   { query, watermark }: Snapshot,
   onProgress: (messages: number) => void,
 ): Difference[] {
   const recount = new TrigramRecount()
   const rows = { missing: 0, wrong: 0, surplus: query.strayRows.get({ watermark })?.count ?? 0 }
-  const handOver = (): void => {
-    for (const count of recount.take()) query.addTerm.run({ ...count })
+  const storeCounts = (): void => {
+    for (const count of recount.take()) query.addTerm.run(count)
   }
   let done = 0
   let after = Number.MIN_SAFE_INTEGER
@@ -133,87 +139,83 @@ function trigramDifferences(
       if (sz === null) rows.missing++
       else if (readVarint(sz) !== trigrams) rows.wrong++
     }
-    if (recount.size > TERMS) handOver()
+    if (recount.size > TERMS) storeCounts()
     done += texts.length
     onProgress(done)
   }
-  handOver()
-  query.subtractVocabulary.run()
-  const { counted = 0, elsewhere = 0 } = query.wrongTerms.get() ?? {}
+  storeCounts()
+  query.subtractIndex.run()
+  const { miscounted = 0, misplaced = 0 } = query.wrongTerms.get() ?? {}
   const table = 'trigrams'
   return [
     { table, kind: 'missing', count: rows.missing },
     { table, kind: 'surplus', count: rows.surplus },
     { table, kind: 'of another length', count: rows.wrong },
-    { table, kind: 'counted wrongly', count: counted },
-    { table, kind: 'in another row or place', count: elsewhere },
+    { table, kind: 'counted wrongly', count: miscounted },
+    { table, kind: 'in another row or place', count: misplaced },
   ]
 }
 
-/** Where SQLite itself finds the index damaged, that is the difference. */
+/** Returns what `compare` returns, or one difference if SQLite finds that the trigram index is corrupt. */
 function unlessCorrupt(compare: () => Difference[]): Difference[] {
   try {
     return compare()
   } catch (error) {
-    if (!(error instanceof Database.SqliteError && /^SQLITE_CORRUPT/.test(error.code))) throw error
+    if (!isCorruption(error)) throw error
     return [{ table: 'trigrams', kind: 'unreadable', count: 1 }]
   }
 }
 
-/** Compares within one transaction of an open database. */
-function compareAll(database: Database.Database, onProgress: VerifyListener): Verification {
-  database.function('instant_key', { deterministic: true }, (ts) => instantKey(String(ts)) ?? '')
+/** Compares everything within the transaction of a snapshot. */
+function compareAll(database: Database, onProgress: VerifyListener): Verification {
   database.exec(VERIFY_TABLES)
   const query = prepareAll(database, verifyQueries)
-  const compare = database.transaction((): Verification => {
-    const watermark = query.watermark.get()?.seq ?? 0
-    const { messages = 0, senders = 0 } = query.totals.get({ watermark }) ?? {}
-    const pending = query.pending.get({ watermark })?.messages ?? 0
-    const snapshot: Snapshot = { query, watermark, messages, senders }
-    onProgress(0, messages)
-    const found = [
-      ...messageDifferences(database, snapshot),
-      ...watermarkDifferences(snapshot),
-      ...counterDifferences(snapshot),
-      ...senderMessageDifferences(snapshot),
-      ...unlessCorrupt(() => trigramDifferences(snapshot, (done) => onProgress(done, messages))),
-    ]
-    return { messages, pending, differences: found.filter(({ count }) => count > 0) }
-  })
-  return compare.deferred()
+  const watermark = query.watermark.get()?.seq ?? 0
+  const { messages = 0, senders = 0 } = query.totals.get({ watermark }) ?? {}
+  const pending = query.pending.get({ watermark })?.count ?? 0
+  const snapshot: Snapshot = { query, watermark, messages, senders }
+  onProgress(0, messages)
+  const found = [
+    ...messageDifferences(database, snapshot),
+    ...watermarkDifferences(snapshot),
+    ...counterDifferences(snapshot),
+    ...senderMessageDifferences(snapshot),
+    ...unlessCorrupt(() => trigramDifferences(snapshot, (done) => onProgress(done, messages))),
+  ]
+  return { messages, pending, differences: found.filter(({ count }) => count > 0) }
 }
 
 /**
- * Compares every derived table with a plain recount of the messages up to the watermark, in one snapshot and beside
- * whoever writes; memory is bounded, what does not fit goes to a temporary file.
- * @param onProgress hears how many messages of how many were looked at.
+ * Compares all counters and indexes with a recount of the messages, in one snapshot.
+ * The recount covers the messages up to the watermark. The database may be in use. Memory is bounded: a temporary file
+ * takes the rest.
+ * @param onProgress called with the number of messages that have been read and their total.
  * @throws StoreOpenError
  */
 export function verify(path: string, onProgress: VerifyListener = () => {}): Verification {
   return withDatabase(
-    path,
-    'read',
-    () => openReader(path, () => {}),
+    `read ${JSON.stringify(path)}`,
+    () => openSnapshot(path),
     (database) => compareAll(database, onProgress),
   )
 }
 
-/** Repairs indexes and sort keys, and deletes everything that is derived. */
-function reset(database: Database.Database): void {
-  const sound = integrityErrors(database).length === 0
-  const forget = database.transaction(() => {
-    if (!sound) database.exec('reindex messages')
+function reset(database: Database): void {
+  const isIntact = integrityErrors(database).length === 0
+  const resetAll = database.transaction(() => {
+    if (!isIntact) database.exec('reindex messages')
     prepare(database, repairKeys).run()
     for (const query of Object.values(prepareAll(database, resetQueries))) query.run()
   })
-  forget.immediate()
+  resetAll.immediate()
 }
 
 /**
- * Repairs indexes and sort keys of messages, and deletes everything that is derived, in one transaction: answers are
- * exact afterwards, and slower until it is derived again.
+ * Repairs the table of messages, and empties the counters and indexes, in one transaction.
+ * The repair covers the sort keys and the indexes that SQLite maintains. Reads stay exact, and are slower until the
+ * messages are indexed again.
  * @throws StoreOpenError
  */
 export function resetIndexes(path: string): void {
-  withDatabase(path, 'repair', () => openWriter(path, true), reset)
+  withDatabase(`repair ${JSON.stringify(path)}`, () => openWriter(path, true), reset)
 }

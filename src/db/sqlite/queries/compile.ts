@@ -9,9 +9,12 @@ import {
   sql,
 } from 'kysely'
 import type { SqliteSchema } from '../schema.ts'
-import type { CompiledStatement, Parameter } from '../statement.ts'
+import type { CompiledStatement, NamedParameter } from '../statement.ts'
 
-/** Builds queries and never runs one: they are compiled once, and the threads keep them prepared. */
+/**
+ * The query builder.
+ * It never runs a query: statements are compiled once and prepared in the worker threads.
+ */
 export const build = new Kysely<SqliteSchema>({
   dialect: {
     createAdapter: () => new SqliteAdapter(),
@@ -21,13 +24,30 @@ export const build = new Kysely<SqliteSchema>({
   },
 })
 
-/** A place in a query for the value that each run brings under this name. */
-export function parameter<Value>(name: string): RawBuilder<Value> {
-  return sql<Value>`${{ parameter: name } satisfies Parameter}`
+/** Placeholders for the values of a statement's parameters, by name. */
+export type Placeholders<Parameters> = {
+  readonly [Name in keyof Parameters]: RawBuilder<Parameters[Name]>
 }
 
-/** The query as plain data, ready to be handed to a thread. */
-export function compile<Row>(query: Compilable<Row>): CompiledStatement<Row> {
-  const { sql, parameters } = query.compile()
+/** A value that is compiled to a named parameter. */
+function placeholder(name: string): RawBuilder<never> {
+  return sql<never>`${{ parameter: name } satisfies NamedParameter}`
+}
+
+const PLACEHOLDERS: Placeholders<Record<string, never>> = new Proxy(
+  {},
+  { get: (_target, name) => placeholder(String(name)) },
+)
+
+/**
+ * Compiles a statement.
+ * The annotation of the callback's argument declares the parameters, so that TypeScript checks their names and types in
+ * the query as well as at every run.
+ * @example compile(({ key }: Placeholders<{ key: string }>) => build.selectFrom('messages').where('ts_key', '<', key))
+ */
+export function compile<Row, Parameters = Record<never, never>>(
+  query: (placeholders: Placeholders<Parameters>) => Compilable<Row>,
+): CompiledStatement<Parameters, Row> {
+  const { sql, parameters } = query(PLACEHOLDERS as Placeholders<Parameters>).compile()
   return { sql, parameters: [...parameters] }
 }

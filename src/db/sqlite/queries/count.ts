@@ -1,16 +1,19 @@
-import { sql } from 'kysely'
 import { MESSAGE_COLUMNS } from '../../../message/message.ts'
+import { DAY_LENGTH, MINUTE_LENGTH } from '../../key-range.ts'
 import { TOP_SENDERS } from '../../message-store.ts'
-import { build, compile, parameter } from './compile.ts'
+import { build, compile, type Placeholders } from './compile.ts'
+import { aboveWatermark, bucketOf, bySender, checkCancelled, eb, unindexed } from './expressions.ts'
 
-/** Without the index of instants: what lies beyond the watermark is few rows, met by their place. */
-const KEY = sql<string>`+ts_key`
+/** The sort key without its index: the rows above the watermark are few and are found by `seq`. */
+const KEY = unindexed('messages.ts_key')
 
-const DAY = sql<string>`substr(ts_key, 1, 10)`
-const MINUTE = sql<string>`substr(ts_key, 1, 16)`
+const COUNT = eb.fn.countAll<number>().as('count')
 
+type Above = { watermark: number }
+
+/** The timestamp of the first or last message that has an instant. */
 function extreme(direction: 'asc' | 'desc') {
-  return compile(
+  return compile(() =>
     build
       .selectFrom('messages')
       .select('ts')
@@ -21,87 +24,77 @@ function extreme(direction: 'asc' | 'desc') {
   )
 }
 
-/** Counts from the counters up to the watermark, and from the messages beyond it. */
+/** Messages above the watermark. */
+function above(p: Placeholders<Above>) {
+  return build.selectFrom('messages').where(aboveWatermark(p))
+}
+
+/**
+ * Lookups, and counts of messages.
+ * Messages up to the watermark are counted by the counters, those above it one by one.
+ */
 export const countQueries = {
-  watermark: compile(build.selectFrom('watermark').select(['seq', 'messages', 'senders'])),
-  sender: compile(
-    build
-      .selectFrom('senders')
-      .select(['id', 'count'])
-      .where('msisdn', '=', parameter<string>('from')),
+  watermark: compile(() => build.selectFrom('watermark').select(['seq', 'messages', 'senders'])),
+  sender: compile(({ from }: Placeholders<{ from: string }>) =>
+    build.selectFrom('senders').select(['id', 'count']).where('msisdn', '=', from),
   ),
 
-  beyond: compile(
-    build
-      .selectFrom('messages')
-      .select((eb) => eb.fn.countAll<number>().as('count'))
-      .where('seq', '>', parameter<number>('watermark')),
+  above: compile((p: Placeholders<Above>) => above(p).select(COUNT)),
+  aboveBeforeKey: compile((p: Placeholders<Above & { key: string }>) =>
+    above(p)
+      .select(COUNT)
+      .where(eb(KEY, '<', p.key)),
   ),
-  beyondBefore: compile(
-    build
-      .selectFrom('messages')
-      .select((eb) => eb.fn.countAll<number>().as('count'))
-      .where('seq', '>', parameter<number>('watermark'))
-      .where(KEY, '<', parameter<string>('key')),
-  ),
-  beyondOfSender: compile(
-    build
-      .selectFrom('messages')
-      .select((eb) => eb.fn.countAll<number>().as('count'))
-      .where('seq', '>', parameter<number>('watermark'))
-      .where('from_msisdn', '=', parameter<string>('from')),
+  aboveOfSender: compile((p: Placeholders<Above & { from: string }>) =>
+    above(p).select(COUNT).where(bySender(p)),
   ),
 
-  daysBefore: compile(
+  daysBefore: compile(({ day }: Placeholders<{ day: string }>) =>
     build
       .selectFrom('days')
       .select((eb) => eb.fn.sum<number | null>('count').as('count'))
-      .where('day', '<', parameter<string>('day')),
+      .where('day', '<', day),
   ),
-  minutesBetween: compile(
+  minutesBetween: compile(({ from, before }: Placeholders<{ from: string; before: string }>) =>
     build
       .selectFrom('minutes')
       .select((eb) => eb.fn.sum<number | null>('count').as('count'))
-      .where('minute', '>=', parameter<string>('from'))
-      .where('minute', '<', parameter<string>('before')),
+      .where('minute', '>=', from)
+      .where('minute', '<', before),
   ),
-  /** Rows of a minute up to the watermark, before a key in it. */
-  minuteBefore: compile(
+  /** Messages of a minute up to the watermark, before a key in it. */
+  minuteBeforeKey: compile((p: Placeholders<Above & { minute: string; key: string }>) =>
     build
       .selectFrom('messages')
-      .select((eb) => eb.fn.countAll<number>().as('count'))
-      .where('ts_key', '>=', parameter<string>('minute'))
-      .where('ts_key', '<', parameter<string>('key'))
-      .where('seq', '<=', parameter<number>('watermark')),
+      .select(COUNT)
+      .where('ts_key', '>=', p.minute)
+      .where('ts_key', '<', p.key)
+      .where('seq', '<=', p.watermark),
   ),
 
-  days: compile(build.selectFrom('days').select(['day as bucket', 'count']).orderBy('day')),
-  beyondDays: compile(
-    build
-      .selectFrom('messages')
-      .select((eb) => [DAY.as('bucket'), eb.fn.countAll<number>().as('count')])
-      .where('seq', '>', parameter<number>('watermark'))
+  days: compile(() => build.selectFrom('days').select(['day as bucket', 'count']).orderBy('day')),
+  aboveByDay: compile((p: Placeholders<Above>) =>
+    above(p)
+      .select([bucketOf(DAY_LENGTH).as('bucket'), COUNT])
       .groupBy('bucket'),
   ),
-  minutesOfDay: compile(
+  minutesOfDay: compile(({ day, end }: Placeholders<{ day: string; end: string }>) =>
     build
       .selectFrom('minutes')
       .select(['minute as bucket', 'count'])
-      .where('minute', '>=', parameter<string>('day'))
-      .where('minute', '<', parameter<string>('end'))
+      .where('minute', '>=', day)
+      .where('minute', '<', end)
       .orderBy('minute'),
   ),
-  beyondMinutesOfDay: compile(
-    build
-      .selectFrom('messages')
-      .select((eb) => [MINUTE.as('bucket'), eb.fn.countAll<number>().as('count')])
-      .where('seq', '>', parameter<number>('watermark'))
-      .where(KEY, '>=', parameter<string>('day'))
-      .where(KEY, '<', parameter<string>('end'))
+  aboveByMinuteOfDay: compile((p: Placeholders<Above & { day: string; end: string }>) =>
+    above(p)
+      .select([bucketOf(MINUTE_LENGTH).as('bucket'), COUNT])
+      .where(eb(KEY, '>=', p.day))
+      .where(eb(KEY, '<', p.end))
       .groupBy('bucket'),
   ),
 
-  top: compile(
+  topSenders: compile(() =>
     build
       .selectFrom('senders')
       .select(['msisdn as from', 'count'])
@@ -109,35 +102,33 @@ export const countQueries = {
       .orderBy('msisdn')
       .limit(TOP_SENDERS),
   ),
-  /** Senders beyond the watermark, with what they have in all; `known` is null for a new one. */
-  beyondSenders: compile(
-    build
-      .selectFrom('messages')
+  /**
+   * Senders of messages above the watermark.
+   * `known` is their count up to the watermark, null for a new sender.
+   */
+  aboveBySender: compile((p: Placeholders<Above>) =>
+    above(p)
       .leftJoin('senders', 'senders.msisdn', 'messages.from_msisdn')
-      .select((eb) => [
-        'from_msisdn as from',
-        'senders.count as known',
-        eb.fn.countAll<number>().as('count'),
-      ])
-      .where('seq', '>', parameter<number>('watermark'))
+      .select(['from_msisdn as from', 'senders.count as known', COUNT])
       .groupBy('from_msisdn'),
   ),
   first: extreme('asc'),
   last: extreme('desc'),
 
-  /** The message of a hashed id, which no id that the webhook takes is long enough for: those are not hashed. */
-  position: compile(
+  /**
+   * The message with a hashed id.
+   * Only ids longer than the webhook accepts, which are adopted ones, are hashed.
+   */
+  position: compile(({ key, idHash }: Placeholders<{ key: string; idHash: string }>) =>
     build
       .selectFrom('messages')
       .select(['ts_key as key', 'message_id as id'])
-      .where('ts_key', '=', parameter<string>('key'))
-      .where(sql<boolean>`alive() and octet_length(message_id) > 512`)
-      .where(sql<string>`id_hash(message_id)`, '=', parameter<string>('idHash')),
+      .where('ts_key', '=', key)
+      .where(checkCancelled)
+      .where(eb(eb.fn<number>('octet_length', ['messages.message_id']), '>', eb.lit(512)))
+      .where(eb(eb.fn<string>('id_hash', ['messages.message_id']), '=', idHash)),
   ),
-  message: compile(
-    build
-      .selectFrom('messages')
-      .select(MESSAGE_COLUMNS)
-      .where('message_id', '=', parameter<string>('message_id')),
+  message: compile(({ message_id }: Placeholders<{ message_id: string }>) =>
+    build.selectFrom('messages').select(MESSAGE_COLUMNS).where('message_id', '=', message_id),
   ),
 }

@@ -1,34 +1,29 @@
-import { type RawBuilder, sql } from 'kysely'
 import { DAY_LENGTH, MINUTE_LENGTH } from '../../key-range.ts'
-import { build, compile, parameter } from './compile.ts'
+import { build, compile, type Placeholders } from './compile.ts'
+import { bucketOf, eb } from './expressions.ts'
 
-/** The messages of one step: those that are derived from in one transaction. */
-const step = build
-  .selectFrom('messages')
-  .where('messages.seq', '>=', parameter<number>('first'))
-  .where('messages.seq', '<=', parameter<number>('last'))
+/** The `seq` of the first and of the last message that one step indexes. */
+type StepParameters = { first: number; last: number }
 
-/** The beginning of a message's sort key, by which it is counted. */
-export function bucketOf(length: number): RawBuilder<string> {
-  return sql`substr(${sql.ref('messages.ts_key')}, 1, ${sql.lit(length)})`
+/** The messages of one step. */
+function messagesOf({ first, last }: Placeholders<StepParameters>) {
+  return build
+    .selectFrom('messages')
+    .where('messages.seq', '>=', first)
+    .where('messages.seq', '<=', last)
 }
 
-/** Messages of a step by the beginning of their sort key, as rows of a table of counters. */
-function countsBy(length: number) {
-  return step
-    .select((eb) => [bucketOf(length).as('bucket'), eb.fn.countAll<number>().as('count')])
+/** The messages of one step, counted by the first characters of their sort keys. */
+function countsBy(length: number, step: Placeholders<StepParameters>) {
+  return messagesOf(step)
+    .select([bucketOf(length).as('bucket'), eb.fn.countAll<number>().as('count')])
     .groupBy('bucket')
 }
 
-/** What is there already, and what comes on top of it. */
-function added(table: string): RawBuilder<number> {
-  return sql`${sql.ref(`${table}.count`)} + excluded.count`
-}
-
-/** What keeps the derived tables: see the migration that made them. */
+/** The statements that update the counters and indexes; migration 0002 describes the tables. */
 export const indexingQueries = {
-  /** The first and the last message of the next step, and how many it has; none where nothing is behind. */
-  step: compile(
+  /** The first and the last message of the next step, and the number of messages (0 if none are left). */
+  step: compile(({ limit }: Placeholders<{ limit: number }>) =>
     build
       .selectFrom(
         build
@@ -36,8 +31,8 @@ export const indexingQueries = {
           .select('seq')
           .where('seq', '>', (eb) => eb.selectFrom('watermark').select('watermark.seq'))
           .orderBy('seq')
-          .limit(parameter<number>('limit'))
-          .as('behind'),
+          .limit(limit)
+          .as('step'),
       )
       .select((eb) => [
         eb.fn.min('seq').as('first'),
@@ -45,37 +40,37 @@ export const indexingQueries = {
         eb.fn.countAll<number>().as('messages'),
       ]),
   ),
-  /** As many rows as there are new senders. */
-  addSenders: compile(
+  /** Inserts the senders that are new. */
+  addSenders: compile((step: Placeholders<StepParameters>) =>
     build
       .insertInto('senders')
       .columns(['msisdn', 'count'])
       .expression(
-        step
-          .select(['messages.from_msisdn', sql<number>`0`.as('count')])
+        messagesOf(step)
+          .select(['messages.from_msisdn', eb.lit(0).as('count')])
           .distinct()
           .orderBy('messages.from_msisdn'),
       )
       .onConflict((conflict) => conflict.column('msisdn').doNothing()),
   ),
-  countSenders: compile(
+  countSenders: compile((step: Placeholders<StepParameters>) =>
     build
       .updateTable('senders')
       .from(
-        step
-          .select((eb) => ['messages.from_msisdn', eb.fn.countAll<number>().as('count')])
+        messagesOf(step)
+          .select(['messages.from_msisdn', eb.fn.countAll<number>().as('count')])
           .groupBy('messages.from_msisdn')
           .as('added'),
       )
       .set((eb) => ({ count: eb('senders.count', '+', eb.ref('added.count')) }))
       .whereRef('senders.msisdn', '=', 'added.from_msisdn'),
   ),
-  addSenderMessages: compile(
+  addSenderMessages: compile((step: Placeholders<StepParameters>) =>
     build
       .insertInto('sender_messages')
       .columns(['sender', 'ts_key', 'message_id', 'seq'])
       .expression(
-        step
+        messagesOf(step)
           .innerJoin('senders', 'senders.msisdn', 'messages.from_msisdn')
           .select(['senders.id', 'messages.ts_key', 'messages.message_id', 'messages.seq'])
           .orderBy('senders.id')
@@ -83,38 +78,44 @@ export const indexingQueries = {
           .orderBy('messages.message_id'),
       ),
   ),
-  addDays: compile(
+  addDays: compile((step: Placeholders<StepParameters>) =>
     build
       .insertInto('days')
       .columns(['day', 'count'])
-      .expression(countsBy(DAY_LENGTH))
-      .onConflict((conflict) => conflict.column('day').doUpdateSet({ count: added('days') })),
+      .expression(countsBy(DAY_LENGTH, step))
+      .onConflict((conflict) =>
+        conflict
+          .column('day')
+          .doUpdateSet((eb) => ({ count: eb('days.count', '+', eb.ref('excluded.count')) })),
+      ),
   ),
-  addMinutes: compile(
+  addMinutes: compile((step: Placeholders<StepParameters>) =>
     build
       .insertInto('minutes')
       .columns(['minute', 'count'])
-      .expression(countsBy(MINUTE_LENGTH))
-      .onConflict((conflict) => conflict.column('minute').doUpdateSet({ count: added('minutes') })),
+      .expression(countsBy(MINUTE_LENGTH, step))
+      .onConflict((conflict) =>
+        conflict
+          .column('minute')
+          .doUpdateSet((eb) => ({ count: eb('minutes.count', '+', eb.ref('excluded.count')) })),
+      ),
   ),
-  addTrigrams: compile(
+  addTrigrams: compile((step: Placeholders<StepParameters>) =>
     build
       .insertInto('trigrams')
       .columns(['rowid', 'text'])
       .expression(
-        step
-          .select((eb) => [
-            'messages.seq',
-            sql<string>`indexed_text(${eb.ref('messages.text')})`.as('text'),
-          ])
+        messagesOf(step)
+          .select(['messages.seq', eb.fn<string>('indexed_text', ['messages.text']).as('text')])
           .where('messages.text', '!=', ''),
       ),
   ),
-  move: compile(
-    build.updateTable('watermark').set((eb) => ({
-      seq: parameter<number>('last'),
-      messages: eb('messages', '+', parameter<number>('messages')),
-      senders: eb('senders', '+', parameter<number>('senders')),
-    })),
+  moveWatermark: compile(
+    (step: Placeholders<{ last: number; messages: number; senders: number }>) =>
+      build.updateTable('watermark').set((eb) => ({
+        seq: step.last,
+        messages: eb('messages', '+', step.messages),
+        senders: eb('senders', '+', step.senders),
+      })),
   ),
 }

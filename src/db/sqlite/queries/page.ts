@@ -1,220 +1,244 @@
-import {
-  type Expression,
-  type RawBuilder,
-  type SelectQueryBuilder,
-  type SqlBool,
-  sql,
-} from 'kysely'
+import { type Compilable, type SelectQueryBuilder, type SqlBool, sql } from 'kysely'
 import type { StoredMessage } from '../../../message/message.ts'
 import { PAGE_COLUMNS } from '../../page.ts'
+import type { FilterParameters } from '../filter-parameters.ts'
+import { mapVariants, type PageVariant } from '../page-variant.ts'
 import type { SqliteSchema } from '../schema.ts'
-import { type CompiledStatement, PAGE_VARIANTS, type PageVariant } from '../statement.ts'
-import { build, compile, parameter } from './compile.ts'
+import { build, compile, type Placeholders } from './compile.ts'
+import {
+  aboveWatermark,
+  byRecipient,
+  bySender,
+  type Condition,
+  checkCancelled,
+  contains,
+  eb,
+  unindexed,
+} from './expressions.ts'
 
-/** The tables, and the parts of the trigram index that a search reads: rowids, both inclusive. */
+/** The parameters of a page. */
+export type PageParameters = FilterParameters & {
+  watermark: number
+  /** The sender's row in `senders`. */
+  sender: number
+  /** The position that the page starts after. */
+  afterKey: string
+  afterId: string
+  limit: number
+  offset: number
+}
+
+/** The further parameters of a search of the trigram index. */
+export type SearchParameters = {
+  /** FTS5 query for the phrase. */
+  phrase: string
+  /** Whether every match of the phrase contains the needle. */
+  exact: Extract<SqlBool, number>
+  /** JSON array of the rowid ranges to search, `[first, last]` each, both inclusive. */
+  ranges: string
+}
+
+type PagePlaceholders = Placeholders<PageParameters>
+type SearchPlaceholders = Placeholders<PageParameters & SearchParameters>
+
+/** The tables, and the ranges of the trigram index that a search reads. */
 interface SearchSchema extends SqliteSchema {
   ranges: { first: number; last: number }
 }
 
-/** What a page is found by before its rows are read. */
-type KeyQuery = SelectQueryBuilder<
+/** A query for the positions of messages, before their other columns are read. */
+type PositionQuery = SelectQueryBuilder<
   SearchSchema,
   keyof SearchSchema,
   { seq: number; ts_key: string; message_id: string }
 >
 
-type Condition = Expression<SqlBool>
+/** The recipient filter. No index serves it, so it checks for cancellation at every row that it reads. */
+function toRecipient(p: PagePlaceholders, { to }: PageVariant): Condition[] {
+  return to ? [checkCancelled, byRecipient(p)] : []
+}
 
-/** The message's text has the folded needle; throws when the read is to be cut off. */
-export const contains: Condition = sql<boolean>`contains_folded(${sql.ref('messages.text')}, ${parameter('q')})`
-
-/** Always true; throws when the read is to be cut off. */
-export const alive: Condition = sql<boolean>`alive()`
-
-/** What was committed after the derived tables were brought up to date. */
-const beyond: Condition = sql<boolean>`${sql.ref('messages.seq')} > ${parameter('watermark')}`
-
-/** The message is of the sender in question. */
-export const bySender: Condition = sql<boolean>`${sql.ref('messages.from_msisdn')} = ${parameter('from')}`
-
-/** The message is for the recipient in question. */
-export const byRecipient: Condition = sql<boolean>`${sql.ref('messages.to_msisdn')} = ${parameter('to')}`
-
-/** The recipient filter, which no index serves: it reads rows, so it checks for cancellation at each. */
-function toRecipient({ to }: Pick<PageVariant, 'to'>): Condition[] {
-  return to ? [alive, byRecipient] : []
+/** The sort keys and ids that the range of instants and the position of a page refer to. */
+const POSITIONS = {
+  messages: { key: eb.ref('messages.ts_key'), id: eb.ref('messages.message_id') },
+  sender_messages: {
+    key: eb.ref('sender_messages.ts_key'),
+    id: eb.ref('sender_messages.message_id'),
+  },
+  // The rows above the watermark are few: they are found by `seq`, not by the index of instants.
+  aboveWatermark: { key: unindexed('messages.ts_key'), id: eb.ref('messages.message_id') },
 }
 
 /**
- * The sort key in a table. Beyond the watermark the few rows are met by their place, which the plus makes sure of:
- * with it, SQLite leaves the index of instants alone.
+ * The range of instants and the position that a page starts after.
+ * An absent bound has an extreme key as its value.
  */
-const KEYS = {
-  messages: sql.ref('messages.ts_key'),
-  sender_messages: sql.ref('sender_messages.ts_key'),
-  beyond: sql`+${sql.ref('messages.ts_key')}`,
-}
-
-/** The range of instants, `until` left out, and where a page goes on; open ends hold the ends of all keys. */
-function within(where: keyof typeof KEYS, { order, after }: PageVariant): Condition[] {
-  const key = KEYS[where]
-  const range = [
-    sql<boolean>`${key} >= ${parameter('since')}`,
-    sql<boolean>`${key} < ${parameter('until')}`,
-  ]
+function within(
+  p: PagePlaceholders,
+  rows: keyof typeof POSITIONS,
+  { order, after }: PageVariant,
+): Condition[] {
+  const { key, id } = POSITIONS[rows]
+  const range = [eb(key, '>=', p.since), eb(key, '<', p.until)]
   if (!after) return range
-  const id = sql.ref(
-    where === 'sender_messages' ? 'sender_messages.message_id' : 'messages.message_id',
-  )
-  const compared: RawBuilder<unknown> = order === 'asc' ? sql`>` : sql`<`
-  return [
-    ...range,
-    sql<boolean>`(${key}, ${id}) ${compared} (${parameter('afterKey')}, ${parameter('afterId')})`,
-  ]
+  const operator = sql.raw(order === 'asc' ? '>' : '<')
+  // A row value: the builder compares tuples of columns only, and this key may be an expression.
+  return [...range, sql<SqlBool>`(${key}, ${id}) ${operator} (${p.afterKey}, ${p.afterId})`]
 }
 
-/** Messages by the index of instants, restricted to the conditions. */
+/** The positions of messages that fulfil the conditions. */
 function messagesWhere(conditions: Condition[]) {
   return build
     .selectFrom('messages')
     .select(['messages.seq', 'messages.ts_key', 'messages.message_id'])
-    .where((eb) => eb.and(conditions))
+    .where(eb.and(conditions))
 }
 
-/** Messages beyond the watermark, met by their place and sorted afterwards. */
-function beyondWhere(conditions: Condition[]) {
+/** The positions of messages above the watermark, which are found by `seq` and sorted afterwards. */
+function aboveWatermarkWhere(p: Placeholders<{ watermark: number }>, conditions: Condition[]) {
   return build
     .selectFrom('messages')
-    .select((eb) => [
+    .select([
       'messages.seq',
-      sql<string>`+${eb.ref('messages.ts_key')}`.as('ts_key'),
-      sql<string>`+${eb.ref('messages.message_id')}`.as('message_id'),
+      unindexed('messages.ts_key').as('ts_key'),
+      unindexed('messages.message_id').as('message_id'),
     ])
-    .where((eb) => eb.and([beyond, ...conditions]))
+    .where(eb.and([aboveWatermark(p), ...conditions]))
 }
-
-/** One sender's messages up to the watermark; their rows are read only for conditions on their other columns. */
-function senderWhere(conditions: Condition[], onRows: Condition[]) {
-  const own = build
-    .selectFrom('sender_messages')
-    .select(['sender_messages.seq', 'sender_messages.ts_key', 'sender_messages.message_id'])
-    .where('sender_messages.sender', '=', parameter<number>('sender'))
-    .where((eb) => eb.and(conditions))
-  // A cross join, which SQLite never turns round.
-  return onRows.length > 0
-    ? own
-        .crossJoin('messages')
-        .whereRef('messages.seq', '=', 'sender_messages.seq')
-        .where((eb) => eb.and(onRows))
-    : own
-}
-
-const RANGES = sql<SearchSchema['ranges']>`(
-  select value ->> 0 as first, value ->> 1 as last from json_each(${parameter('ranges')}))`
 
 /**
- * Rows of the index that the phrase matches, in the ranges that `prepareMatchRanges` returns: FTS5 calls no function
- * for rows that it compares and drops, so that each range bounds the work between two cancellation checks.
+ * The positions of one sender's messages up to the watermark.
+ * Reads the messages only if there are row conditions.
  */
-function phraseWhere() {
-  return build
-    .selectFrom(RANGES.as('ranges'))
-    .crossJoin('trigrams')
-    .where(sql<boolean>`${sql.ref('trigrams')} match ${parameter('phrase')}`)
-    .whereRef('trigrams.rowid', '>=', 'ranges.first')
-    .whereRef('trigrams.rowid', '<=', 'ranges.last')
-    .where((eb) => eb.and([alive]))
+function senderWhere(p: PagePlaceholders, conditions: Condition[], rowConditions: Condition[]) {
+  const positions = build
+    .selectFrom('sender_messages')
+    .select(['sender_messages.seq', 'sender_messages.ts_key', 'sender_messages.message_id'])
+    .where('sender_messages.sender', '=', p.sender)
+    .where(eb.and(conditions))
+  if (rowConditions.length === 0) return positions
+  // SQLite never changes the order of a cross join.
+  return positions
+    .crossJoin('messages')
+    .whereRef('messages.seq', '=', 'sender_messages.seq')
+    .where(eb.and(rowConditions))
 }
 
-/** Up to the watermark, the messages whose texts have the needle. */
-function matchesWhere(conditions: Condition[]) {
-  // A phrase of trigrams is exactly a substring, but only of the beginning of a long needle.
-  const exact = sql<boolean>`(${parameter('exact')} or ${contains})`
-  return phraseWhere()
+/**
+ * Rows of the trigram index that match the phrase, in the ranges that `prepareMatchRanges` returns.
+ * FTS5 calls no function for rows that it compares and drops, so each range bounds the work between two cancellation
+ * checks.
+ */
+function phraseWhere({ phrase, ranges }: Placeholders<SearchParameters>) {
+  const rowidRanges = sql<SearchSchema['ranges']>`(
+  select value ->> 0 as first, value ->> 1 as last from json_each(${ranges}))`
+  return build
+    .selectFrom(rowidRanges.as('ranges'))
+    .crossJoin('trigrams')
+    .where('trigrams.trigrams', 'match', phrase)
+    .whereRef('trigrams.rowid', '>=', 'ranges.first')
+    .whereRef('trigrams.rowid', '<=', 'ranges.last')
+    .where(checkCancelled)
+}
+
+/** The positions of messages up to the watermark whose text contains the needle. */
+function matchesWhere(p: SearchPlaceholders, conditions: Condition[]) {
+  // The phrase is the needle, or the beginning of a long one.
+  const matches = eb.or([p.exact, contains(p)])
+  return phraseWhere(p)
     .crossJoin('messages')
     .select(['messages.seq', 'messages.ts_key', 'messages.message_id'])
     .whereRef('messages.seq', '=', 'trigrams.rowid')
-    .where((eb) => eb.and([exact, ...conditions]))
+    .where(eb.and([matches, ...conditions]))
 }
 
-/** A page of what the keys name: it is found over keys alone, so that skipping an offset reads no row. */
+/** Selects one page. Limit and offset apply to positions, so that skipped messages are not read. */
 function pageOf(
-  keys: KeyQuery,
+  p: PagePlaceholders,
+  positions: PositionQuery,
   { order }: PageVariant,
-): CompiledStatement<StoredMessage & { ts_key: string }> {
-  const page = keys
+): Compilable<StoredMessage & { ts_key: string }> {
+  const page = positions
     .orderBy('ts_key', order)
     .orderBy('message_id', order)
-    .limit(parameter<number>('limit'))
-    .offset(parameter<number>('offset'))
-  return compile(
-    build
-      .selectFrom(page.as('page'))
-      .innerJoin('messages', 'messages.seq', 'page.seq')
-      .select(PAGE_COLUMNS)
-      .orderBy('page.ts_key', order)
-      .orderBy('page.message_id', order),
-  )
+    .limit(p.limit)
+    .offset(p.offset)
+  return build
+    .selectFrom(page.as('page'))
+    .innerJoin('messages', 'messages.seq', 'page.seq')
+    .select(PAGE_COLUMNS)
+    .orderBy('page.ts_key', order)
+    .orderBy('page.message_id', order)
 }
 
-function countOf(keys: KeyQuery): CompiledStatement<{ count: number }> {
-  return compile(
-    build.selectFrom(keys.as('keys')).select((eb) => eb.fn.countAll<number>().as('count')),
-  )
+function countOf(positions: PositionQuery): Compilable<{ count: number }> {
+  return build.selectFrom(positions.as('positions')).select(eb.fn.countAll<number>().as('count'))
 }
 
-/** By the index of instants, which holds every message. */
-function byInstant(variant: PageVariant, q: boolean): KeyQuery {
+/** By the index of instants, which covers all messages. */
+function byInstant(p: PagePlaceholders, variant: PageVariant, q: boolean): PositionQuery {
   return messagesWhere([
-    ...within('messages', variant),
-    ...toRecipient(variant),
-    ...(q ? [contains] : []),
+    ...within(p, 'messages', variant),
+    ...toRecipient(p, variant),
+    ...(q ? [contains(p)] : []),
   ])
 }
 
-/** By sender: the derived pages, and what lies beyond the watermark. */
-function ofSender(variant: PageVariant, q: boolean): KeyQuery {
-  const onRows = [...toRecipient(variant), ...(q ? [contains] : [])]
-  const rest = [bySender, ...within('beyond', variant), ...onRows]
-  return senderWhere(within('sender_messages', variant), onRows).unionAll(beyondWhere(rest))
+/** By sender: the sender's positions up to the watermark, and the messages above it. */
+function ofSender(p: PagePlaceholders, variant: PageVariant, q: boolean): PositionQuery {
+  const rowConditions = [...toRecipient(p, variant), ...(q ? [contains(p)] : [])]
+  const above = [bySender(p), ...within(p, 'aboveWatermark', variant), ...rowConditions]
+  return senderWhere(p, within(p, 'sender_messages', variant), rowConditions).unionAll(
+    aboveWatermarkWhere(p, above),
+  )
 }
 
-/** By the trigrams of a needle, and what lies beyond the watermark. */
-function ofMatches(variant: PageVariant, from: boolean): KeyQuery {
-  const parties = [...(from ? [bySender] : []), ...toRecipient(variant)]
-  const rest = [...parties, contains, ...within('beyond', variant)]
-  return matchesWhere([...parties, ...within('messages', variant)]).unionAll(beyondWhere(rest))
+/** By the trigram index up to the watermark, and the messages above it. */
+function ofMatches(p: SearchPlaceholders, variant: PageVariant, from: boolean): PositionQuery {
+  const parties = [...(from ? [bySender(p)] : []), ...toRecipient(p, variant)]
+  const above = [...parties, contains(p), ...within(p, 'aboveWatermark', variant)]
+  return matchesWhere(p, [...parties, ...within(p, 'messages', variant)]).unionAll(
+    aboveWatermarkWhere(p, above),
+  )
 }
 
-/** A count with and without the recipient filter, in that order of `to`: false, true. */
-function countsOf(keysOf: (variant: PageVariant) => KeyQuery) {
-  return [false, true].map((to) => countOf(keysOf({ order: 'asc', after: false, to })))
+/** The page in every variant, and the count without and with the recipient filter. */
+function statementsFor<Parameters extends PageParameters>(
+  positions: (p: Placeholders<Parameters>, variant: PageVariant) => PositionQuery,
+) {
+  const count = (to: boolean) =>
+    compile((p: Placeholders<Parameters>) =>
+      countOf(positions(p, { order: 'asc', after: false, to })),
+    )
+  return {
+    pages: mapVariants((variant) =>
+      compile((p: Placeholders<Parameters>) => pageOf(p, positions(p, variant), variant)),
+    ),
+    counts: { all: count(false), to: count(true) },
+  }
 }
 
-/** Pages by what they are driven by, and by the place of their variant. */
-export const pageQueries = {
-  instant: PAGE_VARIANTS.map((variant) => pageOf(byInstant(variant, false), variant)),
-  instantText: PAGE_VARIANTS.map((variant) => pageOf(byInstant(variant, true), variant)),
-  sender: PAGE_VARIANTS.map((variant) => pageOf(ofSender(variant, false), variant)),
-  senderText: PAGE_VARIANTS.map((variant) => pageOf(ofSender(variant, true), variant)),
-  matches: PAGE_VARIANTS.map((variant) => pageOf(ofMatches(variant, false), variant)),
-  matchesSender: PAGE_VARIANTS.map((variant) => pageOf(ofMatches(variant, true), variant)),
+/** The statements of the access paths that read keys or texts in the order of pages. */
+export const orderedQueries = {
+  instant: statementsFor((p: PagePlaceholders, variant) => byInstant(p, variant, false)),
+  instantText: statementsFor((p: PagePlaceholders, variant) => byInstant(p, variant, true)),
+  sender: statementsFor((p: PagePlaceholders, variant) => ofSender(p, variant, false)),
+  senderText: statementsFor((p: PagePlaceholders, variant) => ofSender(p, variant, true)),
 }
 
-/** How many messages match, by what the count is driven by, without and with the recipient filter. */
-export const drivenCounts = {
-  instant: countsOf((variant) => byInstant(variant, false)),
-  instantText: countsOf((variant) => byInstant(variant, true)),
-  sender: countsOf((variant) => ofSender(variant, false)),
-  senderText: countsOf((variant) => ofSender(variant, true)),
-  matches: countsOf((variant) => ofMatches(variant, false)),
-  matchesSender: countsOf((variant) => ofMatches(variant, true)),
+/** The statements of the access paths by the trigram index. */
+export const searchQueries = {
+  matches: statementsFor((p: SearchPlaceholders, variant) => ofMatches(p, variant, false)),
+  matchesSender: statementsFor((p: SearchPlaceholders, variant) => ofMatches(p, variant, true)),
 }
 
-/** How many messages match a search alone. */
+/** Counts of the messages whose text contains the needle, without other filters. */
 export const matchCounts = {
-  /** All matches up to the watermark, from the index alone. */
-  phrase: compile(phraseWhere().select((eb) => eb.fn.countAll<number>().as('count'))),
-  /** What of the rows beyond the watermark has the needle. */
-  beyondText: countOf(beyondWhere([contains])),
+  /** Matches of the phrase up to the watermark, by the index alone. */
+  phrase: compile((p: Placeholders<SearchParameters>) =>
+    phraseWhere(p).select(eb.fn.countAll<number>().as('count')),
+  ),
+  aboveWatermark: compile((p: Placeholders<{ watermark: number; q: string }>) =>
+    countOf(aboveWatermarkWhere(p, [contains(p)])),
+  ),
 }

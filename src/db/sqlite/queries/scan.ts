@@ -1,30 +1,40 @@
-import { type Expression, type SqlBool, sql } from 'kysely'
 import type { MessageFilter } from '../../../message/filter.ts'
 import { MESSAGE_COLUMNS } from '../../../message/message.ts'
-import { build, compile, parameter } from './compile.ts'
-import { alive, byRecipient, bySender, contains } from './page.ts'
+import type { FilterParameters } from '../filter-parameters.ts'
+import { build, compile, type Placeholders } from './compile.ts'
+import {
+  byRecipient,
+  bySender,
+  type Condition,
+  checkCancelled,
+  contains,
+  eb,
+  unindexed,
+} from './expressions.ts'
 
-/** The sort key without its index: a scan reads rows in order of arrival. */
-const KEY = sql<string>`+${sql.ref('messages.ts_key')}`
+/** The parameters of a scan: `after` is the last `seq` that was read. */
+export type ScanParameters = FilterParameters & { after: number; limit: number }
 
-/** The next messages after a position, in order of arrival. A scan builds it once. */
+/** Compiles the query for the next messages in order of arrival that match a filter. */
 export function scanQuery({ from, to, q }: MessageFilter) {
-  const conditions = {
-    from: from === undefined ? undefined : bySender,
-    to: to === undefined ? undefined : byRecipient,
-    // A missing bound stands for the end of all keys.
-    since: sql<boolean>`${KEY} >= ${parameter('since')}`,
-    until: sql<boolean>`${KEY} < ${parameter('until')}`,
-    q: q ? contains : undefined,
-  } satisfies Record<keyof MessageFilter, Expression<SqlBool> | undefined>
-  const given = Object.values(conditions).filter((condition) => condition !== undefined)
-  return compile(
-    build
+  return compile((p: Placeholders<ScanParameters>) => {
+    // By `seq` only: an index on the sort keys would return rows in another order.
+    const key = unindexed('messages.ts_key')
+    const conditions = {
+      from: from === undefined ? undefined : bySender(p),
+      to: to === undefined ? undefined : byRecipient(p),
+      // An absent bound has the first or the last possible key as its value.
+      since: eb(key, '>=', p.since),
+      until: eb(key, '<', p.until),
+      q: q ? contains(p) : undefined,
+    } satisfies Record<keyof MessageFilter, Condition | undefined>
+    const given = Object.values(conditions).filter((condition) => condition !== undefined)
+    return build
       .selectFrom('messages')
       .select(['seq', ...MESSAGE_COLUMNS])
-      .where('seq', '>', parameter<number>('after'))
-      .where((eb) => eb.and([alive, ...given]))
+      .where('seq', '>', p.after)
+      .where(eb.and([checkCancelled, ...given]))
       .orderBy('seq')
-      .limit(parameter<number>('limit')),
-  )
+      .limit(p.limit)
+  })
 }

@@ -1,238 +1,243 @@
-import { type RawBuilder, type SelectQueryBuilder, sql } from 'kysely'
+import {
+  type AliasableExpression,
+  type InsertQueryBuilder,
+  type InsertResult,
+  type SelectQueryBuilder,
+  sql,
+} from 'kysely'
 import { DAY_LENGTH, MINUTE_LENGTH } from '../../key-range.ts'
-import { CHECKSUM_MODULUS } from '../offline/trigram-recount.ts'
+import { CHECKSUM_MODULUS, type TermCount } from '../offline/trigram-recount.ts'
 import type { SqliteSchema } from '../schema.ts'
-import { build, compile, parameter } from './compile.ts'
-import { bucketOf } from './indexing.ts'
+import { build, compile, type Placeholders } from './compile.ts'
+import { bucketOf, eb } from './expressions.ts'
 
-/** What verifying reads besides the tables: FTS5's own record of its rows, and two temporary tables. */
+/** Tables that only the verification reads: a shadow table of FTS5, and temporary tables. */
 type VerifySchema = {
-  /** A row for each that FTS5 holds: `sz` is a varint, the number of its tokens. */
+  /** One row for each row of the index: `sz` is the number of its tokens, as a varint. */
   trigrams_docsize: { id: number; sz: Buffer }
-  /** Every term of the index: rows that have it, and how often it occurs. */
+  /** The terms of the index: `doc` rows contain the term, `cnt` times in total. */
   'temp.vocabulary': { term: string; doc: number; cnt: number }
-  /** Every occurrence of a term: its row, and its place there. */
+  /** The occurrences of the terms of the index: the row `doc` contains the term at the position `offset`. */
   'temp.occurrences': { term: string; doc: number; offset: number }
-  /** The same as counted from the texts, with a checksum of all occurrences; then less what the index has. */
-  'temp.recount': { term: string; doc: number; cnt: number; checksum: number }
+  /** The terms of the texts, with a checksum of their occurrences; finally minus the terms of the index. */
+  'temp.recount': TermCount
 }
 
-const all = build.withTables<VerifySchema>()
+const buildVerify = build.withTables<VerifySchema>()
 
-/** Made before the snapshot, on the connection that verifies. */
+/** Creates the temporary tables; to be executed before the snapshot is taken. */
 export const VERIFY_TABLES = `
   create virtual table temp.vocabulary using fts5vocab (main, trigrams, row);
   create virtual table temp.occurrences using fts5vocab (main, trigrams, instance);
   create temp table recount (term text primary key, doc integer, cnt integer, checksum integer) without rowid;
 `
 
-/** Messages up to the watermark. */
-const derived = build.selectFrom('messages').where('seq', '<=', parameter<number>('watermark'))
+type Watermark = { watermark: number }
 
-/** Checksum of a term: where it occurs in which rows, in any order. `TrigramRecount` computes the same from texts. */
-const CHECKSUM = sql<number>`(
-  select sum((doc * (offset + 1)) % ${sql.lit(CHECKSUM_MODULUS)}) from temp.occurrences
-  where occurrences.term = vocabulary.term)`
+/** Messages up to the watermark: those that the counters and indexes must cover. */
+function indexedMessages({ watermark }: Placeholders<Watermark>) {
+  return build.selectFrom('messages').where('seq', '<=', watermark)
+}
 
-/** A row for each bucket or sender: its name, and how many messages it has. */
-type CountQuery = SelectQueryBuilder<
+const COUNT = eb.fn.countAll<number>().as('count')
+
+/** Rows of counters: the name of a bucket or sender, and the number of its messages. */
+type CounterQuery = SelectQueryBuilder<
   SqliteSchema,
   keyof SqliteSchema,
   { key: string; count: number }
 >
 
-/** How many rows the condition holds for. */
-function countIf(condition: RawBuilder<boolean>): RawBuilder<number> {
-  return sql<number>`coalesce(sum(${condition}), 0)`
-}
-
-/** Compares a table of counters with the same counted from messages: rows that lack, are too many, count wrongly. */
-function counters(kept: CountQuery, keyOfMessage: RawBuilder<string>) {
-  const recounted = derived
-    .select((eb) => [keyOfMessage.as('key'), eb.fn.countAll<number>().as('count')])
-    .groupBy('key')
-  const [none, count] = [sql<number | null>`null`, sql<number | null>`count`]
-  // Not a full join, which would look through all rows of the one for each row of the other.
-  const both = build
-    .selectFrom(kept.as('kept'))
-    .select(['kept.key', count.as('kept'), none.as('recounted')])
-    .unionAll(
-      build
-        .selectFrom(recounted.as('recounted'))
-        .select(['recounted.key', none.as('kept'), count.as('recounted')]),
-    )
-  const byKey = build
-    .selectFrom(both.as('both'))
-    .select((eb) => [
-      eb.fn.max('both.kept').as('kept'),
-      eb.fn.max('both.recounted').as('recounted'),
-    ])
-    .groupBy('both.key')
-  return compile(
-    build
+/** Counts the missing, surplus and wrong rows of a table of counters, compared with a recount. */
+function compareCounters(stored: CounterQuery, keyOfMessage: AliasableExpression<string>) {
+  return compile((p: Placeholders<Watermark>) => {
+    const recounted = indexedMessages(p)
+      .select([keyOfMessage.as('key'), COUNT])
+      .groupBy('key')
+    const none = eb.lit(null).$castTo<number | null>()
+    // Not a full join, for which SQLite reads all rows of one side for each row of the other.
+    const both = build
+      .selectFrom(stored.as('stored'))
+      .select((eb) => [
+        'stored.key',
+        eb.ref('stored.count').$castTo<number | null>().as('stored'),
+        none.as('recounted'),
+      ])
+      .unionAll(
+        build
+          .selectFrom(recounted.as('recounted'))
+          .select((eb) => [
+            'recounted.key',
+            none.as('stored'),
+            eb.ref('recounted.count').$castTo<number | null>().as('recounted'),
+          ]),
+      )
+    const byKey = build
+      .selectFrom(both.as('both'))
+      .select((eb) => [
+        eb.fn.max('both.stored').as('stored'),
+        eb.fn.max('both.recounted').as('recounted'),
+      ])
+      .groupBy('both.key')
+    return build
       .selectFrom(byKey.as('counts'))
-      .select([
-        countIf(sql`kept is null`).as('missing'),
-        countIf(sql`recounted is null`).as('surplus'),
-        countIf(sql`kept <> recounted`).as('wrong'),
-      ]),
-  )
+      .select(({ fn }) => [
+        fn.countAll<number>().filterWhere('stored', 'is', null).as('missing'),
+        fn.countAll<number>().filterWhere('recounted', 'is', null).as('surplus'),
+        fn.countAll<number>().filterWhereRef('stored', '!=', 'recounted').as('wrong'),
+      ])
+  })
 }
 
-/** What the derived tables are compared by; see the migration that made them. */
+/**
+ * The statements that compare the counters and indexes with the messages.
+ * Migration 0002 describes the tables.
+ */
 export const verifyQueries = {
-  watermark: compile(build.selectFrom('watermark').select(['seq', 'messages', 'senders'])),
-  newest: compile(build.selectFrom('messages').select((eb) => eb.fn.max('seq').as('seq'))),
-  totals: compile(
-    derived.select((eb) => [
+  watermark: compile(() => build.selectFrom('watermark').select(['seq', 'messages', 'senders'])),
+  newest: compile(() => build.selectFrom('messages').select((eb) => eb.fn.max('seq').as('seq'))),
+  totals: compile((p: Placeholders<Watermark>) =>
+    indexedMessages(p).select((eb) => [
       eb.fn.countAll<number>().as('messages'),
       eb.fn.count<number>('from_msisdn').distinct().as('senders'),
     ]),
   ),
-  /** By the range of the primary key: reads only these rows. */
-  pending: compile(
-    build
-      .selectFrom('messages')
-      .select((eb) => eb.fn.countAll<number>().as('messages'))
-      .where('seq', '>', parameter<number>('watermark')),
+  pending: compile(({ watermark }: Placeholders<Watermark>) =>
+    build.selectFrom('messages').select(COUNT).where('seq', '>', watermark),
   ),
-  senders: counters(
+  senders: compareCounters(
     build.selectFrom('senders').select(['msisdn as key', 'count']),
-    sql`${sql.ref('messages.from_msisdn')}`,
+    eb.ref('messages.from_msisdn'),
   ),
-  days: counters(build.selectFrom('days').select(['day as key', 'count']), bucketOf(DAY_LENGTH)),
-  minutes: counters(
+  days: compareCounters(
+    build.selectFrom('days').select(['day as key', 'count']),
+    bucketOf(DAY_LENGTH),
+  ),
+  minutes: compareCounters(
     build.selectFrom('minutes').select(['minute as key', 'count']),
     bucketOf(MINUTE_LENGTH),
   ),
-  /** Not by the index of instants, which has keys only. */
-  wrongKeys: compile(
+  /**
+   * Messages whose sort key is not that of their timestamp.
+   * Reads the table: an index may be what is corrupt.
+   */
+  wrongKeys: compile(() =>
     build
-      .selectFrom(
-        sql<{ count: number }>`(
-        select count(*) as count from messages not indexed where ts_key <> instant_key(ts))`.as(
-          'wrong',
-        ),
-      )
-      .select('count'),
+      .selectFrom('messages')
+      .select(COUNT)
+      .where((eb) => eb('ts_key', '!=', eb.fn<string>('instant_key', ['ts']))),
   ),
-  /** A right row names its message by all of its fields, so that there is at most one for each message. */
-  senderMessages: compile(
+  /** Rows of `sender_messages`, and those that are correct: all fields are those of an indexed message. */
+  senderMessages: compile(({ watermark }: Placeholders<Watermark>) =>
     build
-      .selectFrom('sender_messages as kept')
+      .selectFrom('sender_messages as stored')
       .leftJoin('messages', (join) =>
         join
-          .onRef('messages.seq', '=', 'kept.seq')
-          .onRef('messages.ts_key', '=', 'kept.ts_key')
-          .onRef('messages.message_id', '=', 'kept.message_id')
-          .on('messages.seq', '<=', parameter<number>('watermark')),
+          .onRef('messages.seq', '=', 'stored.seq')
+          .onRef('messages.ts_key', '=', 'stored.ts_key')
+          .onRef('messages.message_id', '=', 'stored.message_id')
+          .on('messages.seq', '<=', watermark),
       )
       .leftJoin('senders', (join) =>
         join
-          .onRef('senders.id', '=', 'kept.sender')
+          .onRef('senders.id', '=', 'stored.sender')
           .onRef('senders.msisdn', '=', 'messages.from_msisdn'),
       )
       .select((eb) => [
         eb.fn.countAll<number>().as('rows'),
-        eb.fn.count<number>('senders.id').as('right'),
+        eb.fn.count<number>('senders.id').as('correct'),
       ]),
   ),
 
-  /** Texts in the order of arrival, with what FTS5 has recorded of each. */
-  texts: compile(
-    all
+  /** Texts in the order of `seq`, with the number of tokens that FTS5 has recorded for each. */
+  texts: compile((p: Placeholders<Watermark & { after: number; limit: number }>) =>
+    buildVerify
       .selectFrom('messages')
       .leftJoin('trigrams_docsize', 'trigrams_docsize.id', 'messages.seq')
       .select(['messages.seq', 'messages.text', 'trigrams_docsize.sz'])
-      .where('messages.seq', '>', parameter<number>('after'))
-      .where('messages.seq', '<=', parameter<number>('watermark'))
+      .where('messages.seq', '>', p.after)
+      .where('messages.seq', '<=', p.watermark)
       .orderBy('messages.seq')
-      .limit(parameter<number>('limit')),
+      .limit(p.limit),
   ),
-  /** Rows of the index that are no message's up to the watermark. */
-  strayRows: compile(
-    all
+  /** Rows of the index without a message up to the watermark. */
+  strayRows: compile(({ watermark }: Placeholders<Watermark>) =>
+    buildVerify
       .selectFrom('trigrams_docsize')
       .leftJoin('messages', (join) =>
-        join
-          .onRef('messages.seq', '=', 'trigrams_docsize.id')
-          .on('messages.seq', '<=', parameter<number>('watermark')),
+        join.onRef('messages.seq', '=', 'trigrams_docsize.id').on('messages.seq', '<=', watermark),
       )
-      .select((eb) => eb.fn.countAll<number>().as('count'))
+      .select(COUNT)
       .where('messages.seq', 'is', null),
   ),
-  addTerm: compile(
-    all
-      .insertInto('temp.recount')
-      .values({
-        term: parameter('term'),
-        doc: parameter('doc'),
-        cnt: parameter('cnt'),
-        checksum: parameter('checksum'),
-      })
-      .onConflict((conflict) =>
-        conflict.column('term').doUpdateSet({
-          doc: sql`recount.doc + excluded.doc`,
-          cnt: sql`recount.cnt + excluded.cnt`,
-          checksum: sql`recount.checksum + excluded.checksum`,
-        }),
-      ),
+  addTerm: compile((count: Placeholders<TermCount>) =>
+    addTerms(
+      buildVerify.insertInto('temp.recount').values({
+        term: count.term,
+        doc: count.doc,
+        cnt: count.cnt,
+        checksum: count.checksum,
+      }),
+    ),
   ),
-  /** What is left is zero where the index and the texts agree. */
-  subtractVocabulary: compile(
-    all
-      .insertInto('temp.recount')
-      .columns(['term', 'doc', 'cnt', 'checksum'])
-      .expression(
-        all
-          .selectFrom('temp.vocabulary')
-          .select([
-            'term',
-            sql<number>`-doc`.as('doc'),
-            sql<number>`-cnt`.as('cnt'),
-            sql<number>`-${CHECKSUM}`.as('checksum'),
-          ])
-          // Without a condition, SQLite takes what follows for that of a join.
-          .where(sql<boolean>`true`),
-      )
-      .onConflict((conflict) =>
-        conflict.column('term').doUpdateSet({
-          doc: sql`recount.doc + excluded.doc`,
-          cnt: sql`recount.cnt + excluded.cnt`,
-          checksum: sql`recount.checksum + excluded.checksum`,
-        }),
-      ),
-  ),
-  wrongTerms: compile(
-    all
-      .selectFrom('temp.recount')
-      .select([
-        countIf(sql`doc <> 0 or cnt <> 0`).as('counted'),
-        countIf(sql`doc = 0 and cnt = 0 and checksum % ${sql.lit(CHECKSUM_MODULUS)} <> 0`).as(
-          'elsewhere',
+  /** Subtracts the terms of the index: all counts are zero afterwards if the index is correct. */
+  subtractIndex: compile(() =>
+    addTerms(
+      buildVerify
+        .insertInto('temp.recount')
+        .columns(['term', 'doc', 'cnt', 'checksum'])
+        .expression(
+          buildVerify
+            .selectFrom('temp.vocabulary as vocabulary')
+            .select((eb) => [
+              'term',
+              eb.neg(eb.ref('doc')).as('doc'),
+              eb.neg(eb.ref('cnt')).as('cnt'),
+              eb
+                .neg(
+                  eb
+                    .selectFrom('temp.occurrences as occurrences')
+                    // The checksum that `TrigramRecount` computes of texts.
+                    .select(
+                      sql<number>`sum((doc * (offset + 1)) % ${sql.lit(CHECKSUM_MODULUS)})`.as(
+                        'sum',
+                      ),
+                    )
+                    .whereRef('occurrences.term', '=', 'vocabulary.term'),
+                )
+                .as('checksum'),
+            ])
+            // Without a condition SQLite reads `on conflict` as the condition of a join.
+            .where(eb.lit(true)),
         ),
-      ]),
+    ),
+  ),
+  /** Terms whose counts are wrong, and terms with the right counts in other rows or at other positions. */
+  wrongTerms: compile(() =>
+    buildVerify.selectFrom('temp.recount').select(({ fn, and, or, eb }) => {
+      const isMiscounted = or([eb('doc', '!=', 0), eb('cnt', '!=', 0)])
+      const isMisplaced = and([
+        eb('doc', '=', 0),
+        eb('cnt', '=', 0),
+        eb(eb('checksum', '%', eb.lit(CHECKSUM_MODULUS)), '!=', 0),
+      ])
+      return [
+        fn.countAll<number>().filterWhere(isMiscounted).as('miscounted'),
+        fn.countAll<number>().filterWhere(isMisplaced).as('misplaced'),
+      ]
+    }),
   ),
 }
 
-/** Gives every message the sort key of its timestamp. */
-export const repairKeys = compile(
-  build
-    .updateTable('messages')
-    .set({ ts_key: sql`instant_key(ts)` })
-    .where(sql<boolean>`ts_key <> instant_key(ts)`),
-)
-
-/** Everything that is derived, made as if no message had been met yet; in this order, in one transaction. */
-export const resetQueries = {
-  senders: compile(build.deleteFrom('senders')),
-  senderMessages: compile(build.deleteFrom('sender_messages')),
-  days: compile(build.deleteFrom('days')),
-  minutes: compile(build.deleteFrom('minutes')),
-  // FTS5 without its content takes no plain delete of everything.
-  trigrams: compile(
-    build.insertInto('trigrams').values({ rowid: 0, text: '', trigrams: 'delete-all' }),
-  ),
-  watermark: compile(build.deleteFrom('watermark')),
-  start: compile(build.insertInto('watermark').values({ id: 1, seq: 0, messages: 0, senders: 0 })),
+/** Adds inserted terms to those that the table of the recount already has. */
+function addTerms(
+  insert: InsertQueryBuilder<SqliteSchema & VerifySchema, 'temp.recount', InsertResult>,
+) {
+  return insert.onConflict((conflict) =>
+    conflict.column('term').doUpdateSet((eb) => ({
+      doc: eb('doc', '+', eb.ref('excluded.doc')),
+      cnt: eb('cnt', '+', eb.ref('excluded.cnt')),
+      checksum: eb('checksum', '+', eb.ref('excluded.checksum')),
+    })),
+  )
 }

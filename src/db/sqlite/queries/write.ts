@@ -1,48 +1,48 @@
-import { build, compile, parameter } from './compile.ts'
+import type { MessageRow } from '../batch.ts'
+import { build, compile, type Placeholders } from './compile.ts'
 
-/** What stores messages and shows that they can be stored. */
+/** The statements that store messages and check that messages can be stored. */
 export const writeQueries = {
-  insert: compile(
+  insert: compile((message: Placeholders<MessageRow>) =>
     build
       .insertInto('messages')
       .values({
-        message_id: parameter('message_id'),
-        from_msisdn: parameter('from_msisdn'),
-        to_msisdn: parameter('to_msisdn'),
-        ts: parameter('ts'),
-        text: parameter('text'),
-        created_at: parameter('created_at'),
-        ts_key: parameter('ts_key'),
+        message_id: message.message_id,
+        from_msisdn: message.from_msisdn,
+        to_msisdn: message.to_msisdn,
+        ts: message.ts,
+        text: message.text,
+        created_at: message.created_at,
+        ts_key: message.ts_key,
       })
       .onConflict((conflict) => conflict.column('message_id').doNothing()),
   ),
-  /** Yields a row where the message is stored with just this content. */
-  sameAsStored: compile(
+  /** Returns a row if the stored message with this id has the same sender, recipient, timestamp and text. */
+  findDuplicate: compile((message: Placeholders<MessageRow>) =>
     build
       .selectFrom('messages')
       .select('seq')
-      .where('message_id', '=', parameter<string>('message_id'))
-      .where('from_msisdn', '=', parameter<string>('from_msisdn'))
-      .where('to_msisdn', '=', parameter<string>('to_msisdn'))
-      .where('ts', '=', parameter<string>('ts'))
-      // As `=`, and a text that is missing equals one that is missing.
-      .where('text', 'is', parameter<null>('text')),
+      .where('message_id', '=', message.message_id)
+      .where('from_msisdn', '=', message.from_msisdn)
+      .where('to_msisdn', '=', message.to_msisdn)
+      .where('ts', '=', message.ts)
+      .where('text', 'is not distinct from', message.text),
   ),
-  beat: compile(
+  heartbeat: compile(({ at }: Placeholders<{ at: string }>) =>
     build
       .insertInto('heartbeat')
-      .values({ id: 1, at: parameter('at') })
-      .onConflict((conflict) => conflict.column('id').doUpdateSet({ at: parameter('at') })),
+      .values({ id: 1, at })
+      .onConflict((conflict) => conflict.column('id').doUpdateSet({ at })),
   ),
-  readAny: compile(build.selectFrom('messages').select('seq').limit(1)),
-  withoutInstant: compile(
+  readAny: compile(() => build.selectFrom('messages').select('seq').limit(1)),
+  countWithoutInstant: compile(() =>
     build
       .selectFrom('messages')
       .select((eb) => eb.fn.countAll<number>().as('count'))
       .where('ts_key', '=', ''),
   ),
-  /** How far the derived tables are behind the messages. */
-  backlog: compile(
+  /** The watermark and the newest message. */
+  progress: compile(() =>
     build.selectFrom('watermark').select((eb) => [
       'watermark.seq as watermark',
       eb

@@ -10,19 +10,23 @@ import {
   type WorkerMessage,
 } from './runtime.ts'
 
-/** How long to wait before a thread that could not start is started again, in milliseconds. */
+/** Milliseconds between attempts to replace a worker that could not start. */
 const RESTART_DELAY_MS = 1000
 
-/** What a thread makes is short-lived and little; V8 would let it grow to far more, unless its own options say. */
+/**
+ * Size limit of V8's young generation.
+ * Workers allocate few and short-lived objects; the default is far larger.
+ */
 const YOUNG_GENERATION_MB = 16
 
+/** A call whose result is pending. */
 interface PendingCall extends QueueMember<PendingCall> {
   call: number
   resolve: (value: unknown) => void
   reject: (reason: unknown) => void
 }
 
-const ERRORS = { damaged: StoreCorruptError, unavailable: StoreUnavailableError, other: Error }
+const ERRORS = { corrupt: StoreCorruptError, unavailable: StoreUnavailableError, other: Error }
 
 function deserializeError(failure: SerializedError): Error {
   const error = new ERRORS[failure.kind](failure.message)
@@ -30,25 +34,27 @@ function deserializeError(failure: SerializedError): Error {
   return error
 }
 
-/** What a thread is started with. */
+/** How a worker is started. */
 export interface WorkerClientOptions<Data, Ready> {
-  /** The module that the thread runs. */
+  /** The module that the worker runs. */
   entry: URL
-  /** What the module is given, from what the thread before it said when it was ready. */
+  /** Returns the data for the module, from what the previous worker posted when it was ready. */
   data: (previous: Ready | undefined) => Data
-  /** Hears what the thread tells unasked. */
+  /** Called with each event that the worker emits. */
   onEvent?: (value: unknown) => void
 }
 
 /**
- * A worker thread that answers calls in order. One that dies is replaced; the calls that waited for it, and those
- * made until the next one is ready, fail as unavailable.
+ * A worker thread that executes calls in order.
+ * A worker that exits is replaced; its pending calls, and calls made before the next one is ready, reject with
+ * StoreUnavailableError.
  */
 export class WorkerClient<Ops extends Operations, Data, Ready> {
   readonly #options: WorkerClientOptions<Data, Ready>
   readonly #pending = new Queue<PendingCall>()
-  readonly #cut = new Int32Array(new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT))
-  /** The one that is starting or running, and whether it can be asked. */
+  /** Shared memory: the number of the call to cancel, or `CANCEL_ALL`. */
+  readonly #cancelled = new Int32Array(new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT))
+  /** The worker that is starting or running. */
   #worker: Worker | undefined
   #running = false
   #ready: Ready | undefined
@@ -60,15 +66,15 @@ export class WorkerClient<Ops extends Operations, Data, Ready> {
     this.#options = options
   }
 
-  /** Starts the thread. @throws StoreOpenError with the thread's own reason when it cannot work. */
+  /** Starts the worker. @throws StoreOpenError with the worker's own reason if it is unusable. */
   start(): Promise<Ready> {
     return new Promise((resolve, reject) => {
       const worker = new Worker(this.#options.entry, {
         workerData: {
           data: this.#options.data(this.#ready),
-          cut: this.#cut,
+          cancelled: this.#cancelled,
         } satisfies WorkerInit<Data>,
-        // What the process was told to load first is not for its threads.
+        // Without the `--import` options of the process.
         execArgv: [],
         resourceLimits: { maxYoungGenerationSizeMb: YOUNG_GENERATION_MB },
       })
@@ -84,29 +90,39 @@ export class WorkerClient<Ops extends Operations, Data, Ready> {
         } else if (message.kind === 'event') {
           this.#options.onEvent?.(message.value)
         } else {
-          const waiting = this.#takePending(message.call)
-          if (message.kind === 'result') waiting?.resolve(message.value)
-          else waiting?.reject(deserializeError(message.failure))
+          const pending = this.#takePending(message.call)
+          if (message.kind === 'result') pending?.resolve(message.value)
+          else pending?.reject(deserializeError(message.failure))
         }
       })
       worker.on('error', (error) => {
         failure = error instanceof Error ? error : new Error(String(error))
       })
       worker.on('exit', () => {
-        const wasRunning = this.#running
-        this.#running = false
-        this.#worker = undefined
         reject(failure ?? new StoreOpenError('the database thread ended before it was ready'))
-        for (const pending of this.#pending) {
-          this.#pending.remove(pending)
-          pending.reject(new StoreUnavailableError('the database thread ended', { cause: failure }))
-        }
-        if (wasRunning && !this.#closing) this.#replace()
+        this.#handleExit(failure)
       })
     })
   }
 
-  /** The call that was answered: the oldest, as the thread answers in order. */
+  #handleExit(failure: Error | undefined): void {
+    const wasRunning = this.#running
+    this.#running = false
+    this.#worker = undefined
+    for (const pending of this.#pending) {
+      this.#pending.remove(pending)
+      pending.reject(new StoreUnavailableError('the database thread ended', { cause: failure }))
+    }
+    if (wasRunning && !this.#closing) this.#replace()
+  }
+
+  #replace(): void {
+    this.start().catch(() => {
+      if (!this.#closing) this.#restart = setTimeout(() => this.#replace(), RESTART_DELAY_MS)
+    })
+  }
+
+  /** Removes and returns a pending call: the oldest one, as results arrive in order. */
   #takePending(call: number): PendingCall | undefined {
     for (const pending of this.#pending) {
       if (pending.call !== call) continue
@@ -116,20 +132,15 @@ export class WorkerClient<Ops extends Operations, Data, Ready> {
     return undefined
   }
 
-  #replace(): void {
-    this.start().catch(() => {
-      if (!this.#closing) this.#restart = setTimeout(() => this.#replace(), RESTART_DELAY_MS)
-    })
-  }
-
-  /** Whether there is a thread to ask now. */
+  /** Whether the worker accepts calls. */
   get running(): boolean {
     return this.#running
   }
 
   /**
-   * Asks the thread. An aborted call is cut off where its reads look out for it, and rejects.
-   * @throws StoreUnavailableError when there is no thread to ask or it dies meanwhile.
+   * Calls an operation.
+   * Aborting takes effect at the next cancellation check of the operation, which then throws.
+   * @throws StoreUnavailableError if the worker is not running or exits before the result.
    */
   call<Name extends keyof Ops & string>(
     operation: Name,
@@ -141,12 +152,12 @@ export class WorkerClient<Ops extends Operations, Data, Ready> {
         reject(new StoreUnavailableError('the database thread is not running'))
         return
       }
-      // Positive and within 31 bits, as the number of the call to cut is shared.
+      // Positive and within 31 bits, so that it fits into the shared memory and is never `CANCEL_ALL`.
       this.#calls = (this.#calls % 0x7fffffff) + 1
       const call = this.#calls
-      const cut = () => Atomics.store(this.#cut, 0, call)
-      signal?.addEventListener('abort', cut, { once: true })
-      const settled = () => signal?.removeEventListener('abort', cut)
+      const cancel = () => Atomics.store(this.#cancelled, 0, call)
+      signal?.addEventListener('abort', cancel, { once: true })
+      const settled = () => signal?.removeEventListener('abort', cancel)
       this.#pending.add({
         call,
         queue: undefined,
@@ -165,11 +176,11 @@ export class WorkerClient<Ops extends Operations, Data, Ready> {
     })
   }
 
-  /** Ends the thread after the calls made before; reads among them are cut off. */
+  /** Closes the worker after all pending calls. Reads among them are cancelled. */
   async close(): Promise<void> {
     this.#closing = true
     clearTimeout(this.#restart)
-    Atomics.store(this.#cut, 0, CANCEL_ALL)
+    Atomics.store(this.#cancelled, 0, CANCEL_ALL)
     const worker = this.#worker
     if (!worker) return
     const exited = new Promise((resolve) => worker.once('exit', resolve))

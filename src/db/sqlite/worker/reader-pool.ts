@@ -4,16 +4,17 @@ import type { ReaderData, ReaderOperations } from './reader.ts'
 
 type Reader = WorkerClient<ReaderOperations, ReaderData, undefined>
 
-interface Waiting {
+/** A call that waits for a reader. */
+interface WaitingCall {
   start: (reader: Reader) => void
   reject: (reason: unknown) => void
 }
 
-/** Threads that read, one call each at a time; who finds none free waits for the next. */
+/** A pool of reader threads. Each executes one call at a time; further calls wait in order. */
 export class ReaderPool {
   readonly #all: Reader[]
   #free: Reader[] = []
-  #waiting: Waiting[] = []
+  #waiting: WaitingCall[] = []
   #closed = false
 
   constructor(data: ReaderData, count: number) {
@@ -24,13 +25,16 @@ export class ReaderPool {
     )
   }
 
-  /** Starts every reader. @throws StoreOpenError when one cannot work. */
+  /** Starts all readers. @throws StoreOpenError if one is unusable. */
   async start(): Promise<void> {
     await Promise.all(this.#all.map((reader) => reader.start()))
     this.#free = [...this.#all]
   }
 
-  /** Asks a reader. @throws StoreUnavailableError when the signal cuts the call off, before or during it. */
+  /**
+   * Calls an operation of a reader.
+   * @throws StoreUnavailableError if the signal is aborted while it waits or runs.
+   */
   async call<Name extends keyof ReaderOperations & string>(
     operation: Name,
     argument: Parameters<ReaderOperations[Name]>[0],
@@ -46,7 +50,7 @@ export class ReaderPool {
     }
   }
 
-  /** A free reader; one that is being replaced only where there is no other. */
+  /** Returns a free reader, preferably one that is running. */
   #takeFree(): Reader | undefined {
     const running = this.#free.findLastIndex((reader) => reader.running)
     return this.#free.splice(running < 0 ? 0 : running, 1)[0]
@@ -58,7 +62,7 @@ export class ReaderPool {
         reject(new StoreUnavailableError('the store is closed'))
         return
       }
-      const waiting: Waiting = {
+      const waiting: WaitingCall = {
         start: (reader) => {
           signal?.removeEventListener('abort', leave)
           resolve(reader)
@@ -67,14 +71,14 @@ export class ReaderPool {
       }
       const leave = (): void => {
         this.#waiting = this.#waiting.filter((other) => other !== waiting)
-        reject(new StoreUnavailableError('the read was cut off before it began'))
+        reject(new StoreUnavailableError('the read was cancelled before it began'))
       }
       signal?.addEventListener('abort', leave, { once: true })
       this.#waiting.push(waiting)
     })
   }
 
-  /** Ends every reader; what is under way is cut off, what waits is refused. */
+  /** Closes all readers. Running reads are cancelled; waiting calls reject. */
   async close(): Promise<void> {
     this.#closed = true
     for (const { reject } of this.#waiting.splice(0)) {

@@ -1,15 +1,15 @@
 import { parentPort, workerData } from 'node:worker_threads'
 import { StoreUnavailableError } from '../../message-store.ts'
-import { isCorruption } from '../integrity.ts'
+import { isCorruption, isUnavailable } from '../errors.ts'
 
-/** An error as it crosses from a thread: enough to rebuild it on the other side. */
+/** An error as it is posted from a worker, which structured clone would strip of its class. */
 export interface SerializedError {
-  kind: 'damaged' | 'unavailable' | 'other'
+  kind: 'corrupt' | 'unavailable' | 'other'
   message: string
   stack: string | undefined
 }
 
-/** What a thread posts: that it is ready to work or why it cannot be, then the result of each call. */
+/** A message from a worker: it is ready or unusable, a call succeeded or failed, or an event occurred. */
 export type WorkerMessage =
   | { kind: 'ready'; value: unknown }
   | { kind: 'unusable'; failure: SerializedError }
@@ -17,34 +17,29 @@ export type WorkerMessage =
   | { kind: 'failed'; call: number; failure: SerializedError }
   | { kind: 'event'; value: unknown }
 
-/** A call to a thread. */
+/** A call to a worker. */
 export interface RpcRequest {
   call: number
   operation: string
   argument: unknown
 }
 
-/** What a thread can be asked for. `close` must release everything that keeps the thread alive. */
+/** The operations of a worker by name. `close` must release everything that keeps the thread alive. */
 export type Operations = { close(): void } & Record<string, (argument: never) => unknown>
 
-/** What a thread is given besides its own data: the number of the call that is to be cut off, shared. */
+/** The `workerData` of a worker. */
 export interface WorkerInit<Data> {
   data: Data
-  cut: Int32Array
+  /** Shared memory: the number of the call to cancel, or `CANCEL_ALL`. */
+  cancelled: Int32Array
 }
 
-/** Cuts off every call. */
+/** Cancels every call. */
 export const CANCEL_ALL = -1
 
-/**
- * SQLite's primary result codes that say "not now" rather than "never": another program holds the lock, the disk
- * is full or failing, the file is away. (https://sqlite.org/rescode.html)
- */
-const NOT_NOW = /^SQLITE_(BUSY|LOCKED|FULL|IOERR|READONLY|CANTOPEN|NOMEM|PROTOCOL)(_|$)/
-
-function kindOf(error: Error, code: string): SerializedError['kind'] {
-  if (isCorruption(error)) return 'damaged'
-  return error instanceof StoreUnavailableError || NOT_NOW.test(code) ? 'unavailable' : 'other'
+function kindOf(error: Error): SerializedError['kind'] {
+  if (isCorruption(error)) return 'corrupt'
+  return isUnavailable(error) ? 'unavailable' : 'other'
 }
 
 function serializeError(error: unknown): SerializedError {
@@ -53,41 +48,71 @@ function serializeError(error: unknown): SerializedError {
   }
   const code = 'code' in error && typeof error.code === 'string' ? error.code : ''
   return {
-    kind: kindOf(error, code),
+    kind: kindOf(error),
     message: code ? `${error.message} (${code})` : error.message,
     stack: error.stack,
   }
 }
 
-/** What the other side of a thread gives to its module. */
+/** What the module of a worker gets from the runtime. */
 export interface WorkerContext<Data> {
   data: Data
-  /** @throws StoreUnavailableError once the call under way is to be cut off. */
+  /** @throws StoreUnavailableError if the current call is cancelled. */
   throwIfCancelled(): void
-  /** Tells the other side something that it did not ask for. */
-  tell(value: unknown): void
+  /** Posts an event to the client. */
+  emit(value: unknown): void
 }
 
-/**
- * Runs in a worker thread: prepares the operations, then answers calls one after the other until `close`. Between
- * calls `idle` is run, as long as it returns true, at once, or after the milliseconds that it returns.
- */
+/** What the module of a worker provides. */
+interface WorkerModule<Ready> {
+  operations: Operations
+  /** Posted to the client when the worker is ready. */
+  ready: Ready
+  /**
+   * Runs between calls.
+   * It runs again at once if it returns true, or after the number of milliseconds that it returns.
+   */
+  idle?: () => boolean | number
+}
+
+/** Schedules `idle` after each call. */
+class IdleLoop {
+  readonly #idle: () => boolean | number
+  #immediate: NodeJS.Immediate | undefined
+  #timer: NodeJS.Timeout | undefined
+
+  constructor(idle: () => boolean | number) {
+    this.#idle = idle
+  }
+
+  schedule(): void {
+    this.stop()
+    this.#immediate = setImmediate(() => {
+      const again = this.#idle()
+      if (again === true) this.schedule()
+      else if (typeof again === 'number') this.#timer = setTimeout(() => this.schedule(), again)
+    })
+  }
+
+  stop(): void {
+    clearImmediate(this.#immediate)
+    clearTimeout(this.#timer)
+  }
+}
+
+/** Runs a worker thread: starts its module, then executes calls one after the other until `close`. */
 export async function serveRpc<Data, Ready>(
-  start: (context: WorkerContext<Data>) => Promise<{
-    operations: Operations
-    ready: Ready
-    idle?: () => boolean | number
-  }>,
+  start: (context: WorkerContext<Data>) => Promise<WorkerModule<Ready>>,
 ): Promise<void> {
   const port = parentPort
   if (!port) throw new Error('this module runs in a worker thread')
   const post = (message: WorkerMessage): void => port.postMessage(message)
-  const { data, cut } = workerData as WorkerInit<Data>
+  const { data, cancelled } = workerData as WorkerInit<Data>
   let current = 0
   const throwIfCancelled = (): void => {
-    const number = Atomics.load(cut, 0)
-    if (number === current || number === CANCEL_ALL) {
-      throw new StoreUnavailableError('the read was cut off')
+    const call = Atomics.load(cancelled, 0)
+    if (call === current || call === CANCEL_ALL) {
+      throw new StoreUnavailableError('the read was cancelled')
     }
   }
 
@@ -95,21 +120,9 @@ export async function serveRpc<Data, Ready>(
     const { operations, ready, idle } = await start({
       data,
       throwIfCancelled,
-      tell: (value) => post({ kind: 'event', value }),
+      emit: (value) => post({ kind: 'event', value }),
     })
-    let immediate: NodeJS.Immediate | undefined
-    let timer: NodeJS.Timeout | undefined
-    const restUntilIdle = (): void => {
-      if (!idle) return
-      clearImmediate(immediate)
-      clearTimeout(timer)
-      immediate = setImmediate(() => {
-        const again = idle()
-        if (again === true) restUntilIdle()
-        else if (typeof again === 'number') timer = setTimeout(restUntilIdle, again)
-      })
-    }
-
+    const loop = idle && new IdleLoop(idle)
     port.on('message', ({ call, operation, argument }: RpcRequest) => {
       current = call
       try {
@@ -120,13 +133,12 @@ export async function serveRpc<Data, Ready>(
         post({ kind: 'failed', call, failure: serializeError(error) })
       }
       if (operation === 'close') {
-        clearImmediate(immediate)
-        clearTimeout(timer)
+        loop?.stop()
         port.close()
-      } else restUntilIdle()
+      } else loop?.schedule()
     })
     post({ kind: 'ready', value: ready })
-    restUntilIdle()
+    loop?.schedule()
   } catch (error) {
     post({ kind: 'unusable', failure: serializeError(error) })
     port.close()

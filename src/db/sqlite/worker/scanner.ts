@@ -1,34 +1,32 @@
 import type { MessageFilter } from '../../../message/filter.ts'
 import type { StoredMessage } from '../../../message/message.ts'
-import { openReader } from '../connection.ts'
-import { filterValues } from '../paging.ts'
+import { openSnapshot } from '../connection.ts'
+import { filterParameters } from '../filter-parameters.ts'
+import type { ScanParameters } from '../queries/scan.ts'
 import { type CompiledStatement, prepare } from '../statement.ts'
 import { serveRpc, type WorkerContext } from './runtime.ts'
 
-/** A message, and its place in the order of arrival. */
+/** A message with its position in the order of arrival. */
 export type ScannedRow = StoredMessage & { seq: number }
 
-/** What a scanning thread is given: one scan is all it is for. */
+/** The data of a scanner thread, which serves a single scan. */
 export interface ScannerData {
   path: string
   filter: MessageFilter
-  query: CompiledStatement<ScannedRow>
+  query: CompiledStatement<ScanParameters, ScannedRow>
 }
 
-/** Rows that cross to the other side at a time. */
+/** Rows in one chunk. */
 const CHUNK = 1000
 
 async function openOperations({ data, throwIfCancelled }: WorkerContext<ScannerData>) {
   const { path, filter, query } = data
-  const database = openReader(path, throwIfCancelled)
-  const values = { ...filterValues(filter), limit: CHUNK }
+  const database = openSnapshot(path, throwIfCancelled)
   const rows = prepare(database, query)
-  // One transaction for all chunks; its snapshot is the one of its first read, which is now.
-  database.exec('begin')
-  database.prepare('select 1 from messages limit 1').get()
+  const values = { ...filterParameters(filter), limit: CHUNK }
 
   const operations = {
-    /** The messages next to that place; none at the end. */
+    /** Returns the messages after a `seq`; none at the end. */
     next: (after: number): ScannedRow[] => rows.all({ ...values, after }),
     close(): void {
       database.close()
@@ -37,7 +35,7 @@ async function openOperations({ data, throwIfCancelled }: WorkerContext<ScannerD
   return { operations, ready: undefined }
 }
 
-/** What a scanning thread can be asked for. */
+/** The operations of a scanner thread. */
 export type ScannerOperations = Awaited<ReturnType<typeof openOperations>>['operations']
 
 await serveRpc(openOperations)

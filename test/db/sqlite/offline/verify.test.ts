@@ -14,7 +14,7 @@ const MESSAGES = [
   message({ message_id: 'e', from_msisdn: '+1', text: '' }),
 ]
 
-/** A file with these messages, everything derived. */
+/** Creates a file with these messages, all indexed. */
 async function file(t: Test, messages: StoredMessage[] = MESSAGES): Promise<string> {
   const path = `${t.testdir()}/app.db`
   const store = await SqliteStore.open(path)
@@ -26,7 +26,7 @@ async function file(t: Test, messages: StoredMessage[] = MESSAGES): Promise<stri
 
 function execute(path: string, statements: string): void {
   const database = new Database(path)
-  // For the tables behind FTS5's.
+  // Allows writes to the shadow tables of FTS5.
   database.unsafeMode()
   database.exec(statements)
   database.close()
@@ -35,7 +35,7 @@ function execute(path: string, statements: string): void {
 const linesOf = (path: string) =>
   verify(path).differences.map(({ table, kind, count }) => `${table}: ${count} ${kind}`)
 
-t.test('finds nothing where nothing is wrong', async (t) => {
+t.test('finds no differences in a correct database', async (t) => {
   const path = await file(t)
   t.strictSame(verify(path), { messages: 5, pending: 0, differences: [] })
   execute(
@@ -45,14 +45,14 @@ t.test('finds nothing where nothing is wrong', async (t) => {
   t.strictSame(
     verify(path),
     { messages: 5, pending: 1, differences: [] },
-    'what lies beyond is not derived yet',
+    'a message above the watermark is pending',
   )
   const empty = `${t.testdir()}/empty.db`
   await (await SqliteStore.open(empty)).close()
   t.strictSame(verify(empty), { messages: 0, pending: 0, differences: [] })
 })
 
-t.test('counts trigrams as the index does, whatever the texts', async (t) => {
+t.test('counts the trigrams of any text as the index does', async (t) => {
   const texts = fc.sample(fc.string({ unit: 'binary', maxLength: 40 }), 200)
   const odd = [
     'a\0bcd',
@@ -71,16 +71,16 @@ t.test('counts trigrams as the index does, whatever the texts', async (t) => {
   t.same(linesOf(path), [])
 })
 
-/** Leaves two messages out of the index of instants, which SQLite takes for complete. */
-const LACKS_ROWS = `
+/** Removes two messages from the index of instants without SQLite knowing. */
+const REMOVE_INDEX_ENTRIES = `
   drop index messages_by_instant;
   create index messages_by_instant on messages (ts_key, message_id) where seq > 2;
   pragma writable_schema = on;
   update sqlite_schema set sql = replace(sql, ' where seq > 2', '') where name = 'messages_by_instant';
   pragma writable_schema = reset`
 
-/** Every kind of damage, and what is said about it. */
-const DAMAGES: Record<string, string[]> = {
+/** Statements that corrupt the database, and the differences to find. */
+const CORRUPTIONS: Record<string, string[]> = {
   'delete from watermark': [
     'watermark: 1 missing',
     'senders: 3 surplus',
@@ -143,7 +143,7 @@ const DAMAGES: Record<string, string[]> = {
   "update messages set ts = '2030-01-01T00:00:00Z' where message_id = 'a'": [
     'messages: 1 with the sort key of another instant',
   ],
-  [LACKS_ROWS]: ['messages: 2 missing from an index'],
+  [REMOVE_INDEX_ENTRIES]: ['messages: 2 missing from an index'],
   'delete from trigrams_data where id > 10': ['trigrams: 1 unreadable'],
   "update messages set from_msisdn = '+3' where message_id = 'a'": [
     'senders: 2 counted wrongly',
@@ -152,10 +152,10 @@ const DAMAGES: Record<string, string[]> = {
   ],
 }
 
-for (const [damage, lines] of Object.entries(DAMAGES)) {
-  t.test(`finds and repairs: ${damage.trim().split('\n', 1)}`, async (t) => {
+for (const [corruption, lines] of Object.entries(CORRUPTIONS)) {
+  t.test(`finds and repairs: ${corruption.trim().split('\n', 1)}`, async (t) => {
     const path = await file(t)
-    execute(path, damage)
+    execute(path, corruption)
     t.same(linesOf(path), lines)
 
     resetIndexes(path)
@@ -166,7 +166,7 @@ for (const [damage, lines] of Object.entries(DAMAGES)) {
   })
 }
 
-t.test('sees one moment of a store that is written to, and tells how far it is', async (t) => {
+t.test('verifies one snapshot of a store that is written to, and reports progress', async (t) => {
   const path = `${t.testdir()}/app.db`
   const store = await SqliteStore.open(path)
   t.teardown(() => store.close())

@@ -7,87 +7,87 @@ const ENTRY = new URL('../crashing-worker.ts', import.meta.url)
 
 type Data = { fail?: string; slowMs?: number }
 
-function thread(t: Test, data: Data = {}, onEvent?: (value: unknown) => void) {
-  const made = new WorkerClient<CrashingOperations, Data, string>({
+function makeClient(t: Test, data: Data = {}, onEvent?: (value: unknown) => void) {
+  const client = new WorkerClient<CrashingOperations, Data, string>({
     entry: ENTRY,
     data: () => data,
     ...(onEvent ? { onEvent } : {}),
   })
-  t.teardown(() => made.close())
-  return made
+  t.teardown(() => client.close())
+  return client
 }
 
-t.test('answers calls in order, and errors as errors', async (t) => {
-  const one = thread(t)
-  t.equal(await one.start(), 'ready')
-  t.same(await Promise.all(['a', 'b', 'c'].map((value) => one.call('echo', value))), [
+t.test('resolves calls in order and rejects with errors', async (t) => {
+  const client = makeClient(t)
+  t.equal(await client.start(), 'ready')
+  t.same(await Promise.all(['a', 'b', 'c'].map((value) => client.call('echo', value))), [
     'a',
     'b',
     'c',
   ])
-  await t.rejects(one.call('fail', 'broken'), { message: 'broken' })
-  t.equal(await one.call('echo', 'still there'), 'still there')
+  await t.rejects(client.call('fail', 'broken'), { message: 'broken' })
+  t.equal(await client.call('echo', 'still there'), 'still there')
 })
 
-t.test('one that cannot work says why', async (t) => {
-  await t.rejects(thread(t, { fail: 'no file' }).start(), {
+t.test('rejects with the reason when the worker is unusable', async (t) => {
+  await t.rejects(makeClient(t, { fail: 'no file' }).start(), {
     name: 'StoreOpenError',
     message: 'no file',
   })
 })
 
-t.test('one that dies is replaced, and whoever waited is told', async (t) => {
-  const one = thread(t)
-  await one.start()
-  const answers = await Promise.allSettled([
-    one.call('die', undefined),
-    one.call('echo', 'waiting'),
+t.test('replaces a worker that exits and rejects its pending calls', async (t) => {
+  const client = makeClient(t)
+  await client.start()
+  const results = await Promise.allSettled([
+    client.call('exit', undefined),
+    client.call('echo', 'waiting'),
   ])
-  for (const answer of answers) {
-    t.ok(answer.status === 'rejected' && answer.reason instanceof StoreUnavailableError)
+  for (const result of results) {
+    t.ok(result.status === 'rejected' && result.reason instanceof StoreUnavailableError)
   }
-  t.equal(one.running, false)
-  await t.rejects(one.call('echo', 'too early'), StoreUnavailableError)
-  while (!one.running) await new Promise((resolve) => setImmediate(resolve))
-  t.equal(await one.call('echo', 'back'), 'back')
+  t.equal(client.running, false)
+  await t.rejects(client.call('echo', 'too early'), StoreUnavailableError)
+  while (!client.running) await new Promise((resolve) => setImmediate(resolve))
+  t.equal(await client.call('echo', 'back'), 'back')
 })
 
-t.test('a call is cut off by its signal, and no other', async (t) => {
-  const one = thread(t)
-  await one.start()
+t.test('cancels a call by its signal, and no other', async (t) => {
+  const client = makeClient(t)
+  await client.start()
   const controller = new AbortController()
-  const scan = one.call('scan', undefined, controller.signal)
-  const next = one.call('echo', 'after it')
+  const loop = client.call('loop', undefined, controller.signal)
+  const next = client.call('echo', 'after it')
   controller.abort()
-  await t.rejects(scan, { name: 'StoreUnavailableError', message: /cut off/ })
+  await t.rejects(loop, { name: 'StoreUnavailableError', message: /cancelled/ })
   t.equal(await next, 'after it')
 })
 
-t.test('closing cuts off what is under way', async (t) => {
-  const one = thread(t)
-  await one.start()
-  const scan = t.rejects(one.call('scan', undefined), StoreUnavailableError)
-  await one.close()
-  await scan
-  await t.rejects(one.call('echo', 'too late'), StoreUnavailableError)
+t.test('cancels running calls on close', async (t) => {
+  const client = makeClient(t)
+  await client.start()
+  const loop = t.rejects(client.call('loop', undefined), StoreUnavailableError)
+  await client.close()
+  await loop
+  await t.rejects(client.call('echo', 'too late'), StoreUnavailableError)
 })
 
-t.test('one that is closed while it starts leaves no thread behind', async (t) => {
-  const one = thread(t, { slowMs: 50 })
-  const starting = one.start()
-  await one.close()
+t.test('leaves no thread when it is closed while it starts', async (t) => {
+  const client = makeClient(t, { slowMs: 50 })
+  const starting = client.start()
+  await client.close()
   await Promise.allSettled([starting])
-  t.equal(one.running, false)
+  t.equal(client.running, false)
 })
 
-t.test('between calls it does what is left to do', async (t) => {
-  const told: unknown[] = []
+t.test('runs idle work between calls', async (t) => {
+  const events: unknown[] = []
   const done = new Promise<void>((resolve) => {
-    void thread(t, {}, (value) => {
-      told.push(value)
+    void makeClient(t, {}, (value) => {
+      events.push(value)
       if (value === 3) resolve()
     }).start()
   })
   await done
-  t.same(told, [1, 2, 3])
+  t.same(events, [1, 2, 3])
 })

@@ -1,0 +1,19 @@
+import type { MessageFilter } from '../../message/filter.ts'
+import { fold } from '../../message/fold.ts'
+import { rangeOf } from '../key-range.ts'
+
+/** The parameters of the conditions of a filter. */
+export type FilterParameters = Record<keyof MessageFilter, string>
+
+/**
+ * Returns the values of the conditions of a filter, for pages and scans.
+ * An absent `from`, `to` or `q` is the empty string: statements without that condition do not use it.
+ */
+export function filterParameters(filter: MessageFilter): FilterParameters {
+  return {
+    from: filter.from ?? '',
+    to: filter.to ?? '',
+    ...rangeOf(filter),
+    q: fold(filter.q ?? ''),
+  }
+}

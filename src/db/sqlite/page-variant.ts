@@ -1,0 +1,30 @@
+import type { Order } from '../../message/filter.ts'
+
+/** What distinguishes the statements for one access path. */
+export interface PageVariant {
+  order: Order
+  /** Whether the page starts after a position. */
+  after: boolean
+  /** Whether the page is filtered by recipient. */
+  to: boolean
+}
+
+/** The name of a variant. */
+export type PageVariantName = `${Order}${'' | '-after'}${'' | '-to'}`
+
+/** Returns the name of a variant. */
+export function variantName({ order, after, to }: PageVariant): PageVariantName {
+  return `${order}${after ? '-after' : ''}${to ? '-to' : ''}`
+}
+
+/** Returns a record of what `make` returns for each variant. */
+export function mapVariants<Value>(
+  make: (variant: PageVariant) => Value,
+): Record<PageVariantName, Value> {
+  const variants = (['asc', 'desc'] as const).flatMap((order) =>
+    [false, true].flatMap((after) => [false, true].map((to) => ({ order, after, to }))),
+  )
+  return Object.fromEntries(
+    variants.map((variant) => [variantName(variant), make(variant)]),
+  ) as Record<PageVariantName, Value>
+}
