@@ -5,7 +5,7 @@ import { promisify } from 'node:util'
 import pg from 'pg'
 import { PREPARED } from '../src/db/postgres/append.ts'
 import { fold } from '../src/message/fold.ts'
-import { writeMessages } from './corpus.ts'
+import { writeMessages } from '../tools/corpus.ts'
 
 const run = promisify(execFile)
 

@@ -1,6 +1,6 @@
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
-import { startBalancer } from '../test/scale/balancer.ts'
+import { startBalancer } from '../tools/balancer.ts'
 import { Candidate } from './candidates.ts'
 import type { DatabaseServer } from './database-server.ts'
 import type { LoadProcess } from './load-process.ts'

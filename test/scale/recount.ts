@@ -1,5 +1,5 @@
 import type { Test } from 'tap'
-import type { Cluster } from './cluster.ts'
+import type { Cluster } from '../../tools/cluster.ts'
 import type { Instance } from './instance.ts'
 
 /** The instant of `ts` as text that sorts by its bytes. */

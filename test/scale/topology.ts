@@ -1,7 +1,7 @@
 import type { Test } from 'tap'
+import { type Balancer, startBalancer } from '../../tools/balancer.ts'
+import { Cluster } from '../../tools/cluster.ts'
 import { folderOf } from '../service.ts'
-import { type Balancer, startBalancer } from './balancer.ts'
-import { Cluster } from './cluster.ts'
 import { Instance } from './instance.ts'
 
 /** A PostgreSQL that ends with the test. */

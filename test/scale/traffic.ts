@@ -1,7 +1,7 @@
 import { Agent, type ClientRequest, type IncomingMessage, request } from 'node:http'
 import { setTimeout as delay } from 'node:timers/promises'
 import type { Test } from 'tap'
-import { writeMessages } from '../../bench/corpus.ts'
+import { writeMessages } from '../../tools/corpus.ts'
 import { sign } from '../service.ts'
 
 /** How long the load lasts before, between and after what happens, in milliseconds: LOAD_SECONDS, or one second. */

@@ -4,7 +4,7 @@ import { chownSync, existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:
 import { tmpdir } from 'node:os'
 import { delimiter, join } from 'node:path'
 import type { Test } from 'tap'
-import { freePort } from '../../scale/free-port.ts'
+import { freePort } from '../../../tools/free-port.ts'
 import { execute } from './server.ts'
 
 const folders = [...(process.env.PATH ?? '').split(delimiter), '/usr/sbin']
