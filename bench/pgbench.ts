@@ -34,7 +34,7 @@ function batchScript(): string {
 
 /** The least that stores a message: one row, one commit. */
 const SINGLE_SCRIPT = `\\set start random(1, ${SAMPLE})
-insert into messages (batch, place, message_id, from_msisdn, to_msisdn, ts, text, folded, created_at, ts_key)
+insert into messages (batch, ordinal, message_id, from_msisdn, to_msisdn, ts, text, folded, created_at, ts_key)
 select nextval('batches'), 1, 'pgbench-' || nextval('bench_ids'), from_msisdn, to_msisdn, ts || 'Z', text, folded, ts || 'Z', rtrim(ts, '0')
 from (select ${NOW} as ts) as clock, bench_sample where n = :start::int % ${SAMPLE} on conflict do nothing;
 `

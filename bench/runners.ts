@@ -95,7 +95,7 @@ export async function instancesRunner(
     entry: balancer?.url,
     databaseCpuSeconds: bench.server.cpuSeconds,
   })
-  const { turn } = runner(bench, candidate, async () => (await records.uncounted()) === 0)
+  const { turn } = runner(bench, candidate, async () => (await records.countPending()) === 0)
   return {
     name,
     title,

@@ -68,7 +68,7 @@ t.test('on a server', { skip: NO_SERVER }, async (t) => {
         url,
         `select (select sum(count) from senders)::int as senders, (select sum(count) from days)::int as days,
         (select sum(count) from minutes)::int as minutes, (select messages from totals)::int as totals,
-        (select count(*) from uncounted)::int as uncounted`,
+        (select count(*) from pending_batches)::int as uncounted`,
       )
       const all = created.size
       t.same(sums, [{ senders: all, days: all, minutes: all, totals: all, uncounted: 0 }])
@@ -88,13 +88,13 @@ t.test('on a server', { skip: NO_SERVER }, async (t) => {
     await store.catchUp(async () => {
       calls++
       if (calls === 1) {
-        await counting.query('delete from uncounted')
+        await counting.query('delete from pending_batches')
         await other.append([message({ message_id: 'b' })])
       }
       if (calls === 5) await counting.query('select pg_advisory_unlock_all()')
     })
     t.equal(calls, 1)
-    t.same(await execute(url, 'select messages from uncounted'), [{ messages: 1 }])
+    t.same(await execute(url, 'select messages from pending_batches'), [{ messages: 1 }])
   })
 
   t.test(

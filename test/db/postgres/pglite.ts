@@ -51,7 +51,7 @@ export async function startPGlite(): Promise<{
         })
         return await Promise.race([work(session), cut.promise])
       } finally {
-        if (held) await turns.take(() => pglite.exec('close scan'))
+        if (held) await turns.take(() => pglite.exec('close chunks'))
       }
     },
     close: async () => {},

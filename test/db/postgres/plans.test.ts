@@ -4,7 +4,7 @@ import { countScans, createDatabase, execute, NO_SERVER, openStore } from './ser
 
 /** 20,000 messages in batches of 50, which is what the statistics then say of every batch. */
 const FILL = `
-  insert into messages (batch, place, message_id, from_msisdn, to_msisdn, ts, text, folded, created_at, ts_key)
+  insert into messages (batch, ordinal, message_id, from_msisdn, to_msisdn, ts, text, folded, created_at, ts_key)
   select n / 50, n % 50, 'm' || n, '+' || n % 97, '+2', at || 'Z', 'hello', 'hello', at || 'Z', at
   from (select n, to_char(timestamp '2025-01-01' + n * interval '1 minute', 'YYYY-MM-DD"T"HH24:MI:SS') as at
     from generate_series(0, 19999) as n) as numbered`
@@ -12,11 +12,11 @@ const FILL = `
 /** Single messages that arrive afterwards, and that nobody has counted. */
 const RECENT = `
   with fresh as (
-    insert into messages (batch, place, message_id, from_msisdn, to_msisdn, ts, created_at, ts_key)
+    insert into messages (batch, ordinal, message_id, from_msisdn, to_msisdn, ts, created_at, ts_key)
     select n, 1, 'r' || n, '+1', '+2', '2025-01-02T00:00:00Z', '', '2025-01-02T00:00:00'
     from generate_series(1001, 1200) as n returning batch
   )
-  insert into uncounted (batch, messages) select batch, 1 from fresh`
+  insert into pending_batches (batch, messages) select batch, 1 from fresh`
 
 t.test(
   'uncounted messages are looked up by batch when statistics are stale',
@@ -28,12 +28,12 @@ t.test(
     await execute(
       url,
       FILL,
-      'insert into uncounted select batch, count(*) from messages group by batch having batch < 1000',
+      'insert into pending_batches select batch, count(*) from messages group by batch having batch < 1000',
     )
     const counting = await openStore(t, url)
     await counting.catchUp()
     await counting.close()
-    await execute(url, 'truncate uncounted', 'analyze', RECENT)
+    await execute(url, 'truncate pending_batches', 'analyze', RECENT)
 
     // While this lock is held, no store counts.
     const client = new pg.Client({ connectionString: url, application_name: 'lock' })

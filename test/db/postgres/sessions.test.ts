@@ -201,7 +201,10 @@ t.test('on a server', { skip: NO_SERVER }, async (t) => {
         'alter table messages rename column to_msisdn to other',
         'alter table messages rename column other to to_msisdn',
       ],
-      ['alter table uncounted rename to other', 'alter table other rename to uncounted'],
+      [
+        'alter table pending_batches rename to other',
+        'alter table other rename to pending_batches',
+      ],
       ['alter sequence batches rename to other', 'alter sequence other rename to batches'],
     ] as const) {
       await execute(url, damage)

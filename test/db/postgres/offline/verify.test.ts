@@ -23,21 +23,21 @@ const DAMAGES: Record<string, string[]> = {
     'minutes: 1 surplus',
   ],
   "update messages set folded = 'other' where message_id in ('m1', 'm2')": [
-    'messages: 2 folded or keyed wrongly',
+    'messages: 2 with wrong folded text or keys',
   ],
   "update messages set search_key = null where message_id in ('m1', 'm2')": [
-    'messages: 2 folded or keyed wrongly',
+    'messages: 2 with wrong folded text or keys',
   ],
   "update messages set ts_key = '2000-01-01T00:00:00' where message_id = 'm7'": [
     'days: 1 missing',
     'days: 1 counted wrongly',
     'minutes: 1 missing',
     'minutes: 1 counted wrongly',
-    'messages: 1 folded or keyed wrongly',
+    'messages: 1 with wrong folded text or keys',
   ],
-  'insert into uncounted values (999999, 3)': ['uncounted: 1 counted wrongly'],
+  'insert into pending_batches values (999999, 3)': ['pending_batches: 1 counted wrongly'],
   // As if its messages had not been counted: then they would be twice.
-  'insert into uncounted select batch, count(*) from messages group by batch': [
+  'insert into pending_batches select batch, count(*) from messages group by batch': [
     'totals: 50 off in the total of messages',
     'totals: 5 off in the total of senders',
     'senders: 5 surplus',
@@ -83,7 +83,7 @@ t.test(
     await store.close()
     await execute(url, 'update totals set messages = 7', 'delete from minutes')
     await resetOffline(url)
-    t.same(await execute(url, 'select * from uncounted'), [])
+    t.same(await execute(url, 'select * from pending_batches'), [])
     t.same((await verifyOffline(url, () => {})).differences, [])
   },
 )
@@ -96,12 +96,12 @@ t.test('reports how many stored messages are not rolled up yet', { skip: NO_SERV
   await append('a', 'b')
   await store.catchUp()
   await store.close()
-  // As another instance stores a batch: in one transaction, with its row in `uncounted`.
+  // As another instance stores a batch: in one transaction, with its row in `pending_batches`.
   await execute(
     environment.DATABASE_URL,
-    `insert into messages select 99, place, message_id || 'x', from_msisdn, to_msisdn, ts, text, folded,
+    `insert into messages select 99, ordinal, message_id || 'x', from_msisdn, to_msisdn, ts, text, folded,
         search_key, created_at, ts_key from messages`,
-    'insert into uncounted values (99, 2)',
+    'insert into pending_batches values (99, 2)',
   )
   t.match(await runEntry(t, ['verify'], environment), {
     status: 0,
