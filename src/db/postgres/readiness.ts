@@ -37,7 +37,7 @@ export class Readiness {
     // Reset before the check, so that a batch that fails meanwhile is not overlooked.
     this.#needsTrial = false
     try {
-      await this.#pool.run((session) => check(session, withTrial), { withinMs: TIMEOUT_MS })
+      await this.#pool.run((session) => check(session, withTrial), { timeoutMs: TIMEOUT_MS })
     } catch (error) {
       this.#needsTrial = true
       throw error

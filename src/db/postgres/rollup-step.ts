@@ -17,6 +17,11 @@ function prefix(length: number): RawBuilder<string> {
   return sql`substr(ts_key, 1, ${sql.lit(length)})`
 }
 
+/** Returns the sum of a counter and the value that conflicts with it. */
+function plusExcluded(table: 'senders' | 'days' | 'minutes'): RawBuilder<number> {
+  return sql`${sql.ref(`${table}.count`)} + excluded.count`
+}
+
 /** Selects the oldest pending batches: at least one, and no more once they have this many messages together. */
 function selectOldestBatches(session: Session, messages: number) {
   const first = session
@@ -34,8 +39,8 @@ function selectOldestBatches(session: Session, messages: number) {
     .where('before', '<', messages)
 }
 
-/** Removes the oldest pending batches and adds their messages to every counter, in one statement. */
-function addToCounters(session: Session, messages: number) {
+/** Starts a statement that removes the oldest pending batches, whose messages are `added` to the counters. */
+function removeOldestBatches(session: Session, messages: number) {
   return session
     .with('removed', (db) =>
       db
@@ -58,6 +63,11 @@ function addToCounters(session: Session, messages: number) {
         .select((eb) => ['from_msisdn as msisdn', eb.fn.countAll<number>().as('count')])
         .groupBy('from_msisdn'),
     )
+}
+
+/** Moves the messages of the oldest pending batches to every counter, in one statement. */
+function addToCounters(session: Session, messages: number) {
+  return removeOldestBatches(session, messages)
     .with('update_totals', (db) =>
       db.updateTable('totals').set((eb) => {
         const added = eb.selectFrom('added').select((eb) => eb.fn.countAll<number>().as('count'))
@@ -82,9 +92,7 @@ function addToCounters(session: Session, messages: number) {
           eb.selectFrom('per_sender').select(['msisdn', 'count']).orderBy('msisdn'),
         )
         .onConflict((conflict) =>
-          conflict
-            .column('msisdn')
-            .doUpdateSet((eb) => ({ count: eb('senders.count', '+', eb.ref('excluded.count')) })),
+          conflict.column('msisdn').doUpdateSet({ count: plusExcluded('senders') }),
         ),
     )
     .with('update_days', (db) =>
@@ -99,9 +107,7 @@ function addToCounters(session: Session, messages: number) {
             .orderBy('day'),
         )
         .onConflict((conflict) =>
-          conflict
-            .column('day')
-            .doUpdateSet((eb) => ({ count: eb('days.count', '+', eb.ref('excluded.count')) })),
+          conflict.column('day').doUpdateSet({ count: plusExcluded('days') }),
         ),
     )
     .insertInto('minutes')
@@ -114,9 +120,7 @@ function addToCounters(session: Session, messages: number) {
         .orderBy('minute'),
     )
     .onConflict((conflict) =>
-      conflict
-        .column('minute')
-        .doUpdateSet((eb) => ({ count: eb('minutes.count', '+', eb.ref('excluded.count')) })),
+      conflict.column('minute').doUpdateSet({ count: plusExcluded('minutes') }),
     )
 }
 

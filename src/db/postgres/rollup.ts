@@ -87,7 +87,7 @@ export class Rollup {
 
   #runStep(): Promise<RollupResult> {
     this.#step ??= this.#pool
-      .run((session) => rollUp(session, STEP_MESSAGES), { withinMs: this.#timeoutMs })
+      .run((session) => rollUp(session, STEP_MESSAGES), { timeoutMs: this.#timeoutMs })
       .then(
         (result) => {
           this.backlog = result.left

@@ -114,7 +114,7 @@ export class PostgresStore implements MessageStore {
     try {
       const { outcomes, created } = await this.#pools.ingest.run(
         (session) => append(session, batch),
-        { withinMs: this.#unlimited ? undefined : deadline - performance.now() },
+        { timeoutMs: this.#unlimited ? undefined : deadline - performance.now() },
       )
       this.#unavailable = false
       this.#created += created
@@ -180,7 +180,7 @@ export class PostgresStore implements MessageStore {
   }
 
   size(): Promise<StoreSize> {
-    return this.#pools.maintenance.run(measure, { withinMs: SIZE_TIMEOUT_MS })
+    return this.#pools.maintenance.run(measure, { timeoutMs: SIZE_TIMEOUT_MS })
   }
 
   async ready(): Promise<void> {
