@@ -3,7 +3,7 @@ import { PostgresStore } from '../../../src/db/postgres/store.ts'
 import { suite } from '../store-suite.ts'
 import { startPGlite } from './pglite.ts'
 
-t.test('keeps the promises of a store in PGlite', { timeout: 120_000 }, async (t) => {
+t.test('passes the store suite on PGlite', { timeout: 120_000 }, async (t) => {
   const { pglite, connect } = await startPGlite()
   t.teardown(() => pglite.close())
   suite(t, async (t) => {
