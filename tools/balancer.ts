@@ -17,7 +17,8 @@ export interface Balancer {
 }
 
 /**
- * Starts haproxy in front of instances on three ports of 127.0.0.1, and resolves once all of them pass its health checks.
+ * Starts haproxy in front of three instances on ports of 127.0.0.1.
+ * Resolves once all of them pass its health checks.
  * @param folder where its log is written.
  */
 export async function startBalancer(ports: readonly number[], folder: string): Promise<Balancer> {

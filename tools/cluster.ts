@@ -25,7 +25,7 @@ function account(): { uid: number; gid: number } | undefined {
   return { uid: id('-u'), gid: id('-g') }
 }
 
-/** Returns the folder of the newest PostgreSQL's programs; Debian does not put most of them on the PATH. */
+/** Returns the folder of the newest PostgreSQL's programs, most of which Debian keeps off the PATH. */
 export function programs(): string {
   const [newest] = globSync('/usr/lib/postgresql/*/bin/initdb')
     .map((path) => dirname(path))
@@ -43,8 +43,9 @@ function statOf(pid: number): string {
 }
 
 /**
- * A private PostgreSQL server in a temporary folder, on a free port of 127.0.0.1, with user postgres and no password.
- * It keeps `fsync` on. Stopping or killing it affects no other server.
+ * A private PostgreSQL server in a temporary folder.
+ * It listens on a free port of 127.0.0.1; the user is postgres, without a password. It keeps `fsync` on. Stopping or
+ * killing it affects no other server.
  */
 export class Cluster {
   readonly port: number
@@ -117,7 +118,10 @@ export class Cluster {
     }
   }
 
-  /** Stops the server. `fast` rolls back transactions and writes a checkpoint; `immediate` leaves that to recovery. */
+  /**
+   * Stops the server and waits.
+   * `fast` rolls back transactions and writes a checkpoint; `immediate` leaves that to recovery.
+   */
   async stop(mode: 'fast' | 'immediate'): Promise<void> {
     await this.#run('pg_ctl', ['stop', '--wait', '--mode', mode, '--pgdata', this.#data])
   }
@@ -158,7 +162,10 @@ export class Cluster {
     return [this.#pid, ...children.trim().split(' ').filter(Boolean).map(Number)]
   }
 
-  /** Starts it after a stop or a kill, with retries: processes of a killed server may still hold its resources. */
+  /**
+   * Starts it after a stop or a kill.
+   * Retries, as processes of a killed server may still hold its resources.
+   */
   async startAgain(): Promise<void> {
     const log = join(this.#folder, 'log')
     const deadline = Date.now() + START_WITHIN_MS

@@ -2,31 +2,34 @@ import type { StoredMessage } from '../src/message/message.ts'
 import { LongTail, Random } from './random.ts'
 import { writeText } from './words.ts'
 
-/** Told apart in the names of files: to be raised whenever the same seed tells another story. */
+/**
+ * Version of the generator.
+ * It is part of the names of cached files; raise it when the same seed yields other messages.
+ */
 export const CORPUS_VERSION = 1
 
 const FIRST_INSTANT = Date.UTC(2020, 0, 1)
 const LAST_INSTANT = Date.UTC(2026, 0, 1)
 
-/** Most messages come within minutes of their instant, one of a hundred up to two weeks late. */
+/** Maximum delay of the arrival of a message: usual, and for one message in a hundred. */
 const USUAL_DELAY_MS = 5 * 60_000
 const LATE_DELAY_MS = 14 * 86_400_000
 
-/** How many digits of fraction senders write, as often as they are here. */
+/** Numbers of fraction digits, each as frequent as in this list. */
 const FRACTION_DIGITS = [0, 0, 0, 0, 0, 0, 3, 3, 6, 9]
 
 const COUNTRIES = ['+9198', '+4917', '+1415', '+7916', '+8613']
 
-/** A prime: multiplying by anything below it visits every number below it once. */
+/** Number of subscriber numbers; a prime, so that multiplication by a smaller number permutes them. */
 const NUMBERS = 9_999_991
 
-/** The number of the sender who is the rank-th busiest; numbers do not follow the rank. */
+/** Returns the phone number of the sender with this rank of activity, in scrambled order. */
 export function senderOf(rank: number): string {
   const digits = String((rank * 7_368_787 + 1_234_567) % NUMBERS).padStart(7, '0')
   return `${COUNTRIES[rank % COUNTRIES.length]}${digits}`
 }
 
-/** 50,000 senders write a million messages; fewer messages have fewer, more have no more. */
+/** Returns the number of senders of a corpus: one for each 20 messages, at most 50,000. */
 export function sendersOf(count: number): number {
   return Math.min(50_000, Math.max(1, Math.ceil(count / 20)))
 }
@@ -40,8 +43,9 @@ function writeInstant(milliseconds: number, random: Random): string {
 }
 
 /**
- * That many messages in the order of their arrival, the same ones every time: six years of them, ever more, from
- * senders with a long tail, each of whom writes at least once.
+ * Generates messages in order of arrival, the same for the same seed.
+ * They cover six years with growing traffic; the activity of senders has a long tail, and each sender has at least one
+ * message.
  */
 export function* writeMessages(count: number, seed = 1): Generator<StoredMessage> {
   const random = new Random(seed)

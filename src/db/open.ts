@@ -44,7 +44,8 @@ export async function openStore(
 }
 
 /**
- * Yields the messages that match a filter, in order of arrival and from one snapshot, without changing the database.
+ * Yields the messages that match a filter, in order of arrival and from one snapshot.
+ * Does not change the database.
  * @throws StoreOpenError at the first iteration
  */
 export async function* openScan(

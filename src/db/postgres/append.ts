@@ -33,8 +33,8 @@ const input = sql<Record<(typeof COLUMNS)[number], string> & { ordinal: number }
 )
 
 /**
- * Inserts a batch and its row of `pending_batches`, in one statement. Ids are inserted in ascending order, so that
- * concurrent batches that share ids wait for each other without deadlock.
+ * Inserts a batch and its row of `pending_batches`, in one statement.
+ * Ids are inserted in ascending order, so that concurrent batches that share ids wait for each other without deadlock.
  */
 const APPEND = build
   .with(
@@ -146,7 +146,10 @@ export async function checkAppend(session: Session): Promise<void> {
   await insert(session, [])
 }
 
-/** Size of the trial batch, about 100 KiB: with such long ids, the table and each index grow by whole pages. */
+/**
+ * Size of the trial batch.
+ * With such long ids, the table and each index grow by whole pages, in all about 100 KiB.
+ */
 const TRIAL_MESSAGES = 64
 const TRIAL_ID_BYTES = 1000
 

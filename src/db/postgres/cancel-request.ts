@@ -8,7 +8,7 @@ interface RawConnection extends pg.Connection {
   cancel(processId: number, secretKey: number): void
 }
 
-/** Properties of a client that the types of the driver omit: its server, and the key to cancel its statements. */
+/** Properties of a client that the types of the driver omit. */
 interface SessionKey {
   host: string
   port: number
@@ -19,8 +19,9 @@ interface SessionKey {
 }
 
 /**
- * Cancels the statement that the server runs for a client, with a CancelRequest of the protocol. Unlike
- * `pg_cancel_backend`, that works through a pooler, which forwards it to the right server process. Never rejects.
+ * Cancels the statement that the server runs for a client, with a CancelRequest of the protocol.
+ * Unlike `pg_cancel_backend`, that works through a pooler, which forwards it to the right server process. Never
+ * rejects.
  * @param client must stay connected meanwhile: a pooler forgets the keys of closed connections.
  * @param timeoutMs milliseconds after which it resolves in any case.
  */

@@ -1,8 +1,9 @@
 import { StoreUnavailableError } from '../message-store.ts'
 
 /**
- * SQLSTATE classes of errors in a statement or its values: 22 data exception, 23 integrity constraint violation, 42
- * syntax error or access rule violation (PostgreSQL documentation, appendix A).
+ * SQLSTATE classes of errors in a statement or its values.
+ * 22: data exception, 23: integrity constraint violation, 42: syntax error or access rule violation. Source: PostgreSQL
+ * documentation, appendix A.
  */
 const STATEMENT_ERROR = /^(22|23|42)[0-9A-Z]{3}$/
 
@@ -19,7 +20,7 @@ export function errorMessage(error: unknown): string {
   return error instanceof Error ? error.message : String(error)
 }
 
-/** Returns the error that a store rejects with: `StoreUnavailableError` unless the service itself is at fault. */
+/** Returns the error to reject with: `StoreUnavailableError`, unless the service is at fault. */
 export function toStoreError(error: unknown): unknown {
   if (error instanceof StoreUnavailableError || isProgramError(error)) return error
   return new StoreUnavailableError(errorMessage(error), { cause: error })

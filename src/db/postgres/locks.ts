@@ -8,7 +8,7 @@ const NAMESPACE = 0x6c796674
 const KEYS = {
   /** Held by the session that migrates the schema. */
   migration: 1,
-  /** Held by the transaction that rolls up pending batches, and by the session that recounts all messages. */
+  /** Held by the transaction that rolls up, and by the session that recounts. */
   rollup: 2,
   /** Held by the session that builds the text index. */
   textIndex: 3,
@@ -21,7 +21,7 @@ function keysOf(lock: LockName): RawBuilder<unknown> {
   return sql`${sql.lit(NAMESPACE)}, ${sql.lit(KEYS[lock])}`
 }
 
-/** Returns an expression that takes the lock until the end of the transaction, or is false if the lock is not free. */
+/** Returns an expression that takes the lock for the transaction, and is false if another holds it. */
 export function tryTransactionLock(lock: LockName): RawBuilder<boolean> {
   return sql`pg_try_advisory_xact_lock(${keysOf(lock)})`
 }

@@ -18,14 +18,15 @@ export interface Limits {
 /** A connection pool for one kind of work. */
 export interface Pool {
   /**
-   * Runs the work with exclusive use of a connection. If the work is cancelled or times out, the call rejects at once,
-   * and the running statement is cancelled on the server. Connections are closed after any error.
+   * Runs the work with exclusive use of a connection.
+   * If the work is cancelled or times out, the call rejects at once, and the running statement is cancelled on the
+   * server. Connections are closed after any error.
    * @throws StoreUnavailableError if the work is cancelled or times out, or if the database is unavailable.
    */
   run<Result>(work: (session: Session) => Promise<Result>, limits?: Limits): Promise<Result>
   /** The current number of connections, by state. */
   readonly usage: PoolUsage
-  /** Rejects new work, cancels the work that is still running after the grace period, and closes every connection. */
+  /** Rejects new work, cancels running work after the grace period, and closes every connection. */
   close(graceMs: number): Promise<void>
 }
 
@@ -55,7 +56,7 @@ export class PgPool implements Pool {
   #closing: Promise<void> | undefined
 
   /**
-   * @param cancel cancels the running statement of a connection, which stays open meanwhile; must not reject.
+   * @param cancel cancels the running statement of a connection, without closing it; must not reject.
    * @param prepared names of the statements to prepare on each connection, by their text.
    */
   constructor(

@@ -22,7 +22,7 @@ function plusExcluded(table: 'senders' | 'days' | 'minutes'): RawBuilder<number>
   return sql`${sql.ref(`${table}.count`)} + excluded.count`
 }
 
-/** Selects the oldest pending batches: at least one, and no more once they have this many messages together. */
+/** Selects the oldest pending batches, at least one, until they have this many messages. */
 function selectOldestBatches(session: Session, messages: number) {
   const first = session
     .selectFrom('pending_batches')
@@ -39,7 +39,7 @@ function selectOldestBatches(session: Session, messages: number) {
     .where('before', '<', messages)
 }
 
-/** Starts a statement that removes the oldest pending batches, whose messages are `added` to the counters. */
+/** Starts a statement that removes the oldest pending batches. Their messages are its CTE `added`. */
 function removeOldestBatches(session: Session, messages: number) {
   return session
     .with('removed', (db) =>
@@ -125,8 +125,8 @@ function addToCounters(session: Session, messages: number) {
 }
 
 /**
- * Adds the messages of the oldest pending batches to the counters, in one transaction. One instance at a time does so;
- * any other returns at once. Reads return the same before and after.
+ * Adds the messages of the oldest pending batches to the counters, in one transaction.
+ * One instance at a time does so; any other returns at once. Reads return the same before and after.
  * @param messages approximate number of messages.
  */
 export async function rollUp(session: Session, messages: number): Promise<RollupResult> {

@@ -10,7 +10,10 @@ const INTERVAL_MS = 500
 /** Messages that one step adds to the counters. */
 const STEP_MESSAGES = 10_000
 
-/** Milliseconds for one step. Above the limits of the server, so that it only ends steps on dead connections. */
+/**
+ * Milliseconds for one step.
+ * Above the limits of the server, so that it only ends steps on dead connections.
+ */
 const STEP_TIMEOUT_MS = 5000
 
 /** Pending messages above which ingest is throttled. */
@@ -20,7 +23,8 @@ const MAX_PENDING = 50_000
 const BUSY_PAUSE_MS = 50
 
 /**
- * Adds pending batches to the counters, step by step. At most one step runs at a time; concurrent callers share it.
+ * Adds pending batches to the counters, step by step.
+ * At most one step runs at a time; concurrent callers share it.
  */
 export class Rollup {
   readonly #pool: Pool
@@ -64,15 +68,16 @@ export class Rollup {
   }
 
   /**
-   * Waits for one step, or until the timeout, if too many messages are pending. Returns at once if waiting would not
-   * help: after a step that failed, timed out or found the lock taken, until a step succeeds.
+   * Waits for one step, or for the timeout, if too many messages are pending.
+   * Returns at once if waiting would not help: after a step that failed, timed out or found the lock taken, until a
+   * step succeeds.
    */
   async throttle(timeoutMs: number): Promise<void> {
     if (this.backlog <= MAX_PENDING || !this.#effective) return
     if (!(await settledWithin(timeoutMs, this.#runStep()))) this.#effective = false
   }
 
-  /** Resolves once the counters include every batch that is pending now, added by this instance or another. */
+  /** Resolves once this instance or others have added all batches that are pending now. */
   async catchUp(onProgress?: ProgressListener): Promise<void> {
     const newest = await this.#pool.run(newestPendingBatch)
     if (newest === undefined) return

@@ -1,4 +1,7 @@
-/** Stored messages. Sorted and looked-up columns are compared by their bytes, whatever the locale of the database. */
+/**
+ * Stored messages.
+ * Sorted and looked-up columns are compared by their bytes, whatever the locale of the database.
+ */
 interface MessagesTable {
   /** Number of the batch that inserted the row; with `ordinal`, the order of arrival. */
   batch: number

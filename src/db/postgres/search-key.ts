@@ -1,8 +1,9 @@
 const SYMBOLS = 'abcdefghijklmnopqrstuvwxyz0123456789'
 
 /**
- * Returns a folded text with every character that is not ASCII replaced by an ASCII letter or digit, for the index of
- * trigrams: under some locales `pg_trgm` ignores all other letters, and under every locale it ignores emoji.
+ * Returns a folded text with every non-ASCII character replaced by an ASCII letter or digit.
+ * The text index covers it, because under some locales `pg_trgm` ignores all other letters, and under every locale it
+ * ignores emoji.
  *
  * Each code point is replaced on its own, so the key of a text that contains a needle contains the key of the needle.
  * The reverse does not hold: several characters share a symbol, so a match of keys must be checked against the text.

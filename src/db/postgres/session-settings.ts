@@ -19,9 +19,9 @@ const TCP_USER_TIMEOUT_MS = 20_000
 const LONG_RUNNING_TCP_USER_TIMEOUT_MS = 60_000
 
 /**
- * Settings that the statements rely on; they override the defaults of the server, the database and the role. Left to the
- * operator are `search_path`, which selects the schema, the settings of the planner, and `default_transaction_read_only`,
- * under which posts get 503.
+ * Settings that the statements rely on.
+ * They override the defaults of the server, the database and the role. Left to the operator are `search_path`, which
+ * selects the schema, the settings of the planner, and `default_transaction_read_only`, under which posts get 503.
  */
 const FIXED = {
   client_encoding: 'UTF8',
@@ -52,8 +52,8 @@ function limitSettings({ statementMs, lockMs }: SessionLimits): Record<string, n
 }
 
 /**
- * Sets `synchronous_commit` to `on` unless it is `remote_apply`, which guarantees more, and then the settings that this
- * version of the server has (`transaction_timeout` is new in 17).
+ * Sets `synchronous_commit` and those of the given settings that the server has.
+ * `remote_apply` stays, since it guarantees more than `on`. `transaction_timeout` does not exist before version 17.
  */
 const APPLY = `
   select set_config('synchronous_commit',
@@ -63,7 +63,8 @@ const APPLY = `
   where current_setting(name, true) is not null`
 
 /**
- * Applies the settings and limits with a statement, since poolers reject or ignore most start-up parameters.
+ * Applies the settings and limits to a session.
+ * It uses a statement, since poolers reject or ignore most start-up parameters.
  * @param timeoutMs milliseconds after which it rejects.
  * @throws the error of the server or the connection.
  */

@@ -38,8 +38,9 @@ const MIN_APPEND_TIMEOUT_MS = 500
 const THROTTLE_TIMEOUT_MS = 1000
 
 /**
- * Messages that justify a concurrent batch. A statement costs about 0.25 ms of processor time regardless of its size:
- * with 64 senders, batches of 30 cost a fifth less per message than batches of 10.
+ * Messages that justify a concurrent batch.
+ * A statement costs about 0.25 ms of processor time regardless of its size: with 64 senders, batches of 30 cost a fifth
+ * less per message than batches of 10.
  */
 const MIN_CONCURRENT_BATCH = 32
 
@@ -134,7 +135,7 @@ export class PostgresStore implements MessageStore {
     return this.#readSnapshot(pool, (session) => page(session, query), signal)
   }
 
-  /** Returns undefined: only adopted ids are too long for a cursor, and PostgreSQL databases are not adopted. */
+  /** Returns undefined: only ids adopted from a SQLite file can be too long for a cursor. */
   async findPosition() {
     return undefined
   }

@@ -20,8 +20,9 @@ type Attempt =
     }
 
 /**
- * Creates the index that text searches use, in the background, and retries until it exists. It is built concurrently,
- * so nothing is locked out, and by one instance at a time. Searches are correct without it, but slower.
+ * Creates the index that text searches use, in the background, and retries until it exists.
+ * It is built concurrently, so nothing is locked out, and by one instance at a time. Searches are correct without it,
+ * but slower.
  */
 export class TextIndex {
   readonly #pool: Pool
@@ -65,8 +66,9 @@ export class TextIndex {
 }
 
 /**
- * Looks up the index in the current schema only: `to_regclass` would also find the index of another installation further
- * down the search path. An interrupted build leaves an index that exists and is not valid.
+ * Looks up the index in the current schema only.
+ * `to_regclass` would also find the index of another installation further down the search path. An interrupted build
+ * leaves an index that exists and is not valid.
  */
 async function findIndex(session: Session): Promise<{ exists: boolean; valid: boolean }> {
   const { rows } = await sql<{ valid: boolean }>`

@@ -67,8 +67,9 @@ export function indexed(url: string): Promise<void> {
 }
 
 /**
- * Returns the number of sequential scans of `messages` so far. Connections report their scans when they end, so it first
- * waits for all others to end, except those with the application name `lock`.
+ * Returns the number of sequential scans of `messages` so far.
+ * Connections report their scans when they end, so it first waits for all others to end, except those with the
+ * application name `lock`.
  */
 export async function countScans(url: string): Promise<unknown> {
   const others = `select count(*)::int from pg_stat_activity where datname = current_database()

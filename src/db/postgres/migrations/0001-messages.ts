@@ -2,9 +2,10 @@ import { type Kysely, sql } from 'kysely'
 import type { Migration } from 'kysely/migration'
 
 /**
- * Messages and their counters. Columns that are sorted or looked up are compared by their bytes (`collate "C"`). Each
- * batch that the counters do not include yet has a row in `pending_batches`: reads add its messages, so that their
- * results are exact and inserts update no counters.
+ * Messages and their counters.
+ * Columns that are sorted or looked up are compared by their bytes (`collate "C"`). Each batch that the counters do not
+ * include yet has a row in `pending_batches`: reads add its messages, so that their results are exact and inserts
+ * update no counters.
  */
 export const messages: Migration = { up }
 

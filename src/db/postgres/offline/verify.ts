@@ -112,8 +112,9 @@ function compute({ text, ts }: ComputedRow): Pick<ComputedRow, 'folded' | 'searc
 }
 
 /**
- * Reads every message and calls `onRows`, for each chunk, with the rows whose computed columns are wrong and the number
- * of rows read. @param transaction a transaction in a snapshot.
+ * Finds the messages whose computed columns are wrong.
+ * Calls `onRows` for each chunk of messages, with the wrong rows and the number of rows read.
+ * @param transaction a transaction in a snapshot.
  */
 async function eachWrongRow(
   transaction: Session,
@@ -131,7 +132,7 @@ async function eachWrongRow(
   })
 }
 
-/** Compares the counters and computed columns with the messages, in one snapshot; writers are not blocked. */
+/** Compares counters and computed columns with the messages, in one snapshot. */
 export function verify(session: Session, onProgress: VerifyListener): Promise<Verification> {
   return inSnapshot(session, async (trx) => {
     const { messages, differences } = await totalDifferences(trx)
@@ -166,7 +167,7 @@ async function repairRows(session: Session, rows: ComputedRow[]): Promise<void> 
   }
 }
 
-/** Replaces every counter by a recount of the messages in the snapshot, and removes its pending batches. */
+/** Recounts the messages in the snapshot, and removes its pending batches. */
 async function recount(transaction: Session): Promise<void> {
   for (const table of ['senders', 'days', 'minutes', 'pending_batches', 'totals'] as const) {
     await transaction.deleteFrom(table).execute()
@@ -191,8 +192,9 @@ async function recount(transaction: Session): Promise<void> {
 }
 
 /**
- * Repairs the computed columns of messages, then recounts every counter in one transaction: reads use the old counters
- * until it commits. Batches that are stored meanwhile stay pending until the next rollup.
+ * Repairs the computed columns of messages, then recounts every counter.
+ * The recount is one transaction; reads use the old counters until it commits. Batches that are stored meanwhile stay
+ * pending until the next rollup.
  * @param reading the session that reads the messages.
  * @param writing the session that writes.
  */

@@ -33,7 +33,7 @@ export async function countOfSender(session: Session, from: string): Promise<num
   return count
 }
 
-/** Counts the messages before a sort key: whole days, then whole minutes of its day, then the rows of its minute. */
+/** Counts the messages before a sort key, by whole days, then by whole minutes, then by rows. */
 function countBefore(session: Session, key: string) {
   const day = key.slice(0, DAY_LENGTH)
   const minute = key.slice(0, MINUTE_LENGTH)

@@ -5,8 +5,8 @@ import type { Session } from '../pool.ts'
 const CHUNK = 1000
 
 /**
- * Reads the rows of a query through a server-side cursor and calls `onChunk` with at most 1,000 of them at a time, each
- * time once the previous call has resolved.
+ * Reads the rows of a query in chunks, through a server-side cursor.
+ * `onChunk` is called with at most 1,000 rows, each time after the previous call has resolved.
  * @param transaction a transaction in which no other cursor was opened.
  */
 export async function fetchInChunks<Row>(

@@ -19,7 +19,7 @@ function patternOf(needle: string): string {
   return `%${needle.replaceAll(/[\\%_]/g, '\\$&')}%`
 }
 
-/** Returns the conditions of a filter except its range of instants, for which there is `rangeConditions`. */
+/** Returns the conditions of a filter, except its range of instants. */
 export function filterConditions(
   eb: FilterBuilder,
   { from, to, q }: MessageFilter,

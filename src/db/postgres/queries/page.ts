@@ -14,8 +14,8 @@ function cursorConditions(eb: FilterBuilder, { after, order }: PageQuery) {
 }
 
 /**
- * Fetches the rows of a page, and one more that signals a next page. Rows are skipped in the index alone: only the
- * messages of the page are read in full.
+ * Fetches the rows of a page, and one more that signals a next page.
+ * Skipped rows are read from an index only; the rows of the page are then read in full.
  */
 async function fetchRows(
   session: Session,

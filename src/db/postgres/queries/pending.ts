@@ -2,9 +2,9 @@ import { sql } from 'kysely'
 import type { Session } from '../pool.ts'
 
 /**
- * Selects from the messages of pending batches, the ones that the counters do not include yet. Each batch is looked up
- * by primary key: `offset 0` keeps the planner from flattening the lateral join into a hash join over a sequential scan
- * of `messages`, which it prefers when it overestimates the size of a batch.
+ * Selects from the messages of pending batches, the ones that the counters do not include yet.
+ * Each batch is looked up by primary key: `offset 0` keeps the planner from flattening the lateral join into a hash
+ * join over a sequential scan of `messages`, which it prefers when it overestimates the size of a batch.
  */
 export function selectPendingMessages(session: Session) {
   return session.selectFrom('pending_batches').innerJoinLateral(

@@ -13,12 +13,12 @@ import type { Session } from '../pool.ts'
 import { selectPendingMessages } from './pending.ts'
 import { needsScan, type PageTotal } from './total.ts'
 
-/** How the rows of a page are fetched: the range of sort keys, the rows to skip there, and the access path. */
+/** How to fetch the rows of a page. The range is that of the sort keys to read. */
 export interface PagePlan extends KeyRange {
   offset: number
   /**
-   * Whether to find all matches first, through the text index where possible, and then sort them. Otherwise messages
-   * are read in page order, and those that do not match are skipped.
+   * Whether to find all matches first, through the text index where possible, and then sort them.
+   * Otherwise messages are read in page order, and those that do not match are skipped.
    */
   sortMatches: boolean
 }
@@ -30,7 +30,7 @@ interface Bucket {
   count: number
 }
 
-/** Returns the day or minute of the range that contains the message of this rank, pending messages included. */
+/** Returns the day or minute that contains the message of this rank within the range. */
 async function bucketOfRank(
   session: Session,
   table: 'days' | 'minutes',

@@ -5,7 +5,7 @@ import type { Session } from '../pool.ts'
 import { countAll } from './counts.ts'
 import { selectPendingMessages } from './pending.ts'
 
-/** Returns the timestamp of the first or last message in the order of pages, or null if no message has an instant. */
+/** Returns the `ts` of the first or last message with an instant, or null if there is none. */
 async function extremeTimestamp(
   session: Session,
   direction: 'asc' | 'desc',
@@ -22,8 +22,8 @@ async function extremeTimestamp(
 }
 
 /**
- * Selects the busiest senders. Candidates are the senders of pending messages and the busiest senders of the counter
- * table: any other sender has fewer messages than those. `new_senders` is the number of senders without a counter.
+ * Selects the busiest senders.
+ * Candidates are the senders of pending messages and the busiest senders of the counter table: no other sender can be among them. `new_senders` is the number of senders without a counter.
  */
 function selectTopSenders(session: Session) {
   return session
