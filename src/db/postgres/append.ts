@@ -1,12 +1,10 @@
 import { randomBytes } from 'node:crypto'
 import { sql } from 'kysely'
-import { fold } from '../../message/fold.ts'
-import { instantKey } from '../../message/instant.ts'
 import { MESSAGE_COLUMNS, type StoredMessage } from '../../message/message.ts'
 import type { AppendOutcome } from '../message-store.ts'
+import { computeColumns } from './computed-columns.ts'
 import type { Session } from './pool.ts'
 import { build } from './queries/build.ts'
-import { storedSearchKey } from './search-key.ts'
 
 /** Columns of the batch, each of which is one array parameter of the statement. */
 const COLUMNS = [
@@ -96,15 +94,7 @@ async function findStored(session: Session, ids: string[]): Promise<Map<string, 
 
 /** Inserts messages with distinct ids. @returns the ordinals, from 1, of those that were created. */
 async function insert(session: Session, messages: StoredMessage[]): Promise<{ ordinal: number }[]> {
-  const rows = messages.map((message): Row => {
-    const folded = message.text === null ? null : fold(message.text)
-    return {
-      ...message,
-      folded,
-      search_key: storedSearchKey(folded),
-      ts_key: instantKey(message.ts) ?? '',
-    }
-  })
+  const rows = messages.map((message): Row => ({ ...message, ...computeColumns(message) }))
   const parameters = COLUMNS.map((column) => rows.map((row) => row[column]))
   return (await session.executeQuery<{ ordinal: number }>({ ...APPEND, parameters })).rows
 }

@@ -13,10 +13,3 @@ export function searchKey(folded: string): string {
     SYMBOLS.charAt((character.codePointAt(0) ?? 0) % SYMBOLS.length),
   )
 }
-
-/** Returns the value of the column `search_key`: the key, or null if it equals the folded text. */
-export function storedSearchKey(folded: string | null): string | null {
-  if (folded === null) return null
-  const key = searchKey(folded)
-  return key === folded ? null : key
-}

@@ -1,13 +1,11 @@
 import { sql } from 'kysely'
-import { fold } from '../../../message/fold.ts'
-import { instantKey } from '../../../message/instant.ts'
 import { DAY_LENGTH, MINUTE_LENGTH } from '../../key-range.ts'
 import type { Difference, Verification, VerifyListener } from '../../verification.ts'
+import { type ComputedColumns, computeColumns } from '../computed-columns.ts'
 import { withLock } from '../locks.ts'
 import type { Session } from '../pool.ts'
 import { fetchInChunks } from '../queries/cursor.ts'
 import { countPending } from '../queries/pending.ts'
-import { storedSearchKey } from '../search-key.ts'
 import { inSnapshot } from '../snapshot.ts'
 
 /** Counter tables: name, key column, and the expression of the key for a message. */
@@ -94,21 +92,12 @@ async function pendingDifferences(session: Session): Promise<Difference[]> {
   return [{ table: 'pending_batches', kind: 'counted wrongly', count: wrong }]
 }
 
-/** The columns of a message that are computed from others, and those others. */
-interface ComputedRow {
+/** The computed columns of a message, and the columns that they are computed from. */
+interface ComputedRow extends ComputedColumns {
   batch: number
   ordinal: number
   text: string | null
-  folded: string | null
-  search_key: string | null
   ts: string
-  ts_key: string
-}
-
-/** Returns the correct values of the computed columns. */
-function compute({ text, ts }: ComputedRow): Pick<ComputedRow, 'folded' | 'search_key' | 'ts_key'> {
-  const folded = text === null ? null : fold(text)
-  return { folded, search_key: storedSearchKey(folded), ts_key: instantKey(ts) ?? '' }
 }
 
 /**
@@ -125,7 +114,7 @@ async function eachWrongRow(
     .select(['batch', 'ordinal', 'text', 'folded', 'search_key', 'ts', 'ts_key'])
   await fetchInChunks(transaction, rows, (chunk) => {
     const wrong = chunk.filter((row) => {
-      const { folded, search_key, ts_key } = compute(row)
+      const { folded, search_key, ts_key } = computeColumns(row)
       return row.folded !== folded || row.search_key !== search_key || row.ts_key !== ts_key
     })
     return onRows(wrong, chunk.length)
@@ -160,7 +149,7 @@ async function repairRows(session: Session, rows: ComputedRow[]): Promise<void> 
   for (const row of rows) {
     await session
       .updateTable('messages')
-      .set(compute(row))
+      .set(computeColumns(row))
       .where('batch', '=', row.batch)
       .where('ordinal', '=', row.ordinal)
       .execute()

@@ -23,7 +23,8 @@ async function extremeTimestamp(
 
 /**
  * Selects the busiest senders.
- * Candidates are the senders of pending messages and the busiest senders of the counter table: no other sender can be among them. `new_senders` is the number of senders without a counter.
+ * Candidates are the senders of pending messages and the busiest senders of the counter table; no other sender can be
+ * among the busiest. `new_senders` is the number of senders without a counter.
  */
 function selectTopSenders(session: Session) {
   return session
