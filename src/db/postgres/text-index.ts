@@ -8,16 +8,8 @@ import { INDEXED_TEXT } from './queries/filter.ts'
 /** Milliseconds between two attempts to create the index. */
 const RETRY_MS = 60_000
 
-/** Result of an attempt to create the index. */
-type Attempt =
-  | { state: 'exists' }
-  /** Another instance is building it. */
-  | { state: 'busy' }
-  | {
-      state: 'failed'
-      /** The error message of the server. */
-      cause: string
-    }
+/** Result of an attempt to create the index; `busy` if another instance is building it. */
+type Attempt = 'exists' | 'busy' | { error: string }
 
 /**
  * Creates the index that text searches use, in the background, and retries until it exists.
@@ -53,11 +45,11 @@ export class TextIndex {
 
   async #attempt(): Promise<void> {
     const attempt = await this.#pool.run(createIndex).catch(() => undefined)
-    if (this.#stopped || attempt?.state === 'exists') return
-    if (attempt?.state === 'failed' && !this.#warned) {
+    if (this.#stopped || attempt === 'exists') return
+    if (typeof attempt === 'object' && !this.#warned) {
       this.#warned = true
       this.#onWarning?.('searches have no index and read every text: pg_trgm is not available', {
-        cause: attempt.cause,
+        cause: attempt.error,
       })
     }
     this.#timer = setTimeout(() => this.start(), RETRY_MS)
@@ -95,13 +87,13 @@ async function buildIndex(session: Session): Promise<void> {
 }
 
 async function createIndex(session: Session): Promise<Attempt> {
-  if ((await findIndex(session)).valid) return { state: 'exists' }
-  if (!(await tryLock(session, 'textIndex'))) return { state: 'busy' }
+  if ((await findIndex(session)).valid) return 'exists'
+  if (!(await tryLock(session, 'textIndex'))) return 'busy'
   try {
     if (!(await findIndex(session)).valid) await buildIndex(session)
-    return { state: 'exists' }
+    return 'exists'
   } catch (error) {
-    return { state: 'failed', cause: errorMessage(error) }
+    return { error: errorMessage(error) }
   } finally {
     await unlock(session, 'textIndex')
   }

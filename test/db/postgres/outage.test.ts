@@ -27,7 +27,7 @@ t.test('while the database is unavailable', { skip: NO_SERVER }, async (t) => {
 
       await proxy[failure]()
       // More than fit into the running batches, so that some posts wait for a batch.
-      const sent = Array.from({ length: 20 }, (_, n) => send(`away ${n}`))
+      const sent = Array.from({ length: 20 }, (_, n) => send(`during ${n}`))
       const probed = performance.now()
       t.equal(await status('/health/ready'), 503)
       t.ok(performance.now() - probed < CHECK_WITHIN_MS)
@@ -38,7 +38,7 @@ t.test('while the database is unavailable', { skip: NO_SERVER }, async (t) => {
         t.equal(status, 503)
         t.ok(took < POST_WITHIN_MS, `503 after ${took} ms`)
       }
-      const { status: rejected, took } = await send('still away')
+      const { status: rejected, took } = await send('still unavailable')
       t.equal(rejected, 503)
       t.ok(took < POST_WITHIN_MS)
 

@@ -59,13 +59,7 @@ function selectTopSenders(session: Session) {
           eb
             .selectFrom('busiest')
             .select(['msisdn as from_msisdn', 'count'])
-            .where((eb) =>
-              eb.not(
-                eb.exists(
-                  eb.selectFrom('updated').select('count').whereRef('from_msisdn', '=', 'msisdn'),
-                ),
-              ),
-            ),
+            .where('msisdn', 'not in', (eb) => eb.selectFrom('updated').select('from_msisdn')),
         )
         .as('candidates'),
     )
