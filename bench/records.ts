@@ -1,15 +1,15 @@
 import Database from 'better-sqlite3'
 import pg from 'pg'
 
-/** The rows that a candidate made, read without it. */
+/** Reads the rows of a candidate from its database, without the service. */
 export interface Records {
-  /** How many there are. */
+  /** Returns the number of rows. */
   count(): Promise<number>
-  /** How many of the ids, each the prefix and one of the numbers, are no row. */
+  /** Returns how many of the ids, the prefix followed by a number, have no row. */
   missing(prefix: string, numbers: readonly number[]): Promise<number>
 }
 
-/** The rows of a file. */
+/** Reads the rows of a SQLite file. */
 export function sqliteRecords(path: string): Records {
   return {
     async count() {

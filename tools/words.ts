@@ -2,13 +2,17 @@ import { LongTail, type Random } from './random.ts'
 
 /** A word in about half of the texts. */
 export const COMMON_WORD = 'please'
-/** A word in about one text of ten thousand; no other word contains it. */
+/** A word in about one text of ten thousand; no word of the vocabulary contains it. */
 export const RARE_WORD = 'quixotic'
 
 const COMMON_SHARE = 0.5
 const RARE_SHARE = 0.0001
 
-/** A vocabulary: every stem with every ending, so that words share trigrams as in a natural language. */
+/**
+ * A vocabulary: every stem with every ending, and the separator of words.
+ *
+ * Shared stems and endings give the words as many common trigrams as those of a language have.
+ */
 interface Script {
   stems: string
   endings: string
@@ -54,7 +58,7 @@ const SCRIPTS: Script[] = [
   },
 ]
 
-/** Share of the texts in each script, in the order of `SCRIPTS`. */
+/** Share of texts in each of the scripts, in the same order. */
 const SCRIPT_SHARES = [0.62, 0.12, 0.1, 0.04, 0.08, 0.04]
 
 const ENDS = ['.', '.', '.', '!', '?', '', '', ' 👍', ' 😀', '…']
@@ -63,21 +67,21 @@ const vocabularies = SCRIPTS.map(({ stems, endings, between }, number) => {
   const words = endings
     .split(' ')
     .flatMap((ending) => stems.split(' ').map((stem) => stem + ending.replace('-', '')))
-  // A fixed stride visits every word once, so that the frequent words have all kinds of stems and endings.
+  // A fixed stride, prime to the length of the list, visits every word once and mixes stems and endings.
   const stride = 1009
   const order = words.map((_, index) => words[(index * stride + number) % words.length] ?? '')
   return { words: order, between, tail: new LongTail(order.length) }
 })
 
-function scriptFor(share: number): (typeof vocabularies)[number] | undefined {
+function scriptFor(fraction: number): (typeof vocabularies)[number] | undefined {
   let sum = 0
   return vocabularies.find((_, number) => {
     sum += SCRIPT_SHARES[number] ?? 0
-    return share < sum
+    return fraction < sum
   })
 }
 
-/** Returns a text of 2 to 24 words of one script, and sometimes the common or the rare word. */
+/** Generates a text of 2 to 24 words of one script, plus the common and the rare word at their shares. */
 export function writeText(random: Random): string {
   const { words, between, tail } = scriptFor(random.fraction()) ?? vocabularies[0] ?? never()
   const length = 2 + Math.floor(random.fraction() ** 2 * 22)

@@ -1,4 +1,3 @@
-import type { Static } from '@sinclair/typebox'
 import type { HashedPosition, MessageFilter, Order, PagePosition } from '../message/filter.ts'
 import type { StoredMessage } from '../message/message.ts'
 import type { Stats } from '../schemas/stats.ts'
@@ -79,7 +78,7 @@ export interface MessageStore {
   /** Returns the position of the message with this sort key and hashed id, if there is one. */
   findPosition(position: HashedPosition, signal?: AbortSignal): Promise<PagePosition | undefined>
   /** Totals, the ten busiest senders and the extremes, from one snapshot. */
-  stats(signal?: AbortSignal): Promise<Static<typeof Stats>>
+  stats(signal?: AbortSignal): Promise<Stats>
   /**
    * Every message that the filter matches, in order of arrival, a few at a time: all that were acknowledged before the
    * first were asked for, and none that came later, in memory that does not grow with them. Whoever stops early must

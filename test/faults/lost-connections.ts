@@ -6,24 +6,25 @@ import { createDatabase, execute, NO_SERVER, openStore } from '../db/postgres/se
 import { message } from '../db/store-suite.ts'
 import { post, startApp, wire } from '../service.ts'
 
-/** Pending messages above which ingest waits for counting, and many more. */
+/** Number of pending messages above which ingest waits for counting. */
 const THROTTLED_ABOVE = 50_000
+/** Number of pending messages in the tests, far above the threshold. */
 const PENDING = 120_000
 const BATCH = 50
 
-/** Milliseconds within which a sender gets an answer. */
+/** Maximum latency of a post. */
 const ANSWERED_WITHIN_MS = 5000
 
-/** Milliseconds within which the server ends a lost session, and counting resumes. */
+/** Maximum time until the server ends a lost session and counting resumes. */
 const RESUMED_WITHIN_MS = 60_000
 
-/** Batches after the loss, and milliseconds for all of them: less than a second each. */
+/** Number of batches stored after the loss, and the maximum time for all of them. */
 const BATCHES = 20
 const BATCHES_WITHIN_MS = 10_000
 
 t.setTimeout(120_000)
 
-/** Makes a database with many pending messages. */
+/** Creates a database with many pending messages. */
 async function createPending(t: Test): Promise<string> {
   const url = await createDatabase(t)
   await (await openStore(t, url)).close()
@@ -38,7 +39,7 @@ async function createPending(t: Test): Promise<string> {
   return url
 }
 
-/** Opens a store, and blocks counting once it has begun, while more is pending than ingest waits for. */
+/** Opens a store, and blocks counting by a lock while the backlog is above the threshold. */
 async function openBlocked<Opened>(
   t: Test,
   url: string,
@@ -67,7 +68,7 @@ async function until(holds: () => Promise<boolean> | boolean): Promise<void> {
   while (!(await holds())) await delay(10)
 }
 
-t.test('connections that are lost silently', { skip: NO_SERVER }, async (t) => {
+t.test('silently lost connections', { skip: NO_SERVER }, async (t) => {
   t.test('counting resumes, and ingest does not wait for it', async (t) => {
     const url = await createPending(t)
     const proxy = await startProxy(t, url)
@@ -102,7 +103,7 @@ t.test('connections that are lost silently', { skip: NO_SERVER }, async (t) => {
   })
 
   t.test(
-    'posts get an answer in time when the database stalls while much is pending',
+    'posts get 503 within the limit when the database stalls with a large backlog',
     async (t) => {
       const url = await createPending(t)
       const proxy = await startProxy(t, url)

@@ -1,4 +1,3 @@
-import type { Static } from '@sinclair/typebox'
 import type { Stats } from '../../../schemas/stats.ts'
 import { TOP_SENDERS } from '../../message-store.ts'
 import type { Session } from '../pool.ts'
@@ -78,7 +77,7 @@ function selectTopSenders(session: Session) {
 }
 
 /** Returns the statistics. @param session a session in a snapshot. */
-export async function stats(session: Session): Promise<Static<typeof Stats>> {
+export async function stats(session: Session): Promise<Stats> {
   const top = await selectTopSenders(session).execute()
   const totals = await session.selectFrom('totals').select('senders').executeTakeFirstOrThrow()
   return {
