@@ -1,6 +1,6 @@
 import { PostgresStore } from '../src/db/postgres/store.ts'
 import type { StoredMessage } from '../src/message/message.ts'
-import { writeMessages } from './corpus.ts'
+import { writeMessages } from '../tools/corpus.ts'
 import type { DatabaseServer } from './database-server.ts'
 import { whole } from './figures.ts'
 

@@ -2,7 +2,7 @@ import { existsSync, mkdirSync, renameSync, rmSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { SqliteStore } from '../src/db/sqlite/store.ts'
 import type { StoredMessage } from '../src/message/message.ts'
-import { CORPUS_VERSION, writeMessages } from './corpus.ts'
+import { CORPUS_VERSION, writeMessages } from '../tools/corpus.ts'
 import { whole } from './figures.ts'
 
 const BATCH = 1000

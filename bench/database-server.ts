@@ -1,6 +1,6 @@
 import { tmpdir } from 'node:os'
 import pg from 'pg'
-import { Cluster } from '../test/scale/cluster.ts'
+import { Cluster } from '../tools/cluster.ts'
 
 /** A PostgreSQL server to measure on. */
 export interface DatabaseServer {

@@ -1,13 +1,13 @@
 import { copyFileSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
+import { COMMON_WORD } from '../tools/words.ts'
 import { Client } from './client.ts'
 import type { CorpusFile } from './corpus-file.ts'
 import { type Bar, median, percentile, whole } from './figures.ts'
 import { LoadProcess } from './load-process.ts'
 import { startService } from './process.ts'
 import { pathOf } from './queries.ts'
-import { COMMON_WORD } from './words.ts'
 
 /** The effect of expensive searches on other requests. */
 export interface Interference {

@@ -1,7 +1,7 @@
 import { createHmac } from 'node:crypto'
 import { connect } from 'node:net'
 import type { StoredMessage } from '../src/message/message.ts'
-import { writeMessages } from './corpus.ts'
+import { writeMessages } from '../tools/corpus.ts'
 import { percentile } from './figures.ts'
 import { SECRET } from './process.ts'
 

@@ -4,8 +4,8 @@ import { join } from 'node:path'
 import { promisify } from 'node:util'
 import pg from 'pg'
 import { PREPARED } from '../src/db/postgres/append.ts'
-import { fold } from '../src/message/fold.ts'
-import { writeMessages } from './corpus.ts'
+import { computeColumns } from '../src/db/postgres/computed-columns.ts'
+import { writeMessages } from '../tools/corpus.ts'
 
 const run = promisify(execFile)
 
@@ -21,7 +21,7 @@ const NOW = `replace(left((now() at time zone 'utc')::text, 23), ' ', 'T')`
 
 /** The input rows of the statement; ids come from a sequence, so that each is new. */
 const INPUT = `(
-  select 'pgbench-' || nextval('bench_ids'), from_msisdn, to_msisdn, ts || 'Z', text, folded, ts || 'Z', rtrim(ts, '0'), number
+  select 'pgbench-' || nextval('bench_ids'), from_msisdn, to_msisdn, ts || 'Z', text, folded, search_key, ts || 'Z', rtrim(ts, '0'), number
   from (select ${NOW} as ts) as clock, generate_series(1, :batch::int) as number
   join bench_sample on n = (:start::int + number) % ${SAMPLE}
 ) as input`
@@ -39,8 +39,8 @@ function batchScript(): string {
 
 /** The minimum that stores a message: one row and one commit. */
 const SINGLE_SCRIPT = `\\set start random(1, ${SAMPLE})
-insert into messages (batch, place, message_id, from_msisdn, to_msisdn, ts, text, folded, created_at, ts_key)
-select nextval('batches'), 1, 'pgbench-' || nextval('bench_ids'), from_msisdn, to_msisdn, ts || 'Z', text, folded, ts || 'Z', rtrim(ts, '0')
+insert into messages (batch, ordinal, message_id, from_msisdn, to_msisdn, ts, text, folded, search_key, created_at, ts_key)
+select nextval('batches'), 1, 'pgbench-' || nextval('bench_ids'), from_msisdn, to_msisdn, ts || 'Z', text, folded, search_key, ts || 'Z', rtrim(ts, '0')
 from (select ${NOW} as ts) as clock, bench_sample where n = :start::int % ${SAMPLE} on conflict do nothing;
 `
 
@@ -70,17 +70,19 @@ export class Pgbench {
     await client.connect()
     await client.query('create sequence bench_ids cache 1000')
     await client.query(
-      'create table bench_sample (n integer primary key, from_msisdn text, to_msisdn text, text text, folded text)',
+      'create table bench_sample (n integer primary key, from_msisdn text, to_msisdn text, text text, folded text, search_key text)',
     )
     const messages = [...writeMessages(SAMPLE)]
+    const columns = messages.map(computeColumns)
     await client.query(
-      'insert into bench_sample select * from unnest($1::int[], $2::text[], $3::text[], $4::text[], $5::text[])',
+      'insert into bench_sample select * from unnest($1::int[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[])',
       [
         messages.map((_, n) => n),
         messages.map(({ from_msisdn }) => from_msisdn),
         messages.map(({ to_msisdn }) => to_msisdn),
         messages.map(({ text }) => text),
-        messages.map(({ text }) => (text === null ? null : fold(text))),
+        columns.map(({ folded }) => folded),
+        columns.map(({ search_key }) => search_key),
       ],
     )
     await client.query('analyze bench_sample')

@@ -2,7 +2,7 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { closeSync, openSync, readdirSync, readFileSync } from 'node:fs'
 import { setTimeout as delay } from 'node:timers/promises'
-import { SHIPPED_OPTIONS } from '../test/shipped-options.ts'
+import { SHIPPED_OPTIONS } from '../tools/shipped-options.ts'
 
 /** The webhook secret in all benchmarks. */
 export const SECRET = 'benchsecret'

@@ -1,9 +1,9 @@
 import Database from 'better-sqlite3'
 import { fold } from '../src/message/fold.ts'
 import { instantKey } from '../src/message/instant.ts'
-import { senderOf, sendersOf } from './corpus.ts'
+import { senderOf, sendersOf } from '../tools/corpus.ts'
+import { COMMON_WORD, RARE_WORD } from '../tools/words.ts'
 import type { CorpusFile } from './corpus-file.ts'
-import { COMMON_WORD, RARE_WORD } from './words.ts'
 
 /** The parameters of a query. */
 export interface Filter {

@@ -29,7 +29,7 @@ export function sqliteRecords(path: string): Records {
 }
 
 /** The rows of a PostgreSQL database, and how many of them are not in the counters yet. */
-export function postgresRecords(url: string): Records & { uncounted: () => Promise<number> } {
+export function postgresRecords(url: string): Records & { countPending: () => Promise<number> } {
   const ask = async (text: string, values: unknown[] = []): Promise<number> => {
     const client = new pg.Client(url)
     await client.connect()
@@ -39,7 +39,7 @@ export function postgresRecords(url: string): Records & { uncounted: () => Promi
   }
   return {
     count: () => ask('select count(*) from messages'),
-    uncounted: () => ask('select coalesce(sum(messages), 0) as count from uncounted'),
+    countPending: () => ask('select coalesce(sum(messages), 0) as count from pending_batches'),
     missing: (prefix, numbers) =>
       ask(
         `select count(*) from unnest($2::int[]) as number

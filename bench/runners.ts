@@ -1,6 +1,6 @@
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
-import { startBalancer } from '../test/scale/balancer.ts'
+import { startBalancer } from '../tools/balancer.ts'
 import { Candidate } from './candidates.ts'
 import type { DatabaseServer } from './database-server.ts'
 import type { LoadProcess } from './load-process.ts'
@@ -96,7 +96,7 @@ export async function instancesRunner(
     entry: balancer?.url,
     databaseCpuSeconds: bench.server.cpuSeconds,
   })
-  const { turn } = runner(bench, candidate, async () => (await records.uncounted()) === 0)
+  const { turn } = runner(bench, candidate, async () => (await records.countPending()) === 0)
   return {
     name,
     title,

@@ -4,12 +4,12 @@ import { Agent, request } from 'node:http'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { parseArgs } from 'node:util'
+import { writeMessages } from '../tools/corpus.ts'
+import { RARE_WORD } from '../tools/words.ts'
 import { Client } from './client.ts'
-import { writeMessages } from './corpus.ts'
 import { type Bar, barTable, median, percentile, whole } from './figures.ts'
 import { describeMachine, type Machine, machineLine } from './machine.ts'
 import { SECRET, startService } from './process.ts'
-import { RARE_WORD } from './words.ts'
 
 interface Latencies {
   count: number

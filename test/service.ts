@@ -5,9 +5,9 @@ import { existsSync } from 'node:fs'
 import type { Test } from 'tap'
 import { type App, buildApp } from '../src/app.ts'
 import { type Config, parseConfig } from '../src/config.ts'
+import { SHIPPED_OPTIONS } from '../tools/shipped-options.ts'
 import { ResponseContract } from './contract.ts'
 import { createDatabase } from './db/postgres/server.ts'
-import { SHIPPED_OPTIONS } from './shipped-options.ts'
 
 /** The WEBHOOK_SECRET of apps and services in tests. */
 export const SECRET = 'testsecret'

@@ -11,8 +11,8 @@ interface WaitingItem<Item, Outcome> {
 export interface BatcherOptions {
   /** Maximum number of concurrent commits. */
   concurrency: number
-  /** Number of waiting items that start a commit while another one is running. Default 1. */
-  minConcurrentBatch?: number
+  /** Number of waiting items that start a commit while another one is running, at least 1. */
+  minConcurrentBatch: number
   /** Maximum number of items in a batch; bounds the memory and the duration of a transaction. */
   maxBatch: number
 }
@@ -55,7 +55,7 @@ export class Batcher<Item, Outcome> {
   }
 
   #startNext(): void {
-    const { concurrency, maxBatch, minConcurrentBatch = 1 } = this.#options
+    const { concurrency, maxBatch, minConcurrentBatch } = this.#options
     if (this.#waiting.length === 0 || this.#running >= concurrency) return
     if (this.#running > 0 && this.#waiting.length < Math.min(minConcurrentBatch, maxBatch)) return
     const batch = this.#waiting.splice(0, maxBatch)

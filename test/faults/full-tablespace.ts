@@ -3,7 +3,7 @@ import { chownSync, mkdtempSync, rmdirSync, rmSync, writeFileSync } from 'node:f
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import t from 'tap'
-import { Cluster } from '../scale/cluster.ts'
+import { Cluster } from '../../tools/cluster.ts'
 import { post, startApp, wire } from '../service.ts'
 
 const MiB = 1024 * 1024

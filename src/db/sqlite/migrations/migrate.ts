@@ -10,7 +10,7 @@ import { indexes } from './0002-indexes.ts'
 /** The migrations by name, in order. A released migration is never changed. */
 const MIGRATIONS: Record<string, Migration> = {
   '0001-messages': messages,
-  '0002-indexes': indexes,
+  '0002-derived': indexes,
 }
 
 /** The `application_id` in the file header of databases that this service creates: `LWHA` in ASCII. */
