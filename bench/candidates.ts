@@ -7,52 +7,52 @@ import { type Records, sqliteRecords } from './records.ts'
 
 const FLOOR = [new URL('./floor.ts', import.meta.url).pathname]
 
-/** A round of load and what it took of the server. */
+/** The results of one round of load. */
 export interface Round {
   rate: number
   p50Ms: number
   p99Ms: number
-  /** Cores; of several servers the sum. */
+  /** Cores used, summed over all servers. */
   serverCpu: number
   loadCpu: number
-  /** What the database's own processes took; undefined where there are none, or nothing tells. */
+  /** Cores used by the database server; undefined if there is none or its usage is unknown. */
   databaseCpu?: number | undefined
 }
 
-/** What else there is to servers that store messages. */
+/** Options of a candidate that stores messages. */
 export interface Stored {
   records: Records
-  /** Where the load goes, if not to the servers themselves. */
+  /** URL that receives the load instead of the servers, such as that of a load balancer. */
   entry?: string | undefined
-  /** Seconds of processor time that the database's own processes have used so far. */
+  /** Returns the processor time in seconds that the database server has used so far. */
   databaseCpuSeconds?: () => number | undefined
 }
 
-/** What one candidate did in the whole run. */
-export interface Standing {
+/** The results of a candidate over all rounds: medians, peaks and totals. */
+export interface Summary {
   name: string
   title: string
   rounds: Round[]
   rate: number
   p50Ms: number
   p99Ms: number
-  /** Of the server that held most. */
+  /** Maximum over the servers. */
   peakMemoryMiB: number | undefined
   acknowledged: number
-  /** Answered anything but 200. */
-  refused: number
+  /** Number of messages with a status other than 200. */
+  rejected: number
 }
 
-/** Requests are prepared for this much more than the rate of the round before. */
+/** Requests to prepare, relative to the rate of the previous round. */
 const HEADROOM = 1.2
 const FIRST_RATE = 20_000
 
-/** Servers under load, and everything they acknowledged. */
+/** Servers under test, with the results of their rounds. */
 export class Candidate {
   readonly name: string
   readonly title: string
   readonly #servers: readonly ServerProcess[]
-  /** Undefined where nothing is stored. */
+  /** Undefined if the servers store nothing. */
   readonly #stored: Stored | undefined
   readonly #reports: { prefix: string; report: LoadReport }[] = []
   readonly #rounds: Round[] = []
@@ -65,13 +65,13 @@ export class Candidate {
     this.#stored = stored
   }
 
-  /** The bare server. */
+  /** Starts the bare Fastify server, which is the upper bound of the rate. */
   static async floor(folder: string): Promise<Candidate> {
     const server = await startServer('floor', FLOOR, {}, join(folder, 'floor.log'))
     return new Candidate('floor', 'bare Fastify: signature and JSON', [server])
   }
 
-  /** The service as it ships, with an empty file in the folder. */
+  /** Starts the service with its production options, on a new SQLite file in the folder. */
   static async service(
     folder: string,
     name: string,
@@ -84,7 +84,7 @@ export class Candidate {
     return new Candidate(name, title, [server], { records: sqliteRecords(path) })
   }
 
-  /** One round; what it measures counts unless it is a warm-up. */
+  /** Runs one round. @param counts false for a warm-up, which the summary ignores. */
   async round(
     load: LoadProcess,
     { connections, seconds, counts }: { connections: number; seconds: number; counts: boolean },
@@ -118,8 +118,8 @@ export class Candidate {
     return round
   }
 
-  /** The medians of the rounds so far. */
-  standing(): Standing {
+  /** Summarises the rounds so far. */
+  summary(): Summary {
     const rounds = this.#rounds
     return {
       name: this.name,
@@ -130,7 +130,7 @@ export class Candidate {
       p99Ms: median(rounds.map(({ p99Ms }) => p99Ms)),
       peakMemoryMiB: this.#most((server) => server.peakMemoryMiB()),
       acknowledged: this.#sum(({ acknowledged }) => acknowledged),
-      refused: this.#sum(({ refused }) => refused.length),
+      rejected: this.#sum(({ rejected }) => rejected.length),
     }
   }
 
@@ -147,32 +147,32 @@ export class Candidate {
     return values.length === 0 ? undefined : Math.max(...values)
   }
 
-  /** Ends the servers and tells what does not hold of what they stored: every 200 must be a row, once. */
+  /** Stops the servers. @returns errors in what they stored: each 200 must be exactly one row. */
   async stopAndCheck(): Promise<string[]> {
     const records = this.#stored?.records
-    const told = records ? await this.#totals() : []
+    const reported = records ? await this.#totals() : []
     await Promise.all(this.#servers.map((server) => server.stop()))
     if (!records) return []
 
     const rows = await records.count()
     let missing = 0
     for (const { prefix, report } of this.#reports) {
-      const refused = new Set(report.refused.map(({ number }) => number))
+      const rejected = new Set(report.rejected.map(({ number }) => number))
       const numbers = Array.from({ length: report.sent }, (_, number) => number)
       missing += await records.missing(
         prefix,
-        numbers.filter((number) => !refused.has(number)),
+        numbers.filter((number) => !rejected.has(number)),
       )
     }
-    const { acknowledged, refused } = this.standing()
+    const { acknowledged, rejected } = this.summary()
     const wrong: string[] = []
     if (missing > 0)
-      wrong.push(`${this.name}: ${missing} messages were answered 200 and are no row`)
-    for (const total of told) {
+      wrong.push(`${this.name}: ${missing} messages were answered 200 but are not stored`)
+    for (const total of reported) {
       if (total !== rows)
-        wrong.push(`${this.name}: /stats tells ${total} messages, the database has ${rows}`)
+        wrong.push(`${this.name}: /stats reports ${total} messages, the database has ${rows}`)
     }
-    if (rows < acknowledged || rows > acknowledged + refused) {
+    if (rows < acknowledged || rows > acknowledged + rejected) {
       wrong.push(
         `${this.name}: ${acknowledged} messages were answered 200, the database has ${rows}`,
       )
@@ -180,7 +180,7 @@ export class Candidate {
     return wrong
   }
 
-  /** What each server says how many messages there are. */
+  /** Returns the number of messages that each server reports. */
   #totals(): Promise<number[]> {
     return Promise.all(
       this.#servers.map(async ({ url }) => {

@@ -1,6 +1,6 @@
 import * as echarts from 'echarts'
 
-/** Colours that can be read on a white and on a black page. */
+/** Colours that are legible on a light and on a dark background. */
 const INK = '#768390'
 const GRID = '#76839055'
 const SERIES = ['#2da44e', '#218bff', '#a475f9', '#e85aad']
@@ -13,7 +13,11 @@ const FOOT = 40
 
 const label = { color: INK, fontSize: 13 }
 
-/** Renders an SVG on the server: https://echarts.apache.org/handbook/en/how-to/cross-platform/server */
+/**
+ * Renders an SVG without a browser.
+ *
+ * Source: https://echarts.apache.org/handbook/en/how-to/cross-platform/server
+ */
 function render(title: string, height: number, option: echarts.EChartsOption): string {
   const chart = echarts.init(null, null, { renderer: 'svg', ssr: true, width: WIDTH, height })
   chart.setOption({
@@ -39,10 +43,10 @@ function categories(names: readonly string[]): echarts.YAXisComponentOption {
   }
 }
 
-/** Without a browser, texts are measured roughly: the room for names is fixed. */
+/** The width for labels is fixed, as text widths are only estimated without a browser. */
 const grid = { left: 300, right: 50, top: HEAD, bottom: FOOT }
 
-/** A bar: its median, and the values of the rounds that it is the median of. */
+/** A bar: the median of the rounds, and the value of each round. */
 export interface BarRow {
   label: string
   value: number

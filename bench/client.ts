@@ -1,13 +1,13 @@
 import { Agent, get } from 'node:http'
 
-/** An answer and how long it took to arrive as a whole. */
-export interface Answer {
+/** A response, and the time until its last byte. */
+export interface TimedResponse {
   status: number
   body: string
   ms: number
 }
 
-/** Asks one question after the other on one connection. */
+/** An HTTP client that sends one request at a time over one connection. */
 export class Client {
   readonly #agent = new Agent({ keepAlive: true, maxSockets: 1 })
   readonly #url: string
@@ -16,7 +16,8 @@ export class Client {
     this.#url = url
   }
 
-  ask(path: string): Promise<Answer> {
+  /** Sends a GET request and reads the whole response. */
+  get(path: string): Promise<TimedResponse> {
     return new Promise((resolve, reject) => {
       const started = performance.now()
       const request = get(`${this.#url}${path}`, { agent: this.#agent }, (response) => {

@@ -1,12 +1,12 @@
 import { PostgresStore } from '../src/db/postgres/store.ts'
 import type { StoredMessage } from '../src/message/message.ts'
-import { writeMessages } from './corpus.ts'
+import { writeMessages } from '../tools/corpus.ts'
 import type { DatabaseServer } from './database-server.ts'
 import { whole } from './figures.ts'
 
 const BATCH = 1000
 
-/** Creates a database with the messages of the corpus of that size. @returns its URL. */
+/** Creates a PostgreSQL database with the first `messages` messages of the corpus. @returns its URL. */
 export async function corpusDatabase(server: DatabaseServer, messages: number): Promise<string> {
   const url = await server.create(`reads_${messages}`)
   const started = performance.now()
@@ -20,7 +20,7 @@ export async function corpusDatabase(server: DatabaseServer, messages: number): 
   }
   if (batch.length > 0) await store.append(batch)
   await store.catchUp()
-  // Closing gathers statistics.
+  // Closing the store updates the planner statistics.
   await store.close()
   const seconds = Math.round((performance.now() - started) / 1000)
   process.stdout.write(`  ${whole(messages)} messages in PostgreSQL, ${seconds} s\n`)

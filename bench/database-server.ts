@@ -1,16 +1,16 @@
 import { tmpdir } from 'node:os'
 import pg from 'pg'
-import { Cluster } from '../test/scale/cluster.ts'
+import { Cluster } from '../tools/cluster.ts'
 
-/** A PostgreSQL to measure on. */
+/** A PostgreSQL server to measure on. */
 export interface DatabaseServer {
-  /** In words. */
+  /** Such as `PostgreSQL 17.2`. */
   version: string
-  /** Makes an empty database. @returns its URL. */
+  /** Creates an empty database. @returns its URL. */
   create(name: string): Promise<string>
-  /** Seconds of processor time it has used so far; undefined where it is not this machine's to know. */
+  /** Returns the processor time it has used so far, in seconds; undefined if it runs on another machine. */
   cpuSeconds(): number | undefined
-  /** Removes everything that was made. */
+  /** Removes everything that was created. */
   remove(): Promise<void>
 }
 
@@ -27,7 +27,7 @@ async function versionOf(url: string): Promise<string> {
   return `PostgreSQL ${String(row?.server_version).split(' ')[0]}`
 }
 
-/** One of its own in a temporary folder, as it is installed. */
+/** Starts a server with the default configuration in a temporary folder. */
 async function temporaryServer(): Promise<DatabaseServer> {
   const cluster = await Cluster.start({}, tmpdir())
   return {
@@ -38,27 +38,27 @@ async function temporaryServer(): Promise<DatabaseServer> {
   }
 }
 
-/** The one at a URL, on which databases may be made. */
+/** Uses the server at a URL, whose role must be allowed to create databases. */
 async function serverAt(url: string): Promise<DatabaseServer> {
-  const made: string[] = []
+  const created: string[] = []
   return {
     version: await versionOf(url),
     async create(name) {
       const database = `lyftr_bench_${name}`
       await execute(url, `create database ${database}`)
-      made.push(database)
+      created.push(database)
       const address = new URL(url)
       address.pathname = `/${database}`
       return address.href
     },
     cpuSeconds: () => undefined,
     async remove() {
-      for (const database of made) await execute(url, `drop database ${database} with (force)`)
+      for (const database of created) await execute(url, `drop database ${database} with (force)`)
     },
   }
 }
 
-/** The server at the URL, or one of its own. */
+/** Uses the server at the URL, or starts a temporary one. */
 export function openServer(url: string | undefined): Promise<DatabaseServer> {
   return url === undefined ? temporaryServer() : serverAt(url)
 }

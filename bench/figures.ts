@@ -1,10 +1,14 @@
-/** The value that this share of the values does not exceed; NaN of none. */
+/**
+ * Returns a percentile of the values by the nearest-rank method; NaN for no values.
+ *
+ * @param share 0 to 1, such as 0.99 for p99.
+ */
 export function percentile(values: readonly number[], share: number): number {
   const sorted = Float64Array.from(values).sort()
   return sorted[Math.max(0, Math.ceil(sorted.length * share) - 1)] ?? Number.NaN
 }
 
-/** The middle of the values, between the two middle ones of an even number; NaN of none. */
+/** Returns the median of the values, for an even number the mean of the middle two; NaN for no values. */
 export function median(values: readonly number[]): number {
   const sorted = Float64Array.from(values).sort()
   const low = sorted[(sorted.length - 1) >> 1] ?? Number.NaN
@@ -12,16 +16,16 @@ export function median(values: readonly number[]): number {
   return (low + high) / 2
 }
 
-/** A promise of the project, and whether this run kept it. */
+/** A target of the project, and whether this run met it. */
 export interface Bar {
   what: string
-  /** In words, such as `at most 2×`. */
+  /** For people to read, such as `at most 2×`. */
   expected: string
   found: string
   pass: boolean
 }
 
-/** Lines up the cells of a table for a terminal, the first column to the left and the others to the right. */
+/** Formats a table for a terminal, with the first column aligned left and the others right. */
 export function table(rows: readonly (readonly string[])[]): string {
   const widths = (rows[0] ?? []).map((_, column) =>
     Math.max(...rows.map((row) => row[column]?.length ?? 0)),
@@ -38,10 +42,10 @@ export function table(rows: readonly (readonly string[])[]): string {
     .join('\n')
 }
 
-/** The bars as a table for a terminal. */
+/** Formats the targets and results as a table for a terminal. */
 export function barTable(bars: readonly Bar[]): string {
   return table([
-    ['bar', 'expected', 'found', ''],
+    ['target', 'expected', 'measured', ''],
     ...bars.map(({ what, expected, found, pass }) => [
       what,
       expected,
@@ -51,7 +55,7 @@ export function barTable(bars: readonly Bar[]): string {
   ])
 }
 
-/** A number with thousands told apart. */
+/** Rounds a number and formats it with thousands separators. */
 export function whole(value: number): string {
   return Math.round(value).toLocaleString('en-US')
 }

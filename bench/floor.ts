@@ -2,8 +2,9 @@ import Fastify from 'fastify'
 import { createVerifier } from '../src/plugins/signature.ts'
 
 /**
- * The floor: the least that a Fastify server must do for a signed message. It checks the signature over the raw body
- * and parses the JSON; it does not validate, store, log or count.
+ * The floor: the minimum that a Fastify server must do for a signed message.
+ *
+ * It verifies the signature of the raw body and parses the JSON. It does not validate, store, log or count.
  */
 const verify = createVerifier(process.env.WEBHOOK_SECRET ?? '')
 

@@ -1,7 +1,8 @@
 /**
- * What it costs to verify, parse and validate a body, good ones and the worst that were found, in processor time:
- * `npm run bench:hostile`. Ends with status 1 when, at the largest size that is read, a hostile one costs noticeably
- * more than the dearest good one.
+ * Measures the processor time to verify, parse and validate valid bodies and hostile ones.
+ *
+ * The hostile bodies are the worst ones found. Exits with status 1 if, at the maximum body size, one of them costs
+ * significantly more than the most expensive valid body.
  */
 import { createHmac } from 'node:crypto'
 import { createVerifier } from '../src/plugins/signature.ts'
@@ -16,7 +17,7 @@ const SECRET = 'testsecret'
 const ROUNDS = 15
 const RUNS = 50
 
-/** What the rounds differ by from one run of this to the next, on a machine that does other things too. */
+/** Ratio by which results differ from run to run on a busy machine. */
 const NOISE = 1.2
 
 const FIELDS =
@@ -25,7 +26,7 @@ const EMOJI = '\\ud83d\\udc4d'
 
 type Body = string | Buffer
 
-/** The unit again and again between a head and a tail, up to the size; it may differ from one to the next. */
+/** Repeats a unit, which may depend on its index, between a head and a tail, up to `size` bytes. */
 function fill(size: number, head: string, unit: string | ((n: number) => string), tail: string) {
   const parts: string[] = []
   let left = size - Buffer.byteLength(head) - Buffer.byteLength(tail)
@@ -37,7 +38,7 @@ function fill(size: number, head: string, unit: string | ((n: number) => string)
   }
 }
 
-function goodBodies(size: number): Record<string, Body> {
+function validBodies(size: number): Record<string, Body> {
   const text = fill(Math.min(size, 4096 * EMOJI.length), `{${FIELDS},"text":"`, EMOJI, '"}')
   return {
     'a short text, and spaces': fill(size, `{${FIELDS},"text":"Hello"}`, ' ', ''),
@@ -54,13 +55,13 @@ function hostileBodies(size: number): Record<string, Body> {
   const text = (unit: string, end = '') => fill(size, `{${FIELDS},"text":"`, unit, `${end}"}`)
   const depth = Math.trunc((size - 100) / 8)
   return {
-    'objects, each with a name of its own': list((n) => `{"${n.toString(36)}":1},`),
+    'objects with distinct names': list((n) => `{"${n.toString(36)}":1},`),
     'objects with one name': list('{"a":1},'),
-    'fields, each with a name of its own': fields((n) => `,"k${n.toString(36)}":0`),
+    'fields with distinct names': fields((n) => `,"k${n.toString(36)}":0`),
     'fields of escaped names': fields((n) => `,"\\u006b${n.toString(36)}":0`),
     'fields of numbers': fields((n) => `,"${4294967294 - n * 1000}":0`),
-    'one field again and again': fields(',"message_id":""'),
-    '__proto__ again and again': fields(',"__proto__":{}'),
+    'one field, repeated': fields(',"message_id":""'),
+    '__proto__, repeated': fields(',"__proto__":{}'),
     'nested arrays': `{${FIELDS},"x":${'['.repeat(depth)}${']'.repeat(depth)}}`,
     'nested arrays, never closed': '['.repeat(size),
     'nested objects': `{${FIELDS},"x":${'{"":'.repeat(depth)}0${'}'.repeat(depth)}}`,
@@ -68,13 +69,13 @@ function hostileBodies(size: number): Record<string, Body> {
     'short strings': list((n) => `"${n.toString(36)}",`),
     'a long integer': fill(size, `{${FIELDS},"x":`, '1', '}'),
     'a long fraction': fill(size, `{${FIELDS},"x":0.`, '7', '}'),
-    'numbers next to the smallest': list('2.2250738585072011e-308,'),
-    'numbers half-way between two': list(`9007199254740993.${'0'.repeat(400)}1,`),
+    'numbers next to the smallest normal one': list('2.2250738585072011e-308,'),
+    'numbers half-way between two doubles': list(`9007199254740993.${'0'.repeat(400)}1,`),
     'a long text': text('x'),
     'a long text of emoji': text('👍'),
     'a long text of escapes': text('\\u4e00'),
     'a long text of short escapes': text('\\n'),
-    'a long text with half a character at its end': text(EMOJI, '\\ud83d'),
+    'a long text ending with an unpaired surrogate': text(EMOJI, '\\ud83d'),
     'a long id': fill(size, '{"message_id":"', 'x', '"}'),
     'a long phone number': fill(size, '{"from":"+', '1', '"}'),
     'a long timestamp': fill(size, '{"ts":"2025-01-15T10:00:00.', '1', '"}'),
@@ -87,7 +88,7 @@ function hostileBodies(size: number): Record<string, Body> {
     spaces: ' '.repeat(size),
     quotes: '"'.repeat(size),
     'control characters': '\u0001'.repeat(size),
-    'no UTF-8, at the end': Buffer.concat([Buffer.from(text('好')), Buffer.from([0xff])]),
+    'invalid UTF-8 at the end': Buffer.concat([Buffer.from(text('好')), Buffer.from([0xff])]),
   }
 }
 
@@ -100,7 +101,7 @@ function handle(bytes: Uint8Array, signature: string): void {
   if ('value' in read && !validate(read.value)) toInputProblems(validate.errors ?? [], 'body')
 }
 
-/** Microseconds of processor time a body, of every thread: what is left behind is collected by others. */
+/** Returns the processor time per body in µs, including V8's garbage collection threads. */
 function costOf(body: Body): number {
   const bytes = Buffer.from(body)
   const signature = createHmac('sha256', SECRET).update(bytes).digest('hex')
@@ -113,13 +114,17 @@ function costOf(body: Body): number {
 interface Cost {
   name: string
   cost: number
-  good: boolean
+  isValid: boolean
 }
 
-/** What each body costs, the dearest first: medians of rounds in turns, so that what else runs disturbs all alike. */
+/**
+ * Returns the median cost of each body, highest first.
+ *
+ * Bodies take turns, so that other load on the machine affects all equally.
+ */
 function costsOf(size: number): Cost[] {
-  const good = goodBodies(size)
-  const all = Object.entries({ ...good, ...hostileBodies(size) }).map(([name, body]) => ({
+  const valid = validBodies(size)
+  const all = Object.entries({ ...valid, ...hostileBodies(size) }).map(([name, body]) => ({
     name,
     body,
     costs: [] as number[],
@@ -131,7 +136,7 @@ function costsOf(size: number): Cost[] {
     }
   }
   return all
-    .map(({ name, costs }) => ({ name, cost: median(costs), good: name in good }))
+    .map(({ name, costs }) => ({ name, cost: median(costs), isValid: name in valid }))
     .sort((a, b) => b.cost - a.cost)
 }
 
@@ -139,11 +144,15 @@ let ratio = 0
 for (const size of SIZES) {
   const costs = costsOf(size)
   process.stdout.write(`${size} bytes\n`)
-  for (const { name, cost, good } of costs) {
-    process.stdout.write(`${cost.toFixed(0).padStart(6)} µs  ${good ? 'good' : '    '}  ${name}\n`)
+  for (const { name, cost, isValid } of costs) {
+    process.stdout.write(
+      `${cost.toFixed(0).padStart(6)} µs  ${isValid ? 'valid' : '     '}  ${name}\n`,
+    )
   }
-  const dearest = (kind: boolean) => costs.find(({ good }) => good === kind)?.cost ?? 0
-  ratio = dearest(false) / dearest(true)
-  process.stdout.write(`the dearest costs ${ratio.toFixed(2)} of the dearest good one\n\n`)
+  const highest = (valid: boolean) => costs.find(({ isValid }) => isValid === valid)?.cost ?? 0
+  ratio = highest(false) / highest(true)
+  process.stdout.write(
+    `the worst hostile body costs ${ratio.toFixed(2)} times the worst valid one\n\n`,
+  )
 }
 process.exitCode = ratio > NOISE ? 1 : 0

@@ -1,31 +1,31 @@
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
-import { Candidate, type Standing } from './candidates.ts'
+import { Candidate, type Summary } from './candidates.ts'
 import { type Bar, barTable, median, table, whole } from './figures.ts'
 import { LoadProcess } from './load-process.ts'
 import { describeMachine, type Machine, machineLine } from './machine.ts'
 
-/** What `npm run bench` writes. */
+/** The results file of `npm run bench`. */
 export interface IngestResults {
   date: string
   machine: Machine
   settings: { connections: number; rounds: number; seconds: number; minute: number }
-  candidates: Standing[]
-  /** Messages a second of the service in the minute after the rounds, when what is derived has to keep up. */
+  candidates: Summary[]
+  /** Messages a second of the service in the minute after the rounds, while indexing has to keep up. */
   minuteRate: number
-  /** The median of the ratios of each round to the floor's round next to it. */
+  /** By candidate: the median of the ratios of its rate to that of the floor in the same round. */
   ratios: Record<string, number>
   bars: Bar[]
-  /** What does not hold of the answers; empty when every 200 is a row. */
+  /** Errors; empty if every 200 is exactly one row. */
   wrong: string[]
 }
 
 const HELP = `node bench/ingest.ts [--rounds 5] [--seconds 5] [--warm-up 3] [--connections 64] [--minute 60]
                      [--folder bench/data] [--out bench/results/ingest.json]
 
-Compares in turns a bare Fastify server, this service, and this service with one commit a request; then keeps the
-service busy for --minute seconds more to see its memory, and checks that every 200 is a row.
+Compares, in turns, a bare Fastify server, this service, and this service with one commit per request. Then loads the
+service for --minute seconds more to measure its memory, and checks that every 200 is a row.
 `
 
 const { values } = parseArgs({
@@ -85,9 +85,9 @@ async function takeTurns(rounds: number, seconds: number, counts: boolean): Prom
 
 await takeTurns(1, Number(values['warm-up']), false)
 await takeTurns(settings.rounds, settings.seconds, true)
-const standings = candidates.map((candidate) => candidate.standing())
+const summaries = candidates.map((candidate) => candidate.summary())
 
-// In slices: the load writes its requests before each, rather than in the time of the service.
+// In slices: the load generator prepares its requests before each slice, not while the service runs.
 const minute: number[] = []
 for (let left = settings.minute; left > 0; left -= settings.seconds) {
   const { rate } = await service.round(load, {
@@ -98,15 +98,15 @@ for (let left = settings.minute; left > 0; left -= settings.seconds) {
   minute.push(rate)
 }
 const minuteRate = median(minute)
-const peak = service.standing().peakMemoryMiB
+const peak = service.summary().peakMemoryMiB
 load.close()
 
 const wrong: string[] = []
 for (const candidate of candidates) wrong.push(...(await candidate.stopAndCheck()))
 
-const [floorRounds] = standings.map(({ rounds }) => rounds)
+const [floorRounds] = summaries.map(({ rounds }) => rounds)
 const ratios = Object.fromEntries(
-  standings.map(({ name, rounds }) => [
+  summaries.map(({ name, rounds }) => [
     name,
     median(rounds.map(({ rate }, round) => rate / (floorRounds?.[round]?.rate ?? Number.NaN))),
   ]),
@@ -114,13 +114,13 @@ const ratios = Object.fromEntries(
 const ratio = ratios.service ?? Number.NaN
 const bars: Bar[] = [
   {
-    what: 'ingest, of the floor',
+    what: 'ingest, relative to the floor',
     expected: 'at least 0.60',
     found: ratio.toFixed(2),
     pass: ratio >= 0.6,
   },
   {
-    what: 'ingest, of the floor: the aim',
+    what: 'ingest, relative to the floor: stretch target',
     expected: 'at least 0.75',
     found: ratio.toFixed(2),
     pass: ratio >= 0.75,
@@ -135,7 +135,7 @@ const bars: Bar[] = [
     what: 'every 200 is a row',
     expected: 'all of them',
     found:
-      wrong.length === 0 ? `${whole(service.standing().acknowledged)} checked` : wrong.join('; '),
+      wrong.length === 0 ? `${whole(service.summary().acknowledged)} checked` : wrong.join('; '),
     pass: wrong.length === 0,
   },
 ]
@@ -144,8 +144,8 @@ const results: IngestResults = {
   date: new Date().toISOString().slice(0, 10),
   machine,
   settings,
-  candidates: standings.map((standing) =>
-    standing.name === 'service' ? { ...standing, peakMemoryMiB: peak } : standing,
+  candidates: summaries.map((summary) =>
+    summary.name === 'service' ? { ...summary, peakMemoryMiB: peak } : summary,
   ),
   minuteRate,
   ratios,
@@ -157,15 +157,15 @@ writeFileSync(values.out, `${JSON.stringify(results, undefined, 2)}\n`)
 
 process.stdout.write(
   `\n${table([
-    ['', 'requests/s', 'p50 ms', 'p99 ms', 'of the floor', 'peak MiB', 'refused'],
-    ...results.candidates.map(({ title, name, rate, p50Ms, p99Ms, peakMemoryMiB, refused }) => [
+    ['', 'requests/s', 'p50 ms', 'p99 ms', 'of the floor', 'peak MiB', 'rejected'],
+    ...results.candidates.map(({ title, name, rate, p50Ms, p99Ms, peakMemoryMiB, rejected }) => [
       title,
       whole(rate),
       p50Ms.toFixed(2),
       p99Ms.toFixed(2),
       (ratios[name] ?? Number.NaN).toFixed(2),
       peakMemoryMiB === undefined ? '' : whole(peakMemoryMiB),
-      whole(refused),
+      whole(rejected),
     ]),
   ])}\n\nin the minute after: ${whole(minuteRate)}/s\n\n${barTable(bars)}\n`,
 )

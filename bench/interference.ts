@@ -1,38 +1,38 @@
 import { copyFileSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
+import { COMMON_WORD } from '../tools/words.ts'
 import { Client } from './client.ts'
 import type { CorpusFile } from './corpus-file.ts'
 import { type Bar, median, percentile, whole } from './figures.ts'
 import { LoadProcess } from './load-process.ts'
 import { startService } from './process.ts'
 import { pathOf } from './queries.ts'
-import { COMMON_WORD } from './words.ts'
 
-/** What others notice of searches. */
+/** The effect of expensive searches on other requests. */
 export interface Interference {
   messages: number
-  /** Messages taken a second, without searches and with them. */
+  /** Messages stored per second, without searches and with them. */
   ingestAlone: number
   ingestWithSearches: number
-  /** Of /health/live. */
+  /** p99 of `GET /health/live`. */
   liveP99Ms: { alone: number; withSearches: number; withIngest: number; withBoth: number }
-  /** Of the first page, while one search for the common word follows the other. */
+  /** p99 of the first page, while searches for the common word run one after the other. */
   firstPageP99Ms: { alone: number; withCommonWord: number }
   liveWithCommonWordP99Ms: number
-  /** The worst searches: how many were answered, and how many cut off by the time limit. */
+  /** Numbers of the worst searches that were answered, and that were cancelled by the time limit. */
   searches: { answered: number; cutOff: number }
 }
 
-/** One and two characters cannot be looked up by three, and these are in no text: every row has to be looked at. */
+/** Needles too short for the trigram index, which no text contains: each search scans every row. */
 const WORST = ['§', '§¤']
 const SEARCHERS = 8
-/** Between two probes on their one connection. */
+/** Pause between two probes. */
 const PROBE_PAUSE_MS = 5
 const CONNECTIONS = 64
 
-/** Something that goes on until it is told to end. */
-async function during<Result>(
+/** Runs loops until `work` has completed. */
+async function runDuring<Result>(
   loops: ((isOver: () => boolean) => Promise<void>)[],
   work: () => Promise<Result>,
 ): Promise<Result> {
@@ -46,7 +46,7 @@ async function during<Result>(
   }
 }
 
-/** Measures on a copy of the file what searches that go on without end cost everybody else. */
+/** Measures, on a copy of the file, how continuous searches affect ingest and other reads. */
 export async function measureInterference(
   file: CorpusFile,
   folder: string,
@@ -76,7 +76,7 @@ export async function measureInterference(
   const search = (q: string) => async (isOver: () => boolean) => {
     const client = new Client(server.url)
     while (!isOver()) {
-      const { status, body } = await client.ask(pathOf({ limit: 50, q }))
+      const { status, body } = await client.get(pathOf({ limit: 50, q }))
       if (status === 200) searches.answered++
       else if (status === 503) searches.cutOff++
       else throw new Error(`a search was answered ${status}: ${body}`)
@@ -88,7 +88,7 @@ export async function measureInterference(
   const probe = (path: string, times: number[]) => async (isOver: () => boolean) => {
     const client = new Client(server.url)
     while (!isOver()) {
-      const { status, ms } = await client.ask(path)
+      const { status, ms } = await client.get(path)
       if (status !== 200) throw new Error(`${path} was answered ${status}`)
       times.push(ms)
       await delay(PROBE_PAUSE_MS)
@@ -98,32 +98,32 @@ export async function measureInterference(
   const live = (times: number[]) => probe('/health/live', times)
   const page = (times: number[]) => probe(pathOf({ limit: 50 }), times)
 
-  let orders = 0
+  let jobs = 0
   const ingest = async (rates: number[]) => {
     const {
       sent,
-      refused,
+      rejected,
       seconds: took,
     } = await load.run({
       urls: [server.url],
       connections: CONNECTIONS,
       seconds,
-      prefix: `interference-${orders++}-`,
+      prefix: `interference-${jobs++}-`,
       prepare: Math.round(20_000 * seconds),
     })
-    if (refused.length > 0) throw new Error(`a message was answered ${refused[0]?.status}`)
+    if (rejected.length > 0) throw new Error(`a message was answered ${rejected[0]?.status}`)
     rates.push(sent / took)
   }
   const pause = () => delay(seconds * 1000)
 
   for (let round = 0; round < rounds; round++) {
-    await during([live(figures.alone)], pause)
-    await during([live(figures.withSearches), ...worst], pause)
-    await during([live(figures.withIngest)], () => ingest(figures.ingestAlone))
-    await during([live(figures.withBoth), ...worst], () => ingest(figures.ingestWithSearches))
-    await during([page(figures.pageAlone)], pause)
+    await runDuring([live(figures.alone)], pause)
+    await runDuring([live(figures.withSearches), ...worst], pause)
+    await runDuring([live(figures.withIngest)], () => ingest(figures.ingestAlone))
+    await runDuring([live(figures.withBoth), ...worst], () => ingest(figures.ingestWithSearches))
+    await runDuring([page(figures.pageAlone)], pause)
     const common = search(COMMON_WORD)
-    await during(
+    await runDuring(
       [page(figures.pageWithCommonWord), live(figures.liveWithCommonWord), common],
       pause,
     )
@@ -152,7 +152,7 @@ export async function measureInterference(
   }
 }
 
-/** What is promised of it. */
+/** Compares the measured effect with the targets. */
 export function interferenceBars(found: Interference): Bar[] {
   const kept = found.ingestWithSearches / found.ingestAlone
   const { withSearches } = found.liveP99Ms

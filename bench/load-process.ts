@@ -1,24 +1,25 @@
 import { fork } from 'node:child_process'
 import { once } from 'node:events'
-import type { LoadOrder, LoadReport } from './load.ts'
+import type { LoadJob, LoadReport } from './load.ts'
 
-/** The process that makes the load, kept for many orders, so that it is warm for each. */
+/** The load generator in a process of its own, reused for all jobs so that its code is compiled. */
 export class LoadProcess {
   readonly #child = fork(new URL('./load.ts', import.meta.url), { stdio: 'inherit' })
   readonly #exited = once(this.#child, 'exit')
 
-  /** Carries out one order; one at a time. @throws when a connection failed. */
-  async run(order: LoadOrder): Promise<LoadReport> {
-    this.#child.send(order)
+  /** Runs one job; not to be called concurrently. @throws if a connection fails. */
+  async run(job: LoadJob): Promise<LoadReport> {
+    this.#child.send(job)
     const [report] = await Promise.race([
       once(this.#child, 'message'),
       this.#exited.then(([code]) => {
-        throw new Error(`the load ended with ${code}`)
+        throw new Error(`the load generator exited with ${code}`)
       }),
     ])
     return report
   }
 
+  /** Ends the process. */
   close(): void {
     this.#child.disconnect()
   }

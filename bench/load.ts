@@ -1,55 +1,55 @@
 import { createHmac } from 'node:crypto'
 import { connect } from 'node:net'
 import type { StoredMessage } from '../src/message/message.ts'
-import { writeMessages } from './corpus.ts'
+import { writeMessages } from '../tools/corpus.ts'
 import { percentile } from './figures.ts'
 import { SECRET } from './process.ts'
 
 /**
- * The load: a process of its own that keeps some connections busy with signed messages, each of which is new.
+ * A job of the load generator, a process that sends new, signed messages over a number of connections.
  *
- * Why not autocannon: on two cores it uses all of one to ask the bare server 50,000 times a second, where this uses
- * 60 % of one for 55,000; the faster the service, the more of the writing thread's time it would take. It also drops
- * what is under way at the end, so that its count and the rows would differ, and knows whole milliseconds only.
+ * Not autocannon: it needs a whole core to send 50,000 requests a second to the bare server, where this needs 60 % of
+ * one for 55,000, and on two cores the service would lack that time. It also drops the requests that are in flight at
+ * the end, so that its count would differ from the rows, and its latencies are whole milliseconds.
  */
-export interface LoadOrder {
-  /** The connections are spread over these evenly. */
+export interface LoadJob {
+  /** Servers, over which the connections are distributed evenly. */
   urls: readonly string[]
   connections: number
   seconds: number
-  /** Begins every id, so that no two orders post the same one. */
+  /** Prefix of every id; must differ between jobs. */
   prefix: string
-  /** Requests to write and sign before the clock starts; beyond them it happens under way. */
+  /** Number of requests to prepare before the measurement starts; others are prepared while it runs. */
   prepare: number
 }
 
-/** What became of an order. Everything that was sent was answered. */
+/** The result of a job. Every request that was sent was answered. */
 export interface LoadReport {
   sent: number
-  /** How many were answered 200; their ids are the prefix and every number below `sent` but those in `rejected`. */
+  /** Number of 200s; their ids are the prefix and each number below `sent` that is not in `rejected`. */
   acknowledged: number
-  /** The numbers of those that were answered anything else, and what. */
-  refused: { number: number; status: number }[]
+  /** The messages with another status. */
+  rejected: { number: number; status: number }[]
   seconds: number
   p50Ms: number
   p99Ms: number
-  /** The share of a core that the load took. */
+  /** Cores that the load generator used. */
   cpu: number
 }
 
-/** Texts and senders come round again; only the ids are new. */
+/** Texts and senders repeat after this many messages; ids and timestamps are always new. */
 const DIFFERENT_MESSAGES = 10_000
 
 let messages: StoredMessage[] | undefined
 
-function requestOf(order: LoadOrder, number: number): Buffer {
+function requestOf(job: LoadJob, number: number): Buffer {
   messages ??= [...writeMessages(DIFFERENT_MESSAGES)]
   const message = messages[number % messages.length]
   const body = JSON.stringify({
-    message_id: order.prefix + number,
+    message_id: job.prefix + number,
     from: message?.from_msisdn,
     to: message?.to_msisdn,
-    // Senders post what just happened.
+    // Senders post events immediately.
     ts: new Date().toISOString(),
     text: message?.text,
   })
@@ -60,22 +60,22 @@ function requestOf(order: LoadOrder, number: number): Buffer {
   )
 }
 
-/** The status of the answer once all of it is there. */
-function statusOf(answer: string): number | undefined {
-  const headersEnd = answer.indexOf('\r\n\r\n')
+/** Returns the status of a response, or undefined while it is incomplete. */
+function statusOf(response: string): number | undefined {
+  const headersEnd = response.indexOf('\r\n\r\n')
   if (headersEnd < 0) return undefined
-  const length = Number(/^content-length: (\d+)/im.exec(answer)?.[1] ?? 0)
-  return answer.length < headersEnd + 4 + length ? undefined : Number(answer.slice(9, 12))
+  const length = Number(/^content-length: (\d+)/im.exec(response)?.[1] ?? 0)
+  return response.length < headersEnd + 4 + length ? undefined : Number(response.slice(9, 12))
 }
 
-async function run(order: LoadOrder): Promise<LoadReport> {
-  const prepared = Array.from({ length: order.prepare }, (_, number) => requestOf(order, number))
+async function run(job: LoadJob): Promise<LoadReport> {
+  const prepared = Array.from({ length: job.prepare }, (_, number) => requestOf(job, number))
   const latencies: number[] = []
-  const refused: LoadReport['refused'] = []
+  const rejected: LoadReport['rejected'] = []
   let sent = 0
   const cpu = process.cpuUsage()
   const started = performance.now()
-  const end = started + order.seconds * 1000
+  const end = started + job.seconds * 1000
 
   const keepBusy = (url: string) =>
     new Promise<void>((resolve, reject) => {
@@ -83,7 +83,7 @@ async function run(order: LoadOrder): Promise<LoadReport> {
       const socket = connect(Number(port), hostname).setNoDelay(true).setEncoding('latin1')
       let number = 0
       let since = 0
-      let answer = ''
+      let response = ''
       const next = () => {
         since = performance.now()
         if (since >= end) {
@@ -91,22 +91,22 @@ async function run(order: LoadOrder): Promise<LoadReport> {
           return
         }
         number = sent++
-        socket.write(prepared[number] ?? requestOf(order, number))
+        socket.write(prepared[number] ?? requestOf(job, number))
       }
       socket.on('connect', next)
       socket.on('data', (chunk: string) => {
-        answer += chunk
-        const status = statusOf(answer)
+        response += chunk
+        const status = statusOf(response)
         if (status === undefined) return
-        answer = ''
+        response = ''
         latencies.push(performance.now() - since)
-        if (status !== 200) refused.push({ number, status })
+        if (status !== 200) rejected.push({ number, status })
         next()
       })
       socket.on('error', reject)
       socket.on('close', () => reject(new Error('the server closed a connection')))
     })
-  const { urls, connections } = order
+  const { urls, connections } = job
   const targets = Array.from({ length: connections }, (_, at) => urls[at % urls.length] ?? '')
   await Promise.all(targets.map(keepBusy))
 
@@ -114,8 +114,8 @@ async function run(order: LoadOrder): Promise<LoadReport> {
   const { user, system } = process.cpuUsage(cpu)
   return {
     sent,
-    acknowledged: sent - refused.length,
-    refused,
+    acknowledged: sent - rejected.length,
+    rejected,
     seconds,
     p50Ms: percentile(latencies, 0.5),
     p99Ms: percentile(latencies, 0.99),
@@ -123,6 +123,6 @@ async function run(order: LoadOrder): Promise<LoadReport> {
   }
 }
 
-process.on('message', async (order: LoadOrder) => {
-  process.send?.(await run(order))
+process.on('message', async (job: LoadJob) => {
+  process.send?.(await run(job))
 })

@@ -3,20 +3,20 @@ import { availableParallelism, cpus, release, totalmem, type } from 'node:os'
 import { join } from 'node:path'
 import { median } from './figures.ts'
 
-/** What the figures were measured on. */
+/** The machine on which figures were measured. */
 export interface Machine {
   cpu: string
   cores: number
   memoryGiB: number
   kernel: string
   node: string
-  /** The median time to write 4 KiB and have them on disk, in the folder that was measured in. */
+  /** Median time to write and sync 4 KiB, in milliseconds. */
   syncMs: number
 }
 
 const SYNCS = 200
 
-/** Describes this machine, and how fast the disk under the folder is. */
+/** Describes this machine, and measures the disk that contains the folder. */
 export function describeMachine(folder: string): Machine {
   return {
     cpu: cpus()[0]?.model.trim() ?? 'unknown',
@@ -46,7 +46,7 @@ function measureSync(folder: string): number {
   }
 }
 
-/** The machine in one line. */
+/** Formats a machine in one line. */
 export function machineLine({ cpu, cores, memoryGiB, kernel, node, syncMs }: Machine): string {
   return `${cpu}, ${cores} cores, ${memoryGiB} GiB, ${kernel}, Node ${node}, a sync to disk takes ${syncMs.toFixed(2)} ms`
 }

@@ -1,7 +1,7 @@
 import type { Bar } from './figures.ts'
 import { type Machine, machineLine } from './machine.ts'
 
-/** A table, the first column to the left and the others to the right. */
+/** Formats a Markdown table, with the first column aligned left and the others right. */
 export function markdown(rows: readonly (readonly string[])[]): string {
   const [head = [], ...body] = rows
   const line = (cells: readonly string[]) => `| ${cells.join(' | ')} |`
@@ -12,10 +12,10 @@ export function markdown(rows: readonly (readonly string[])[]): string {
   ].join('\n')
 }
 
-/** The bars as a table. */
-export function barsIn(bars: readonly Bar[]): string {
+/** Formats the targets and results as a Markdown table. */
+export function barsMarkdown(bars: readonly Bar[]): string {
   return markdown([
-    ['Promised', 'Expected', 'Found', ''],
+    ['Target', 'Expected', 'Measured', ''],
     ...bars.map(({ what, expected, found, pass }) => [
       what,
       expected,
@@ -25,7 +25,7 @@ export function barsIn(bars: readonly Bar[]): string {
   ])
 }
 
-/** When and on what figures were measured. */
+/** Formats the date and the machine of a measurement. */
 export function measuredOn(date: string, machine: Machine): string {
   return `Measured on ${date}: ${machineLine(machine)}.`
 }

@@ -2,46 +2,51 @@ import type { Client } from './client.ts'
 import type { CorpusFile } from './corpus-file.ts'
 import { type Bar, median, percentile } from './figures.ts'
 import { type BenchQuery, pathOf } from './queries.ts'
-import type { Said } from './recount.ts'
+import type { QueryResponse } from './recount.ts'
 
-/** A service on a file, and a connection to it. */
+/** A database and a connection to the service on it. */
 export interface Served {
   file: CorpusFile
   client: Client
 }
 
-/** How long one question took on one size. */
+/** The latency of a query on one size of database. */
 export interface Timing {
   messages: number
   medianMs: number
   p95Ms: number
   runs: number
-  /** 200, or what the service said instead. */
+  /** Status of the last response. */
   status: number
 }
 
-/** One question on every size. */
+/** The latencies of a query on every size of database. */
 export interface Measured {
   name: string
   timings: Timing[]
 }
 
-/** Asked before the clock matters: connections, caches of pages and compiled code. */
+/** Runs that are not measured, for connections, page caches and compiled code. */
 const WARM_UPS = 3
-/** Whatever a question costs, it is asked this often. */
-const LEAST_RUNS = 5
+/** Minimum number of measured runs, whatever the budget. */
+const MIN_RUNS = 5
 
 /**
- * Asks a question of every size in turns, until there are enough runs or the time is over.
- * @returns the timings, and what was said once to be checked. @throws when an answer changed from run to run.
+ * Sends a query to every size of database in turns, until `runs` or `budgetMs` is reached.
+ *
+ * @returns the latencies, and one response of each size to be checked.
+ * @throws if responses differ between runs.
  */
 export async function measure(
-  question: BenchQuery,
+  query: BenchQuery,
   served: readonly Served[],
   { runs, budgetMs }: { runs: number; budgetMs: number },
-): Promise<{ measured: Measured; said: { file: CorpusFile; said: Said }[] }> {
-  const asked = served.map(({ file, client }) => {
-    const filter = question.filter(file)
+): Promise<{
+  measured: Measured
+  responses: { file: CorpusFile; response: QueryResponse }[]
+}> {
+  const cases = served.map(({ file, client }) => {
+    const filter = query.filter(file)
     return {
       file,
       client,
@@ -55,57 +60,59 @@ export async function measure(
   const started = performance.now()
   for (let run = -WARM_UPS; run < runs; run++) {
     const late = performance.now() - started > budgetMs
-    if (late && run >= LEAST_RUNS) break
+    if (late && run >= MIN_RUNS) break
     if (late && run < 0) run = 0
-    for (const one of asked) {
-      const { status, body, ms } = await one.client.ask(one.path)
-      if (one.status === 200 && status === 200 && body !== one.body) {
-        throw new Error(`${one.path} was answered in two ways on ${one.file.messages} messages`)
+    for (const current of cases) {
+      const { status, body, ms } = await current.client.get(current.path)
+      if (current.status === 200 && status === 200 && body !== current.body) {
+        throw new Error(
+          `${current.path} had different responses on ${current.file.messages} messages`,
+        )
       }
-      one.status = status
-      one.body = body
-      if (run >= 0) one.times.push(ms)
+      current.status = status
+      current.body = body
+      if (run >= 0) current.times.push(ms)
     }
   }
-  const timings = asked.map(({ file, times, status }) => ({
+  const timings = cases.map(({ file, times, status }) => ({
     messages: file.messages,
     medianMs: median(times),
     p95Ms: percentile(times, 0.95),
     runs: times.length,
     status,
   }))
-  const said = asked
+  const responses = cases
     .filter(({ status }) => status === 200)
-    .map(({ file, filter, body }) => ({ file, said: { filter, body } }))
-  return { measured: { name: question.name, timings }, said }
+    .map(({ file, filter, body }) => ({ file, response: { filter, body } }))
+  return { measured: { name: query.name, timings }, responses }
 }
 
-/** What the question promises on every size but the smallest; on that one, only the clock counts. */
-export function barsOf(question: BenchQuery, measured: Measured, firstPage: Measured): Bar[] {
+/** Compares the latencies with the target of the query, on every size but the smallest. */
+export function barsOf(query: BenchQuery, measured: Measured, firstPage: Measured): Bar[] {
   const [smallest, ...larger] = measured.timings
-  const { promised, name } = question
-  if (promised.kind === 'nothing') return []
+  const { target, name } = query
+  if (target.kind === 'nothing') return []
   return larger.map((timing) => {
     const what = `${name}, ${timing.messages.toLocaleString('en-US')} messages`
-    if (promised.kind === 'milliseconds') {
+    if (target.kind === 'milliseconds') {
       const ms = timing.medianMs
-      const pass = timing.status === 200 && ms < promised.under
+      const pass = timing.status === 200 && ms < target.under
       return {
         what,
-        expected: `under ${promised.under} ms`,
+        expected: `under ${target.under} ms`,
         found: found(timing, `${ms.toFixed(1)} ms`),
         pass,
       }
     }
     const page = firstPage.timings.find(({ messages }) => messages === timing.messages)
-    const against = promised.kind === 'of first page' ? page : smallest
+    const against = target.kind === 'of first page' ? page : smallest
     const ratio = timing.medianMs / (against?.medianMs ?? Number.NaN)
-    const unit = promised.kind === 'of first page' ? '× the first page' : '×'
+    const unit = target.kind === 'of first page' ? '× the first page' : '×'
     return {
       what,
-      expected: `at most ${promised.atMost}${unit}`,
+      expected: `at most ${target.atMost}${unit}`,
       found: found(timing, `${ratio.toFixed(2)}×`),
-      pass: timing.status === 200 && ratio <= promised.atMost,
+      pass: timing.status === 200 && ratio <= target.atMost,
     }
   })
 }

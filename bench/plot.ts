@@ -2,12 +2,16 @@ import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { barChart, dotChart, timeChart } from './charts.ts'
 import { whole } from './figures.ts'
 import type { IngestResults } from './ingest.ts'
-import { barsIn, markdown, measuredOn } from './markdown.ts'
+import { barsMarkdown, markdown, measuredOn } from './markdown.ts'
 import type { PostgresResults } from './postgres.ts'
 import type { ReadsResults } from './reads.ts'
 import type { SoakResults } from './soak.ts'
 
-/** Makes the pictures and the tables of docs/benchmarks.md from the results; what is written around them stays. */
+/**
+ * Generates the charts and tables of docs/benchmarks.md from the results.
+ *
+ * Replaces the text between two markers; the text outside them is written by hand.
+ */
 const results = new URL('./results/', import.meta.url)
 const docs = new URL('../docs/', import.meta.url)
 const page = new URL('benchmarks.md', docs)
@@ -26,7 +30,7 @@ function ingestSection({
 }: IngestResults): string {
   const rateOf = (wanted: string) =>
     candidates.find(({ name }) => name === wanted)?.rate ?? Number.NaN
-  const picture = barChart(
+  const chart = barChart(
     `Signed messages a second, ${settings.connections} connections`,
     candidates.map(({ title, rate, rounds }) => ({
       label: title,
@@ -35,14 +39,14 @@ function ingestSection({
     })),
     [0.6, 0.75].map((share) => ({ label: share.toFixed(2), value: rateOf('floor') * share })),
   )
-  writeFileSync(new URL('ingest.svg', docs), picture)
+  writeFileSync(new URL('ingest.svg', docs), chart)
   return [
     '## Ingest',
     measuredOn(date, machine),
     `${settings.rounds} rounds of ${settings.seconds} s each, in turns, over ${settings.connections} connections; medians of the rounds.`,
     '![Signed messages a second](ingest.svg)',
     markdown([
-      ['', 'Requests a second', 'p50', 'p99', 'Of the floor', 'Peak memory'],
+      ['', 'Requests per second', 'p50', 'p99', 'Relative to the floor', 'Peak memory'],
       ...candidates.map(({ title, name, rate, p50Ms, p99Ms, peakMemoryMiB }) => [
         title,
         whole(rate),
@@ -52,14 +56,14 @@ function ingestSection({
         peakMemoryMiB === undefined ? '' : `${whole(peakMemoryMiB)} MiB`,
       ]),
     ]),
-    `In the minute after the rounds, with what is derived at its bound, the service took ${whole(minuteRate)} messages a second.`,
-    barsIn(bars),
+    `In the minute after the rounds, while indexing had to keep up, the service stored ${whole(minuteRate)} messages a second.`,
+    barsMarkdown(bars),
   ].join('\n\n')
 }
 
 function postgresSection(found: PostgresResults): string {
   const { date, machine, server, settings, standings, wrong } = found
-  const picture = barChart(
+  const chart = barChart(
     `Messages a second, ${settings.connections} connections`,
     standings.map(({ title, rate, rounds }) => ({
       label: title,
@@ -68,7 +72,7 @@ function postgresSection(found: PostgresResults): string {
     })),
     [],
   )
-  writeFileSync(new URL('postgres.svg', docs), picture)
+  writeFileSync(new URL('postgres.svg', docs), chart)
   const cell = (value: number | undefined, unit = '') =>
     value === undefined ? '' : `${value.toFixed(2)}${unit}`
   const perMessage = (cores: number | undefined, rate: number) =>
@@ -76,17 +80,17 @@ function postgresSection(found: PostgresResults): string {
   return [
     '## PostgreSQL',
     measuredOn(date, machine),
-    `${server}, as it is installed, on the same machine. ${settings.rounds} rounds of ${settings.seconds} s each, in turns, over ${settings.connections} connections, which the load spreads over the instances; medians of the rounds. pgbench runs the same statement over as many connections as one instance has for it, with rows that the server makes itself, and single messages over ${settings.connections}.`,
+    `${server} with its default configuration, on the same machine. ${settings.rounds} rounds of ${settings.seconds} s each, in turns, over ${settings.connections} connections, distributed over the instances; medians of the rounds. pgbench runs the same statement, with rows that the server generates, over as many connections as one instance uses for it, and single messages over ${settings.connections}.`,
     '![Messages a second](postgres.svg)',
     markdown([
       [
         '',
-        'Messages a second',
-        'Of the floor',
+        'Messages per second',
+        'Relative to the floor',
         'p50',
         'p99',
-        'Own µs a message',
-        "PostgreSQL's",
+        'µs per message, service',
+        'µs per message, PostgreSQL',
         'Counted after',
       ],
       ...standings.map((standing) => [
@@ -100,7 +104,7 @@ function postgresSection(found: PostgresResults): string {
         standing.countedAfterMs === undefined ? '' : `${whole(standing.countedAfterMs)} ms`,
       ]),
     ]),
-    wrong.length === 0 ? 'Every 200 is a row.' : `**${wrong.join('; ')}**`,
+    wrong.length === 0 ? 'Check passed: every 200 is a row.' : `**${wrong.join('; ')}**`,
   ].join('\n\n')
 }
 
@@ -109,17 +113,21 @@ function interferenceTable({ interference }: ReadsResults): string[] {
   const { messages, liveP99Ms, firstPageP99Ms, searches } = interference
   const ms = (value: number) => `${value.toFixed(1)} ms`
   return [
-    `### While others search ${whole(messages)} messages`,
+    `### Other requests during searches of ${whole(messages)} messages`,
     markdown([
-      ['', 'Alone', 'While they search'],
+      ['', 'Without searches', 'With searches'],
       [
-        'Messages taken a second, eight of the worst searches',
+        'Messages stored per second, eight of the worst searches',
         whole(interference.ingestAlone),
         whole(interference.ingestWithSearches),
       ],
-      ['/health/live p99, the same', ms(liveP99Ms.alone), ms(liveP99Ms.withSearches)],
       [
-        '/health/live p99, the same, under full ingest',
+        '/health/live p99, eight of the worst searches',
+        ms(liveP99Ms.alone),
+        ms(liveP99Ms.withSearches),
+      ],
+      [
+        '/health/live p99, eight of the worst searches, under full ingest',
         ms(liveP99Ms.withIngest),
         ms(liveP99Ms.withBoth),
       ],
@@ -128,17 +136,21 @@ function interferenceTable({ interference }: ReadsResults): string[] {
         ms(firstPageP99Ms.alone),
         ms(firstPageP99Ms.withCommonWord),
       ],
-      ['/health/live p99, the same', ms(liveP99Ms.alone), ms(interference.liveWithCommonWordP99Ms)],
+      [
+        '/health/live p99, one search for the common word',
+        ms(liveP99Ms.alone),
+        ms(interference.liveWithCommonWordP99Ms),
+      ],
     ]),
-    `Searches answered: ${whole(searches.answered)}; cut off by the time limit: ${whole(searches.cutOff)}.`,
+    `Searches answered: ${whole(searches.answered)}; cancelled by the time limit: ${whole(searches.cutOff)}.`,
   ]
 }
 
-/** The queries on each size, and how the larger sizes compare with the smallest. */
+/** Formats the latency of each query on each size, and its ratio to that on the smallest size. */
 function readsTable({ files, questions }: ReadsResults): string {
   const sizes = files.map(({ messages }) => whole(messages))
   return markdown([
-    ['', ...sizes, ...sizes.slice(1).map((size) => `${size} against ${sizes[0]}`)],
+    ['', ...sizes, ...sizes.slice(1).map((size) => `${size} / ${sizes[0]}`)],
     ...questions.map(({ name, timings }) => [
       name,
       ...timings.map(({ medianMs, status }) =>
@@ -151,12 +163,11 @@ function readsTable({ files, questions }: ReadsResults): string {
   ])
 }
 
-/** The same queries on PostgreSQL. */
 function postgresReadsSection(found: ReadsResults): string {
   return [
     '## Reads on PostgreSQL',
     measuredOn(found.date, found.machine),
-    `${found.server}, as it is installed, on the same machine; one instance. The same messages and queries.`,
+    `${found.server} with its default configuration, on the same machine; one instance. The same messages and queries.`,
     readsTable(found),
   ].join('\n\n')
 }
@@ -164,50 +175,50 @@ function postgresReadsSection(found: ReadsResults): string {
 function readsSection(found: ReadsResults): string {
   const { date, machine, files, questions, bars } = found
   const sizes = files.map(({ messages }) => whole(messages))
-  const picture = dotChart(
-    'Median time of an answer',
+  const chart = dotChart(
+    'Median latency',
     sizes.map((size) => `${size} messages`),
     questions.map(({ name, timings }) => ({
       label: name,
       values: timings.map(({ medianMs }) => medianMs),
     })),
   )
-  writeFileSync(new URL('reads.svg', docs), picture)
+  writeFileSync(new URL('reads.svg', docs), chart)
   return [
     '## Reads',
     measuredOn(date, machine),
-    `Through HTTP, the sizes in turns, the median of up to ${Math.max(...questions.flatMap(({ timings }) => timings.map(({ runs }) => runs)))} answers each. The files: ${files.map(({ messages, mebibytes }) => `${whole(messages)} messages in ${whole(mebibytes)} MiB`).join(', ')}.`,
-    '![Median time of an answer](reads.svg)',
+    `Measured over HTTP, sizes in turns; medians of up to ${Math.max(...questions.flatMap(({ timings }) => timings.map(({ runs }) => runs)))} responses each. The files: ${files.map(({ messages, mebibytes }) => `${whole(messages)} messages in ${whole(mebibytes)} MiB`).join(', ')}.`,
+    '![Median latency](reads.svg)',
     readsTable(found),
     ...interferenceTable(found),
-    '### What was promised',
-    barsIn(bars),
+    '### Targets',
+    barsMarkdown(bars),
   ].join('\n\n')
 }
 
 function soakSection({ date, machine, settings, samples, bars }: SoakResults): string {
   const of = (value: (sample: SoakResults['samples'][number]) => number) => samples.map(value)
-  const picture = timeChart(
+  const chart = timeChart(
     `${settings.minutes} minutes of load`,
     of(({ second }) => second),
     [
       { label: 'Memory', unit: 'MiB', values: of(({ memoryMiB }) => memoryMiB) },
       { label: 'Descriptors', unit: '', values: of(({ descriptors }) => descriptors) },
       { label: 'Messages, p99', unit: 'ms', values: of(({ messages }) => messages.p99Ms) },
-      { label: 'Questions, p99', unit: 'ms', values: of(({ questions }) => questions.p99Ms) },
+      { label: 'Queries, p99', unit: 'ms', values: of(({ questions }) => questions.p99Ms) },
     ],
   )
-  writeFileSync(new URL('soak.svg', docs), picture)
+  writeFileSync(new URL('soak.svg', docs), chart)
   return [
     '## Soak',
     measuredOn(date, machine),
-    `${settings.minutes} minutes at ${whole(settings.rate)} messages a second over ${settings.connections} connections, and pages, searches and statistics meanwhile, looked at every ${settings.every} s: medians of the first third after a minute, and of the last.`,
+    `${settings.minutes} minutes at ${whole(settings.rate)} messages a second over ${settings.connections} connections, with concurrent pages, searches and statistics, sampled every ${settings.every} s. Compares the medians of the first third, after a minute of warm-up, and of the last third.`,
     '![Memory, descriptors and latencies over time](soak.svg)',
-    barsIn(bars),
+    barsMarkdown(bars),
   ].join('\n\n')
 }
 
-/** The results of a bench, if it was run. */
+/** Reads the results of a benchmark; undefined if there are none. */
 function read(name: string): string | undefined {
   const file = new URL(name, results)
   return existsSync(file) ? readFileSync(file, 'utf8') : undefined

@@ -2,7 +2,7 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
-import { programs } from '../test/scale/cluster.ts'
+import { programs } from '../tools/cluster.ts'
 import { Candidate } from './candidates.ts'
 import { openServer } from './database-server.ts'
 import { median, table, whole } from './figures.ts'
@@ -19,35 +19,35 @@ import {
   type Turn,
 } from './runners.ts'
 
-/** The medians of somebody's turns. */
-export interface PostgresStanding extends Turn {
+/** The results of a runner: the medians of its rounds. */
+export interface PostgresSummary extends Turn {
   name: string
   title: string
   rounds: Turn[]
-  /** The median of the ratios of each round to the floor's round next to it. */
+  /** Median of the ratios of its rate to that of the floor in the same round. */
   ofFloor: number
 }
 
-/** What `npm run bench:postgres` writes. */
+/** The results file of `npm run bench:postgres`. */
 export interface PostgresResults {
   date: string
   machine: Machine
   server: string
   settings: { connections: number; rounds: number; seconds: number }
-  standings: PostgresStanding[]
-  /** What does not hold of the answers; empty when every 200 is a row. */
+  standings: PostgresSummary[]
+  /** Errors; empty if every 200 is exactly one row. */
   wrong: string[]
 }
 
 const HELP = `node bench/postgres.ts [--postgres URL] [--rounds 5] [--seconds 4] [--warm-up 2] [--connections 64]
                        [--out bench/results/postgres.json]
 
-Compares in turns a bare Fastify server, this service on SQLite, one, two and three instances of it on PostgreSQL, three
-behind haproxy, and pgbench with the same statement; then checks that every 200 is a row. Without a URL it starts a
-PostgreSQL of its own in a temporary folder.
+Compares, in turns, a bare Fastify server, this service on SQLite, one, two and three instances of it on PostgreSQL,
+three behind haproxy, and pgbench with the same statement. Then checks that every 200 is a row. Without a URL it starts
+a PostgreSQL server in a temporary folder.
 `
 
-/** As many as an instance has for its batches. */
+/** Connections of pgbench, as many as an instance uses to store batches. */
 const INGEST_CONNECTIONS = 3
 
 const { values } = parseArgs({
@@ -90,34 +90,34 @@ for (const [name, title, count, balanced] of [
   runners.push(await instancesRunner(bench, { name, title, count, balanced }))
 }
 
-// An instance makes the tables; none counts there afterwards.
+// An instance creates the schema, and stops so that it does not count during the measurement.
 const plain = await startInstances(bench, 'plain', 1)
 await Promise.all(plain.servers.map((instance) => instance.stop()))
 const pgbench = await Pgbench.create(join(programs(), 'pgbench'), plain.url, folder)
 for (const batch of [20, 200]) {
   const title = `pgbench, batches of ${batch}`
-  const order = { name: `batches-${batch}`, title, clients: INGEST_CONNECTIONS, batch }
-  runners.push(pgbenchRunner(bench, pgbench, order))
+  const options = { name: `batches-${batch}`, title, clients: INGEST_CONNECTIONS, batch }
+  runners.push(pgbenchRunner(bench, pgbench, options))
 }
 const single = { name: 'singles', title: 'pgbench, single messages', clients: connections }
 runners.push(pgbenchRunner(bench, pgbench, single))
 
-/** Everybody's turn of one round. */
+/** Runs one turn of each runner. */
 async function takeTurns(label: string, length: number): Promise<Turn[]> {
   const turns: Turn[] = []
   for (const runner of runners) {
     const turn = await runner.turn(length)
     turns.push(turn)
-    const told = [
+    const figures = [
       [turn.p50Ms, 'p50', 'ms'],
       [turn.p99Ms, 'p99', 'ms'],
-      [turn.serverCpu, 'cores: own', ''],
+      [turn.serverCpu, 'cores: service', ''],
       [turn.databaseCpu, 'PostgreSQL', ''],
       [turn.loadCpu, 'load', ''],
       [turn.countedAfterMs, 'counted after', 'ms'],
     ] as const
     process.stdout.write(
-      `${label}  ${runner.name.padEnd(11)} ${whole(turn.rate).padStart(7)}/s  ${told
+      `${label}  ${runner.name.padEnd(11)} ${whole(turn.rate).padStart(7)}/s  ${figures
         .filter(([value]) => value !== undefined)
         .map(([value, name, unit]) => `${name} ${value?.toFixed(2)} ${unit}`.trim())
         .join('  ')}\n`,
@@ -131,9 +131,9 @@ const turns: Turn[][] = []
 for (let round = 1; round <= rounds; round++) turns.push(await takeTurns(`round ${round}`, seconds))
 load.close()
 
-const standings = runners.map(({ name, title }, at): PostgresStanding => {
+const standings = runners.map(({ name, title }, at): PostgresSummary => {
   const own = turns.map((round) => round[at] ?? { rate: Number.NaN })
-  const middle = (of: (turn: Turn) => number | undefined): number | undefined => {
+  const medianOf = (of: (turn: Turn) => number | undefined): number | undefined => {
     const known = own.map(of).filter((value) => value !== undefined)
     return known.length === 0 ? undefined : median(known)
   }
@@ -143,12 +143,12 @@ const standings = runners.map(({ name, title }, at): PostgresStanding => {
     rounds: own,
     rate: median(own.map(({ rate }) => rate)),
     ofFloor: median(turns.map((round, n) => (own[n]?.rate ?? 0) / (round[0]?.rate ?? Number.NaN))),
-    p50Ms: middle((turn) => turn.p50Ms),
-    p99Ms: middle((turn) => turn.p99Ms),
-    serverCpu: middle((turn) => turn.serverCpu),
-    databaseCpu: middle((turn) => turn.databaseCpu),
-    loadCpu: middle((turn) => turn.loadCpu),
-    countedAfterMs: middle((turn) => turn.countedAfterMs),
+    p50Ms: medianOf((turn) => turn.p50Ms),
+    p99Ms: medianOf((turn) => turn.p99Ms),
+    serverCpu: medianOf((turn) => turn.serverCpu),
+    databaseCpu: medianOf((turn) => turn.databaseCpu),
+    loadCpu: medianOf((turn) => turn.loadCpu),
+    countedAfterMs: medianOf((turn) => turn.countedAfterMs),
   }
 })
 
@@ -170,7 +170,7 @@ writeFileSync(values.out, `${JSON.stringify(results, undefined, 2)}\n`)
 const cell = (value: number | undefined, digits = 2): string => value?.toFixed(digits) ?? ''
 process.stdout.write(
   `\n${table([
-    ['', 'messages/s', 'of the floor', 'p50 ms', 'p99 ms', 'own cores', 'PostgreSQL', 'load'],
+    ['', 'messages/s', 'of the floor', 'p50 ms', 'p99 ms', 'service cores', 'PostgreSQL', 'load'],
     ...standings.map(({ title, rate, ofFloor, p50Ms, p99Ms, serverCpu, databaseCpu, loadCpu }) => [
       title,
       whole(rate),

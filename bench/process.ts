@@ -2,35 +2,36 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { closeSync, openSync, readdirSync, readFileSync } from 'node:fs'
 import { setTimeout as delay } from 'node:timers/promises'
-import { SHIPPED_OPTIONS } from '../test/shipped-options.ts'
+import { SHIPPED_OPTIONS } from '../tools/shipped-options.ts'
 
-/** The secret of every signature in the benches. */
+/** The webhook secret in all benchmarks. */
 export const SECRET = 'benchsecret'
 
 const START_WITHIN_MS = 600_000
 
-/** Whatever ends this process, no server outlives it. */
+/** Servers to kill when this process exits. */
 const running = new Set<ChildProcess>()
 process.once('exit', () => {
   for (const child of running) child.kill('SIGKILL')
 })
 
-/** A server that runs in a process of its own. */
+/** A server under test, in a process of its own. */
 export interface ServerProcess {
   url: string
-  /** The most memory it has held so far, in MiB; undefined where the system does not tell. */
+  /** Returns the peak resident memory so far, in MiB; undefined without procfs. */
   peakMemoryMiB(): number | undefined
-  /** The memory it holds now, in MiB, and its open descriptors; undefined where the system does not tell. */
-  seriesValues(): { memoryMiB: number; descriptors: number } | undefined
-  /** Seconds of processor time it has used so far, all threads; undefined where the system does not tell. */
+  /** Returns the resident memory, in MiB, and the number of open descriptors; undefined without procfs. */
+  resourceUsage(): { memoryMiB: number; descriptors: number } | undefined
+  /** Returns the processor time of all threads so far, in seconds; undefined without procfs. */
   cpuSeconds(): number | undefined
-  /** Ends it the way an orchestrator does. @throws when it did not end well. */
+  /** Stops it with SIGTERM. @throws if it exits with an error. */
   stop(): Promise<void>
 }
 
 /**
- * Starts a server and waits until it says where it listens. Its output goes to a file, as it does in production:
- * a pipe would make this process read along and take the time for it from the one that is measured.
+ * Starts a server and waits until it listens.
+ *
+ * Its output goes to a file, since reading a pipe would take processor time from the server.
  */
 export async function startServer(
   name: string,
@@ -56,14 +57,14 @@ export async function startServer(
       const found = /VmHWM:\s+(\d+) kB/.exec(procfs('status'))?.[1]
       return found === undefined ? undefined : Number(found) / 1024
     },
-    seriesValues() {
+    resourceUsage() {
       const found = /VmRSS:\s+(\d+) kB/.exec(procfs('status'))?.[1]
       if (found === undefined) return undefined
       const descriptors = readdirSync(`/proc/${child.pid}/fd`).length
       return { memoryMiB: Number(found) / 1024, descriptors }
     },
     cpuSeconds() {
-      // After the name, which may hold anything, in parentheses; in ticks of 10 ms.
+      // Fields 14 and 15, utime and stime, in ticks of 10 ms. The process name before them may contain spaces.
       const fields = procfs('stat').split(') ')[1]?.split(' ')
       return fields && (Number(fields[11]) + Number(fields[12])) / 100
     },
@@ -93,14 +94,14 @@ async function listening(name: string, logFile: string, isUp: () => boolean): Pr
   throw new Error(`${name} does not listen: ${readFileSync(logFile, 'utf8').slice(0, 500)}`)
 }
 
-/** The entry, as it ships. */
+/** The command line of the service in production. */
 const SERVICE = [
   ...SHIPPED_OPTIONS,
   new URL('../bin/lyftr-webhook.js', import.meta.url).pathname,
   'serve',
 ]
 
-/** Starts the service as it ships on the database at a URL, but for the settings given. */
+/** Starts the service with its production options and the given settings. @param database its URL. */
 export function startService(
   name: string,
   database: string,

@@ -11,19 +11,21 @@ import { describeMachine, type Machine, machineLine } from './machine.ts'
 import { barsOf, type Measured, measure, type Served } from './measure.ts'
 import { type ServerProcess, startService } from './process.ts'
 import { QUERIES } from './queries.ts'
-import { recount, type Said } from './recount.ts'
+import { type QueryResponse, recount } from './recount.ts'
 
-/** What `npm run bench:reads` writes. */
+/** The results file of `npm run bench:reads`. */
 export interface ReadsResults {
   date: string
   machine: Machine
-  /** The database server, where it is not SQLite. */
+  /** Version of the database server; absent for SQLite. */
   server?: string
   files: { messages: number; mebibytes: number }[]
+  /** The latencies of each query. */
   questions: Measured[]
+  /** Absent if it was not measured. */
   interference: Interference | undefined
   bars: Bar[]
-  /** Answers that a plain recount of the rows does not confirm; empty when all are right. */
+  /** Responses that differ from a recount of the rows; empty if all are correct. */
   wrong: string[]
 }
 
@@ -31,15 +33,15 @@ const HELP = `node bench/reads.ts [--sizes 10000,100000,1000000] [--runs 200] [-
                     [--folder bench/data] [--out bench/results/reads.json] [--skip-searches]
                     [--store sqlite|postgres] [--postgres URL]
 
-Asks a service on each size of database the same questions in turns, --runs times each or for --budget seconds,
-and compares the answers with a recount. Then measures on the largest size up to a million what eight endless
-searches cost everybody else, in --rounds rounds of --seconds seconds. Databases are made once, and kept.
+Sends the same queries to a service on each size of database, in turns, --runs times each or for --budget seconds, and
+compares the responses with a recount. Then measures, on the largest size up to a million, how eight continuous searches
+affect ingest and other reads, in --rounds rounds of --seconds seconds. Databases are created once, and kept.
 
-With --store postgres, measures the same queries on PostgreSQL, without other searches, and writes
-reads-postgres.json: on the server at the URL, or on one of its own in a temporary folder.
+With --store postgres, measures the same queries on PostgreSQL, without continuous searches, and writes
+reads-postgres.json. Uses the server at the URL, or starts a temporary one.
 `
 
-/** On this size nobody is to notice somebody's search. */
+/** Maximum size on which the effect of searches on other requests is measured. */
 const INTERFERENCE_MESSAGES = 1_000_000
 
 const { values } = parseArgs({
@@ -80,10 +82,10 @@ const machine = describeMachine(folder)
 process.stdout.write(`${machineLine(machine)}\n\n`)
 
 const database = onPostgres ? await openServer(values.postgres) : undefined
-/** The URL of a database with a file's messages, which the service may write to. */
+/** Creates a database with the messages of a file, which the service may write to. @returns its URL. */
 function databaseOf(file: CorpusFile): Promise<string> | string {
   if (database) return corpusDatabase(database, file.messages)
-  // A copy: the service writes to its file, be it to show that it can, and the next run is to find the same.
+  // A copy, since the readiness check writes to the file and the next run needs it unchanged.
   const path = join(folder, `${file.messages}.db`)
   copyFileSync(file.path, path)
   return `sqlite:///${path}`
@@ -100,16 +102,16 @@ for (const file of files) {
 
 const questions: Measured[] = []
 const bars: Bar[] = []
-const said = new Map<CorpusFile, Said[]>()
-for (const question of QUERIES) {
-  const { measured, said: answers } = await measure(question, served, {
+const responses = new Map<CorpusFile, QueryResponse[]>()
+for (const query of QUERIES) {
+  const { measured, responses: received } = await measure(query, served, {
     runs: Number(values.runs),
     budgetMs: Number(values.budget) * 1000,
   })
   questions.push(measured)
-  bars.push(...barsOf(question, measured, questions[0] ?? measured))
-  for (const { file, said: answer } of answers) {
-    said.set(file, [...(said.get(file) ?? []), answer])
+  bars.push(...barsOf(query, measured, questions[0] ?? measured))
+  for (const { file, response } of received) {
+    responses.set(file, [...(responses.get(file) ?? []), response])
   }
 }
 for (const { client } of served) client.close()
@@ -118,7 +120,7 @@ for (const server of servers) await server.stop()
 const sizes = files.map(({ messages }) => messages)
 process.stdout.write(
   `${table([
-    ['median ms', ...sizes.map(whole), ...sizes.slice(1).map((size) => `${whole(size)} against`)],
+    ['median ms', ...sizes.map(whole), ...sizes.slice(1).map((size) => `${whole(size)} ratio`)],
     ...questions.map(({ name, timings }) => [
       name,
       ...timings.map(({ medianMs, status }) =>
@@ -131,10 +133,10 @@ process.stdout.write(
   ])}\n\n`,
 )
 
-const wrong = [...said].flatMap(([file, answers]) => recount(file, answers))
-const checked = [...said.values()].flat().length
+const wrong = [...responses].flatMap(([file, received]) => recount(file, received))
+const checked = [...responses.values()].flat().length
 bars.push({
-  what: 'answers equal a plain recount',
+  what: 'responses equal a recount',
   expected: 'all of them',
   found: wrong.length === 0 ? `${checked} checked` : wrong.join('; '),
   pass: wrong.length === 0,

@@ -1,15 +1,15 @@
 import Database from 'better-sqlite3'
 import pg from 'pg'
 
-/** The rows that a candidate made, read without it. */
+/** Reads the rows of a candidate from its database, without the service. */
 export interface Records {
-  /** How many there are. */
+  /** Returns the number of rows. */
   count(): Promise<number>
-  /** How many of the ids, each the prefix and one of the numbers, are no row. */
+  /** Returns how many of the ids, the prefix followed by a number, have no row. */
   missing(prefix: string, numbers: readonly number[]): Promise<number>
 }
 
-/** The rows of a file. */
+/** Reads the rows of a SQLite file. */
 export function sqliteRecords(path: string): Records {
   return {
     async count() {
@@ -29,7 +29,7 @@ export function sqliteRecords(path: string): Records {
 }
 
 /** The rows of a PostgreSQL database, and how many of them are not in the counters yet. */
-export function postgresRecords(url: string): Records & { uncounted: () => Promise<number> } {
+export function postgresRecords(url: string): Records & { countPending: () => Promise<number> } {
   const ask = async (text: string, values: unknown[] = []): Promise<number> => {
     const client = new pg.Client(url)
     await client.connect()
@@ -39,7 +39,7 @@ export function postgresRecords(url: string): Records & { uncounted: () => Promi
   }
   return {
     count: () => ask('select count(*) from messages'),
-    uncounted: () => ask('select coalesce(sum(messages), 0) as count from uncounted'),
+    countPending: () => ask('select coalesce(sum(messages), 0) as count from pending_batches'),
     missing: (prefix, numbers) =>
       ask(
         `select count(*) from unnest($2::int[]) as number

@@ -1,19 +1,19 @@
 import Database from 'better-sqlite3'
 import type { CorpusFile } from './corpus-file.ts'
-import { type Filter, matcher, type PlainRow, pathOf, placeOf } from './queries.ts'
+import { type Filter, type MessageRow, matcher, pathOf, sortKeyOf } from './queries.ts'
 
-/** What was asked and what the service said, as text. */
-export interface Said {
+/** A query and the body of its response. */
+export interface QueryResponse {
   filter: Filter | undefined
   body: string
 }
 
-interface PageAnswer {
-  data: PlainRow[]
+interface PageBody {
+  data: MessageRow[]
   total: number
 }
 
-interface StatsAnswer {
+interface StatsBody {
   total_messages: number
   senders_count: number
   messages_per_sender: { from: string; count: number }[]
@@ -21,87 +21,94 @@ interface StatsAnswer {
   last_message_ts: string | null
 }
 
-/** Takes every row of a file, then tells what was wrong with an answer. */
+/** Checks a response while it is given every row of the file. */
 interface Check {
-  take(row: PlainRow): void
-  wrong(): string | undefined
+  /** Is called with every row of the file. */
+  add(row: MessageRow): void
+  /** Returns what is wrong with the response, after the last row. */
+  error(): string | undefined
 }
 
 const compare = (a: string, b: string) => (a < b ? -1 : a > b ? 1 : 0)
 
-/** A page is right when its total is, and its first and last row have just as many matching rows before them. */
-function checkPage(filter: Filter, { data, total }: PageAnswer): Check {
+/**
+ * Checks the total, the order and the position of a page.
+ *
+ * The position is right if its first and last row have the right number of matching rows before them.
+ */
+function checkPage(filter: Filter, { data, total }: PageBody): Check {
   const matches = matcher(filter)
-  const places = data.map(placeOf)
-  const first = places[0] ?? ''
-  const last = places.at(-1) ?? ''
+  const keys = data.map(sortKeyOf)
+  const first = keys[0] ?? ''
+  const last = keys.at(-1) ?? ''
   const offset = filter.offset ?? 0
-  const ordered = places.every((place, at) => at === 0 || (places[at - 1] ?? '') < place)
+  const ordered = keys.every((key, at) => at === 0 || (keys[at - 1] ?? '') < key)
   let count = 0
   let beforeFirst = 0
   let beforeLast = 0
   return {
-    take(row) {
+    add(row) {
       if (!matches(row)) return
       count++
-      const place = placeOf(row)
-      if (place < first) beforeFirst++
-      if (place < last) beforeLast++
+      const key = sortKeyOf(row)
+      if (key < first) beforeFirst++
+      if (key < last) beforeLast++
     },
-    wrong() {
-      if (total !== count) return `total is ${total}, a recount finds ${count}`
+    error() {
+      if (total !== count) return `total is ${total}, the recount is ${count}`
       const expected = Math.max(0, Math.min(filter.limit, count - offset))
       if (data.length !== expected) return `${data.length} rows on the page, not ${expected}`
-      if (!ordered || !data.every(matches)) return 'rows that do not match, or in another order'
+      if (!ordered || !data.every(matches))
+        return 'rows do not match the filter, or are in the wrong order'
       if (data.length === 0) return undefined
       if (beforeFirst === offset && beforeLast === offset + data.length - 1) return undefined
-      return `the page begins at ${beforeFirst} and ends at ${beforeLast}`
+      return `the page is from row ${beforeFirst} to row ${beforeLast}`
     },
   }
 }
 
-/** A single message as a page of one. */
-function pageIn({ id }: Filter, answer: PageAnswer | PlainRow): PageAnswer {
-  if ('data' in answer) return answer
-  return { data: [answer], total: answer.message_id === id ? 1 : 0 }
+/** Converts a single message to a page of one row. */
+function pageIn({ id }: Filter, body: PageBody | MessageRow): PageBody {
+  if ('data' in body) return body
+  return { data: [body], total: body.message_id === id ? 1 : 0 }
 }
 
-function checkStats(answer: StatsAnswer): Check {
+function checkStats(body: StatsBody): Check {
   const senders = new Map<string, number>()
   let count = 0
-  let earliest: { place: string; ts: string | null } = { place: '\uffff', ts: null }
-  let latest: { place: string; ts: string | null } = { place: '', ts: null }
+  let earliest: { key: string; ts: string | null } = { key: '\uffff', ts: null }
+  let latest: { key: string; ts: string | null } = { key: '', ts: null }
   return {
-    take(row) {
+    add(row) {
       count++
       senders.set(row.from_msisdn, (senders.get(row.from_msisdn) ?? 0) + 1)
-      const place = placeOf(row)
-      if (place < earliest.place) earliest = { place, ts: row.ts }
-      if (place > latest.place) latest = { place, ts: row.ts }
+      const key = sortKeyOf(row)
+      if (key < earliest.key) earliest = { key, ts: row.ts }
+      if (key > latest.key) latest = { key, ts: row.ts }
     },
-    wrong() {
+    error() {
       const top = [...senders]
         .sort(([a, n], [b, m]) => m - n || compare(a, b))
         .slice(0, 10)
         .map(([from, count]) => ({ from, count }))
-      const expected: StatsAnswer = {
+      const expected: StatsBody = {
         total_messages: count,
         senders_count: senders.size,
         messages_per_sender: top,
         first_message_ts: earliest.ts,
         last_message_ts: latest.ts,
       }
-      const found = JSON.stringify(answer)
+      const found = JSON.stringify(body)
       return found === JSON.stringify(expected)
         ? undefined
-        : `${found}, a recount finds ${JSON.stringify(expected)}`
+        : `${found}, the recount is ${JSON.stringify(expected)}`
     },
   }
 }
 
-/** Compares the answers with a plain recount of the file's rows, and tells every difference. */
-export function recount(file: CorpusFile, said: readonly Said[]): string[] {
-  const checks = said.map(({ filter, body }) => ({
+/** Compares responses with a recount of all rows of the file. @returns every difference. */
+export function recount(file: CorpusFile, responses: readonly QueryResponse[]): string[] {
+  const checks = responses.map(({ filter, body }) => ({
     name: `${pathOf(filter)} on ${file.messages} messages`,
     check: filter
       ? checkPage(filter, pageIn(filter, JSON.parse(body)))
@@ -109,12 +116,12 @@ export function recount(file: CorpusFile, said: readonly Said[]): string[] {
   }))
   const database = new Database(file.path, { readonly: true })
   const rows = database
-    .prepare<[], PlainRow>('select message_id, from_msisdn, ts, text from messages')
+    .prepare<[], MessageRow>('select message_id, from_msisdn, to_msisdn, ts, text from messages')
     .iterate()
-  for (const row of rows) for (const { check } of checks) check.take(row)
+  for (const row of rows) for (const { check } of checks) check.add(row)
   database.close()
   return checks.flatMap(({ name, check }) => {
-    const wrong = check.wrong()
-    return wrong === undefined ? [] : [`${name}: ${wrong}`]
+    const error = check.error()
+    return error === undefined ? [] : [`${name}: ${error}`]
   })
 }

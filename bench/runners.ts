@@ -1,6 +1,6 @@
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
-import { startBalancer } from '../test/scale/balancer.ts'
+import { startBalancer } from '../tools/balancer.ts'
 import { Candidate } from './candidates.ts'
 import type { DatabaseServer } from './database-server.ts'
 import type { LoadProcess } from './load-process.ts'
@@ -8,31 +8,32 @@ import type { Pgbench } from './pgbench.ts'
 import { type ServerProcess, startService } from './process.ts'
 import { postgresRecords } from './records.ts'
 
-/** One round of somebody's turn; undefined is what nothing tells. */
+/** The results of a runner in one round; undefined if unknown. */
 export interface Turn {
   /** Messages a second. */
   rate: number
-  /** Of pgbench the mean, which is all it tells. */
+  /** For pgbench the mean, as it does not report percentiles. */
   p50Ms?: number | undefined
   p99Ms?: number | undefined
-  /** Cores: of its own processes, of PostgreSQL, of the load. */
+  /** Cores used by the service, by PostgreSQL and by the load generator. */
   serverCpu?: number | undefined
   databaseCpu?: number | undefined
   loadCpu?: number | undefined
-  /** How long it took afterwards until the last message was in the counters. */
+  /** Time from the end of the load until all messages were counted. */
   countedAfterMs?: number | undefined
 }
 
-/** Somebody who takes turns. */
+/** A participant of the benchmark; runners take turns. */
 export interface Runner {
   name: string
   title: string
+  /** Runs one round. */
   turn(seconds: number): Promise<Turn>
-  /** Ends it. @returns what does not hold of what it answered. */
+  /** Stops it. @returns errors in its responses. */
   end(): Promise<string[]>
 }
 
-/** What every runner works with. */
+/** Resources shared by all runners. */
 export interface Bench {
   server: DatabaseServer
   load: LoadProcess
@@ -40,10 +41,10 @@ export interface Bench {
   folder: string
 }
 
-/** How long the counters may take to be up to date, in milliseconds; whatever is left by then disturbs the next one. */
+/** Maximum time to wait after a round for the counters; longer counting overlaps with the next runner. */
 const COUNTED_WITHIN_MS = 10_000
 
-/** A candidate as a runner. @param counted whether nothing is left for it to do. */
+/** Makes a runner of a candidate. @param counted returns whether all its messages are counted. */
 export function runner(
   { load, connections }: Bench,
   candidate: Candidate,
@@ -63,7 +64,7 @@ export function runner(
   }
 }
 
-/** Instances on an empty database of their own. */
+/** Starts instances on a new database. */
 export async function startInstances(
   { server, folder }: Bench,
   name: string,
@@ -76,7 +77,7 @@ export async function startInstances(
   return { url, servers: await Promise.all(servers) }
 }
 
-/** Instances on PostgreSQL; the load goes to each of them, or to the load balancer in front of them. */
+/** Starts instances on PostgreSQL. The load goes to each of them, or to a load balancer. */
 export async function instancesRunner(
   bench: Bench,
   {
@@ -95,7 +96,7 @@ export async function instancesRunner(
     entry: balancer?.url,
     databaseCpuSeconds: bench.server.cpuSeconds,
   })
-  const { turn } = runner(bench, candidate, async () => (await records.uncounted()) === 0)
+  const { turn } = runner(bench, candidate, async () => (await records.countPending()) === 0)
   return {
     name,
     title,
@@ -107,7 +108,7 @@ export async function instancesRunner(
   }
 }
 
-/** pgbench with batches of that many messages, or with single ones. */
+/** Makes a runner of pgbench, with batches of `batch` messages or, without it, single messages. */
 export function pgbenchRunner(
   { server }: Bench,
   pgbench: Pgbench,

@@ -4,12 +4,12 @@ import { Agent, request } from 'node:http'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { parseArgs } from 'node:util'
+import { writeMessages } from '../tools/corpus.ts'
+import { RARE_WORD } from '../tools/words.ts'
 import { Client } from './client.ts'
-import { writeMessages } from './corpus.ts'
 import { type Bar, barTable, median, percentile, whole } from './figures.ts'
 import { describeMachine, type Machine, machineLine } from './machine.ts'
 import { SECRET, startService } from './process.ts'
-import { RARE_WORD } from './words.ts'
 
 interface Latencies {
   count: number
@@ -17,16 +17,18 @@ interface Latencies {
   p99Ms: number
 }
 
-/** What was seen of the service at one moment, and of its answers since the moment before. */
+/** The resources of the service at one time, and the latencies since the previous sample. */
 interface Sample {
   second: number
   memoryMiB: number
   descriptors: number
+  /** Latencies of posts. */
   messages: Latencies
+  /** Latencies of reads. */
   questions: Latencies
 }
 
-/** What `npm run soak` writes. */
+/** The results file of `npm run soak`. */
 export interface SoakResults {
   date: string
   machine: Machine
@@ -38,8 +40,8 @@ export interface SoakResults {
 const HELP = `node bench/soak.ts [--minutes 10] [--rate 1000] [--connections 32] [--every 5]
                     [--folder bench/data] [--out bench/results/soak.json]
 
-Posts that many new messages a second and asks questions meanwhile, and looks every few seconds what the service holds
-and how long its answers take: nothing of it may grow.
+Posts --rate new messages per second with concurrent queries. Samples memory, descriptors and latencies every --every
+seconds: none of them may grow.
 `
 
 const { values } = parseArgs({
@@ -64,10 +66,10 @@ const settings = {
   every: Number(values.every),
 }
 
-/** Everything is warm after this, in seconds, or after a quarter of a short run. */
-const WARM_S = Math.min(60, settings.minutes * 15)
+/** Warm-up in seconds, at most a quarter of the run. */
+const WARM_UP_S = Math.min(60, settings.minutes * 15)
 
-/** Asked in turns, ten times a second. */
+/** Queries, sent in turns. */
 const QUERIES = [
   '/messages',
   '/messages?order=desc&limit=100',
@@ -75,7 +77,7 @@ const QUERIES = [
   `/messages?q=${RARE_WORD}`,
   '/messages?since=2026-01-01T00:00:00Z&limit=10',
 ]
-const ASK_EVERY_MS = 100
+const QUERY_INTERVAL_MS = 100
 
 mkdirSync(values.folder, { recursive: true })
 const folder = mkdtempSync(join(values.folder, 'soak-'))
@@ -93,8 +95,8 @@ const agent = new Agent({ keepAlive: true, maxSockets: settings.connections })
 const wrong: string[] = []
 let running = true
 let number = 0
-let posted: number[] = []
-let asked: number[] = []
+let postTimes: number[] = []
+let queryTimes: number[] = []
 
 function post(): Promise<void> {
   const message = corpus[number % corpus.length]
@@ -117,7 +119,7 @@ function post(): Promise<void> {
       (answer) => {
         if (answer.statusCode !== 200) wrong.push(`a message was answered ${answer.statusCode}`)
         answer.resume().on('end', () => {
-          posted.push(performance.now() - started)
+          postTimes.push(performance.now() - started)
           resolve()
         })
       },
@@ -130,7 +132,7 @@ function post(): Promise<void> {
   })
 }
 
-/** Posts one message after the other at its share of the rate; one that is late does not catch up. */
+/** Posts one message after the other at this connection's share of the rate. Delays are not caught up. */
 async function keepPosting(): Promise<void> {
   const pause = (1000 / settings.rate) * settings.connections
   while (running) {
@@ -140,14 +142,14 @@ async function keepPosting(): Promise<void> {
   }
 }
 
-async function keepAsking(): Promise<void> {
+async function keepQuerying(): Promise<void> {
   const client = new Client(service.url)
   for (let turn = 0; running; turn++) {
-    const next = delay(ASK_EVERY_MS)
+    const next = delay(QUERY_INTERVAL_MS)
     const path = QUERIES[turn % QUERIES.length] ?? '/stats'
-    const { status, ms } = await client.ask(path)
+    const { status, ms } = await client.get(path)
     if (status !== 200) wrong.push(`${path} was answered ${status}`)
-    asked.push(ms)
+    queryTimes.push(ms)
     await next
   }
   client.close()
@@ -158,61 +160,61 @@ function latenciesOf(times: readonly number[]): Latencies {
 }
 
 const senders = Array.from({ length: settings.connections }, keepPosting)
-const asker = keepAsking()
+const querying = keepQuerying()
 const samples: Sample[] = []
 const started = performance.now()
 while (performance.now() - started < settings.minutes * 60_000) {
   await delay(settings.every * 1000)
-  const seriesValues = service.seriesValues()
-  if (!seriesValues) throw new Error('this system does not tell what a process holds')
+  const resourceUsage = service.resourceUsage()
+  if (!resourceUsage) throw new Error('the soak test needs procfs (Linux)')
   const sample = {
     second: Math.round((performance.now() - started) / 1000),
-    ...seriesValues,
-    messages: latenciesOf(posted),
-    questions: latenciesOf(asked),
+    ...resourceUsage,
+    messages: latenciesOf(postTimes),
+    questions: latenciesOf(queryTimes),
   }
-  posted = []
-  asked = []
+  postTimes = []
+  queryTimes = []
   samples.push(sample)
   process.stdout.write(
     `${String(sample.second).padStart(4)} s  ${whole(sample.memoryMiB)} MiB  ${sample.descriptors} descriptors  ` +
       `${whole(sample.messages.count / settings.every)}/s p99 ${sample.messages.p99Ms.toFixed(1)} ms  ` +
-      `questions p99 ${sample.questions.p99Ms.toFixed(1)} ms\n`,
+      `queries p99 ${sample.questions.p99Ms.toFixed(1)} ms\n`,
   )
 }
 running = false
-await Promise.all([...senders, asker])
+await Promise.all([...senders, querying])
 agent.destroy()
 await service.stop()
 
-/** What is measured in the first third once all is warm, and in the last, which may be this much more. */
+/** Compares the medians of the first and the last third. @param atMost the maximum ratio. */
 function flat(
   what: string,
   unit: string,
-  valueOfSample: (sample: Sample) => number,
-  most: number,
+  valueIn: (sample: Sample) => number,
+  atMost: number,
 ): Bar {
-  const warm = samples.filter(({ second }) => second > WARM_S)
+  const warm = samples.filter(({ second }) => second > WARM_UP_S)
   const third = Math.ceil(warm.length / 3)
-  const first = median(warm.slice(0, third).map(valueOfSample))
-  const last = median(warm.slice(-third).map(valueOfSample))
+  const first = median(warm.slice(0, third).map(valueIn))
+  const last = median(warm.slice(-third).map(valueIn))
   return {
     what: `${what}, the last third against the first`,
-    expected: `at most ${most}×`,
+    expected: `at most ${atMost}×`,
     found: `${(last / first).toFixed(2)}× (${first.toFixed(1)} and ${last.toFixed(1)} ${unit})`,
-    pass: last / first <= most,
+    pass: last / first <= atMost,
   }
 }
 
 const bars: Bar[] = [
   flat('memory', 'MiB', ({ memoryMiB }) => memoryMiB, 1.15),
   flat('descriptors', 'open', ({ descriptors }) => descriptors, 1.05),
-  flat('median time of a message', 'ms', ({ messages }) => messages.p50Ms, 1.25),
+  flat('median of messages', 'ms', ({ messages }) => messages.p50Ms, 1.25),
   flat('p99 of messages', 'ms', ({ messages }) => messages.p99Ms, 1.5),
-  flat('p99 of questions', 'ms', ({ questions }) => questions.p99Ms, 1.5),
+  flat('p99 of queries', 'ms', ({ questions }) => questions.p99Ms, 1.5),
   {
-    what: 'everything is answered 200',
-    expected: 'all of it',
+    what: 'every post and query is answered 200',
+    expected: 'all of them',
     found: wrong.length === 0 ? `${whole(number)} messages` : (wrong[0] ?? ''),
     pass: wrong.length === 0,
   },

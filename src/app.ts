@@ -5,20 +5,20 @@ import type { Config } from './config.ts'
 import { createServer } from './http-server.ts'
 import { type LogOutput, standardOutput } from './log-output.ts'
 import admission from './plugins/admission.ts'
-import inbox from './plugins/batcher.ts'
+import batcher from './plugins/batcher.ts'
 import cors from './plugins/cors.ts'
 import db from './plugins/db.ts'
 import docs from './plugins/docs.ts'
-import errors, { answerFrameworkError } from './plugins/errors.ts'
+import errors, { handleFrameworkError } from './plugins/errors.ts'
 import logging, { createLogger, OneLineLogController, requestIdOf } from './plugins/logging.ts'
-import allow from './plugins/method-not-allowed.ts'
+import methodNotAllowed from './plugins/method-not-allowed.ts'
 import metrics from './plugins/metrics.ts'
-import limits from './plugins/rate-limits.ts'
+import rateLimits from './plugins/rate-limits.ts'
 import requestTracker from './plugins/request-tracker.ts'
-import headers from './plugins/security-headers.ts'
+import securityHeaders from './plugins/security-headers.ts'
 import shutdown from './plugins/shutdown.ts'
 import signature from './plugins/signature.ts'
-import sockets, { answerClientError } from './plugins/sockets.ts'
+import sockets, { handleClientError } from './plugins/sockets.ts'
 import tokens from './plugins/tokens.ts'
 import validation from './plugins/validation.ts'
 import health from './routes/health.ts'
@@ -28,43 +28,33 @@ import stats from './routes/stats.ts'
 import webhook from './routes/webhook.ts'
 
 /**
- * Milliseconds for a client to send a whole request, after which senders have given up, and for its headers alone; and
- * the interval at which these timeouts are checked.
+ * Milliseconds for a client to send a whole request, longer than senders wait for a response; milliseconds for its
+ * headers alone; and the interval at which both timeouts are checked.
  */
 const REQUEST_TIMEOUT_MS = 15_000
 const HEADERS_TIMEOUT_MS = 10_000
 const CHECK_INTERVAL_MS = 1000
 
-/** Milliseconds that a connection without a request stays open; longer than most load balancers keep theirs. */
+/** Milliseconds that an idle connection stays open; longer than the idle timeout of most load balancers. */
 const KEEP_ALIVE_TIMEOUT_MS = 72_000
 
-/** An id of 512 characters of four bytes, each percent-encoded. */
+/** Characters of the longest id in a path: 512 characters of four bytes, each byte percent-encoded. */
 const MAX_PARAM_LENGTH = 512 * 4 * 3
 
-/**
- * The whole service but for its listener and its signals, ready to be asked.
- * @param logTo where the log goes, standard output unless said otherwise.
- * @throws ConfigError when the database cannot be opened.
- */
-export async function buildApp(config: Config, logTo?: LogOutput) {
-  let droppedLines = 0
-  const output =
-    logTo ??
-    standardOutput((lines) => {
-      droppedLines += lines
-    })
-  const app = Fastify({
-    loggerInstance: createLogger(config.logLevel, output),
-    // Nothing is logged by a request itself but its one line, which names it.
+/** Returns a Fastify instance with the options of the service, and no plugins or routes. */
+function createInstance({ logLevel }: Config, output: LogOutput) {
+  return Fastify({
+    loggerInstance: createLogger(logLevel, output),
+    // No child logger for each request: its only log line is written on completion and holds its id.
     childLoggerFactory: (logger) => logger,
     logController: new OneLineLogController(),
     genReqId: requestIdOf,
-    // A database that migrates a large file may take its time.
+    // Opening the database may take minutes, when it migrates a large file.
     pluginTimeout: 0,
-    // Requests on open connections are answered while the service closes.
+    // While the service closes, requests on open connections are still served.
     return503OnClosing: false,
-    frameworkErrors: answerFrameworkError,
-    clientErrorHandler: answerClientError,
+    frameworkErrors: handleFrameworkError,
+    clientErrorHandler: handleClientError,
     routerOptions: { ignoreTrailingSlash: true, maxParamLength: MAX_PARAM_LENGTH },
     serverFactory: (handler) =>
       createServer(
@@ -78,47 +68,60 @@ export async function buildApp(config: Config, logTo?: LogOutput) {
         handler,
       ),
   }).withTypeProvider<TypeBoxTypeProvider>()
+}
 
+/**
+ * Builds the service and opens its database. The caller adds the listener and the signal handlers.
+ * @param logTo output of the log; default: standard output.
+ * @throws ConfigError when the database cannot be opened.
+ */
+export async function buildApp(config: Config, logTo?: LogOutput) {
+  let droppedLines = 0
+  const output =
+    logTo ??
+    standardOutput((lines) => {
+      droppedLines += lines
+    })
+  const app = createInstance(config, output)
+  const { trustProxy, maxFailuresPerMinute, maxRequestsPerMinute, readTimeoutMs } = config
   try {
-    // What every request passes through.
+    // Every request passes through these. The order of registration is the order of their hooks.
     await app.register(sensible)
     await app.register(requestTracker)
-    await app.register(logging, { output })
     await app.register(metrics, {
-      droppedLines: () => droppedLines,
       limits: {
         MAX_BATCH: config.maxBatch,
         MAX_WAITING: config.maxWaiting,
-        MAX_FAILURES_PER_MINUTE: config.maxFailuresPerMinute,
-        MAX_REQUESTS_PER_MINUTE: config.maxRequestsPerMinute,
-        READ_TIMEOUT_MS: config.readTimeoutMs,
+        MAX_FAILURES_PER_MINUTE: maxFailuresPerMinute,
+        MAX_REQUESTS_PER_MINUTE: maxRequestsPerMinute,
+        READ_TIMEOUT_MS: readTimeoutMs,
       },
     })
-    await app.register(headers)
+    await app.register(logging, { output, droppedLines: () => droppedLines })
+    await app.register(securityHeaders)
     await app.register(cors, { origins: config.corsOrigins })
-    const { trustProxy, maxFailuresPerMinute, maxRequestsPerMinute } = config
-    await app.register(limits, { trustProxy, maxFailuresPerMinute, maxRequestsPerMinute })
+    await app.register(rateLimits, { trustProxy, maxFailuresPerMinute, maxRequestsPerMinute })
     await app.register(shutdown)
     await app.register(errors)
     await app.register(admission, { maxWaiting: config.maxWaiting })
     await app.register(sockets)
-    await app.register(allow)
+    await app.register(methodNotAllowed)
     await app.register(validation)
 
-    // What the routes work with.
+    // Dependencies of the routes.
     await app.register(tokens, { api: config.apiTokens, metrics: config.metricsTokens })
     await app.register(signature, {
       secret: config.secret,
       previousSecret: config.previousSecret,
     })
-    await app.register(db, { database: config.database, readTimeoutMs: config.readTimeoutMs })
-    await app.register(inbox, { maxBatch: config.maxBatch })
+    await app.register(db, { database: config.database, readTimeoutMs })
+    await app.register(batcher, { maxBatch: config.maxBatch })
 
-    // What can be asked for.
+    // Routes.
     await app.register(docs)
     await app.register(webhook)
-    await app.register(messages, { readTimeoutMs: config.readTimeoutMs })
-    await app.register(stats, { readTimeoutMs: config.readTimeoutMs })
+    await app.register(messages, { readTimeoutMs })
+    await app.register(stats, { readTimeoutMs })
     await app.register(health)
     await app.register(metricsRoute)
     app.rejectOtherMethods()
@@ -130,5 +133,5 @@ export async function buildApp(config: Config, logTo?: LogOutput) {
   return app
 }
 
-/** The service, ready to be asked. */
+/** The service, before it listens. */
 export type App = Awaited<ReturnType<typeof buildApp>>

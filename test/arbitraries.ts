@@ -1,7 +1,7 @@
 import type { TObject, TSchema } from '@sinclair/typebox'
 import fc from 'fast-check'
 
-/** An instant as a schema of ours wants it, most of the time. */
+/** Timestamps, most of them valid. */
 const instant = fc.oneof(
   {
     weight: 9,
@@ -21,7 +21,7 @@ const instant = fc.oneof(
   },
 )
 
-/** Text of every kind of character, short most of the time. */
+/** Texts of all kinds of characters, most of them short. */
 function text(minLength = 0, maxLength = 40): fc.Arbitrary<string> {
   const bounds = { minLength, maxLength: Math.max(minLength, Math.min(maxLength, 40)) }
   return fc.oneof(
@@ -34,7 +34,7 @@ function text(minLength = 0, maxLength = 40): fc.Arbitrary<string> {
   )
 }
 
-/** Values that the schema allows, and some at its edges. */
+/** Values that a schema allows, and some that exceed its bounds. */
 export function allowedBy(schema: TSchema): fc.Arbitrary<unknown> {
   if (Array.isArray(schema.enum)) return fc.constantFrom(...schema.enum)
   if (String(schema.format).endsWith('instant')) return instant
@@ -46,13 +46,13 @@ export function allowedBy(schema: TSchema): fc.Arbitrary<unknown> {
   return [schema.type].flat().includes('null') ? fc.oneof(string, fc.constant(null)) : string
 }
 
-/** Objects with the schema's properties, optional ones now and then. */
+/** Objects with the properties of a schema; optional ones are sometimes absent. */
 function objectOf(schema: TObject): fc.Arbitrary<Record<string, unknown>> {
   const values = Object.entries(schema.properties).map(([name, one]) => [name, allowedBy(one)])
   return fc.record(Object.fromEntries(values), { requiredKeys: schema.required ?? [] })
 }
 
-/** Objects like the schema's in which something is not as it should be: a value, a field too many or too few. */
+/** Objects that deviate from a schema: invalid values, additional or missing fields. */
 export function brokenOf(schema: TObject): fc.Arbitrary<Record<string, unknown>> {
   const names = Object.keys(schema.properties)
   return fc

@@ -1,20 +1,20 @@
 import { once } from 'node:events'
 import { connect, type Socket } from 'node:net'
 
-/** An answer as it came over the wire. */
+/** A parsed HTTP response. */
 export interface RawAnswer {
   status: number
-  /** By their names in lower case; of a name that comes twice, the last. */
+  /** By name in lower case; the last value of a repeated name. */
   headers: Record<string, string>
   body: string
 }
 
-/** The connection ended before the answer did. */
+/** The connection ended before the response was complete. */
 export class ConnectionLostError extends Error {
   override readonly name = 'ConnectionLostError'
 }
 
-/** The answer, and where it ends; undefined while not all of it is there. */
+/** Returns the first response in the received bytes and its end; undefined while it is incomplete. */
 function parse(
   received: Buffer,
   ended: boolean,
@@ -31,7 +31,7 @@ function parse(
     headers[line.slice(0, colon).toLowerCase()] = line.slice(colon + 1).trim()
   }
   const start = headEnd + 4
-  // An interim answer, such as 100 Continue.
+  // An interim response, such as 100 Continue.
   if (status < 200) return parse(received, ended, method, start)
   const answer = (body: string, end: number): [RawAnswer, number] => [
     { status, headers, body },
@@ -65,7 +65,7 @@ function parseChunks(
   }
 }
 
-/** One connection, on which bytes are sent as they are, valid or not, and answers are read one by one. */
+/** A connection that sends raw bytes, valid or not, and reads responses one by one. */
 export class Connection {
   readonly socket: Socket
   #received: Buffer = Buffer.alloc(0)
@@ -83,7 +83,7 @@ export class Connection {
     socket.on('error', () => undefined)
   }
 
-  /** Connects. @throws when nobody listens there. */
+  /** Connects. @throws Error if the connection is refused. */
   static async to(url: string): Promise<Connection> {
     const { hostname, port } = new URL(url)
     const socket = connect(Number(port), hostname)
@@ -91,7 +91,7 @@ export class Connection {
     return new Connection(socket)
   }
 
-  /** Whether an answer can still come, and another request be sent. */
+  /** Whether the connection can send another request and receive its response. */
   get open(): boolean {
     return !this.socket.destroyed && !this.socket.readableEnded && this.socket.writable
   }
@@ -101,7 +101,7 @@ export class Connection {
     this.socket.write(bytes)
   }
 
-  /** The next answer; the method is the request's, as an answer to HEAD has no body. @throws ConnectionLostError */
+  /** Returns the next response. `method` is that of the request: HEAD has no body. @throws ConnectionLostError */
   async answer(method = 'GET'): Promise<RawAnswer> {
     for (;;) {
       const ended = this.socket.readableEnded || this.socket.destroyed
@@ -111,7 +111,8 @@ export class Connection {
         this.#received = this.#received.subarray(end)
         return answer
       }
-      if (ended) throw new ConnectionLostError('the connection ended before the answer did')
+      if (ended)
+        throw new ConnectionLostError('the connection ended before the response was complete')
       await new Promise<void>((resolve) => {
         this.#wake = resolve
       })

@@ -1,12 +1,12 @@
 import { Ajv2020, type ValidateFunction } from 'ajv/dist/2020.js'
 
-/** An answer as its client sees it. */
-export interface Answer {
+/** A response, with the method and the URL of its request. */
+export interface ObservedResponse {
   method: string
-  /** What was asked for: a path, with or without a query. */
+  /** Path or URL of the request, with or without a query. */
   url: string
   status: number
-  /** By their names in lower case. */
+  /** By name in lower case. */
   headers: Readonly<Record<string, unknown>>
   body: string
 }
@@ -26,12 +26,13 @@ interface Operation {
   methods: Record<string, { responses: Record<string, Described> }>
 }
 
-/** What every path may answer, also one that is not described: there is no operation that could say so. */
+/** Statuses that any path may respond with, including undocumented paths. */
 const EVERYWHERE = new Set([400, 404, 405, 408, 414, 429, 431, 503])
 
-/** What is served besides the API: pages of the documentation and the description itself. */
-const UNDESCRIBED = /^\/(docs|openapi\.json)(\/|$)/
+/** Paths outside the API: the documentation and the OpenAPI document. */
+const UNDOCUMENTED = /^\/(docs|openapi\.json)(\/|$)/
 
+/** Schema of the errors of undocumented paths. */
 const PROBLEM = {
   type: 'object',
   required: ['detail'],
@@ -39,19 +40,19 @@ const PROBLEM = {
   properties: { detail: { type: 'string', minLength: 1 } },
 }
 
-/** What no answer may tell of the inside: stacks, files, SQL, libraries. */
-const INSIDE =
+/** Internals that no error may reveal: stack traces, file names, SQL, names of libraries. */
+const INTERNALS =
   /node_modules|\bat [\w.<>]+ \(|\.[cm]?[jt]s:\d+|SQLITE_|sqlite3|better-sqlite|\bFST_ERR|\bERR_[A-Z]+_|\b(select|insert into|update|delete from) \w+ .*\b(from|values|set|where)\b/i
 
-/** The schema, with nothing allowed that it does not name. */
-function closed(schema: unknown): unknown {
-  if (Array.isArray(schema)) return schema.map(closed)
+/** Returns the schema with `additionalProperties: false` in every object. */
+function strict(schema: unknown): unknown {
+  if (Array.isArray(schema)) return schema.map(strict)
   if (typeof schema !== 'object' || schema === null) return schema
-  const inside = Object.fromEntries(Object.entries(schema).map(([key, one]) => [key, closed(one)]))
+  const inside = Object.fromEntries(Object.entries(schema).map(([key, one]) => [key, strict(one)]))
   return 'properties' in inside ? { additionalProperties: false, ...inside } : inside
 }
 
-/** What `/openapi.json` promises of answers. */
+/** Checks responses against the OpenAPI document. */
 export class ResponseContract {
   readonly #operations: Operation[]
   readonly #components: unknown
@@ -60,31 +61,31 @@ export class ResponseContract {
 
   /** @param document the OpenAPI document. */
   constructor(document: unknown) {
-    this.#components = closed((document as Document).components)
+    this.#components = strict((document as Document).components)
     this.#operations = Object.entries((document as Document).paths).map(([path, methods]) => ({
       path: new RegExp(`^${path.replaceAll(/\{\w+\}/g, '[^/]+')}/?$`),
       methods,
     }))
   }
 
-  /** @returns what the answer breaks of what is described, undefined when it is as it must be. */
-  violation(answer: Answer): string | undefined {
-    const { method, url, status, headers, body } = answer
-    const what = `${method} ${url.slice(0, 200)} was answered ${status}`
+  /** Returns how a response violates the document, undefined if it conforms. */
+  violation(response: ObservedResponse): string | undefined {
+    const { method, url, status, headers, body } = response
+    const what = `${method} ${url.slice(0, 200)} returned ${status}`
     const path = url.replace(/^https?:\/\/[^/]*/i, '').replace(/[?#].*$/s, '')
-    if (UNDESCRIBED.test(path) && status < 400) return undefined
-    // The answer to a browser that asks what it may ask, which no operation is.
+    if (UNDOCUMENTED.test(path) && status < 400) return undefined
+    // A CORS preflight, which is no operation.
     if (method === 'OPTIONS' && status === 204) return undefined
     if (typeof headers['x-request-id'] !== 'string') return `${what} without X-Request-ID`
-    if (status >= 400 && INSIDE.test(body)) return `${what} and tells of the inside: ${body}`
+    if (status >= 400 && INTERNALS.test(body)) return `${what} and reveals internals: ${body}`
 
     const operation = this.#operations.find((one) => one.path.test(path))
-    const asked = method === 'HEAD' ? 'get' : method.toLowerCase()
-    const responses = operation?.methods[asked]?.responses
+    const name = method === 'HEAD' ? 'get' : method.toLowerCase()
+    const responses = operation?.methods[name]?.responses
     const described = responses?.[status]
     if (!described) {
-      if (responses || !EVERYWHERE.has(status)) return `${what}, which is not described`
-      return this.#bodyViolation(what, answer, { 'application/json': { schema: PROBLEM } })
+      if (responses || !EVERYWHERE.has(status)) return `${what}, which is not documented`
+      return this.#bodyViolation(what, response, { 'application/json': { schema: PROBLEM } })
     }
     for (const [name, { required, schema }] of Object.entries(described.headers ?? {})) {
       const value = headers[name.toLowerCase()]
@@ -94,29 +95,29 @@ export class ResponseContract {
       }
       if (schema.type === 'integer' && !/^\d+$/.test(String(value))) return `${what}: bad ${name}`
     }
-    return this.#bodyViolation(what, answer, described.content ?? {})
+    return this.#bodyViolation(what, response, described.content ?? {})
   }
 
   #bodyViolation(
     what: string,
-    { method, headers, body }: Answer,
+    { method, headers, body }: ObservedResponse,
     content: Record<string, { schema: object }>,
   ): string | undefined {
     if (method === 'HEAD') return undefined
     const type = String(headers['content-type']).split(';')[0] ?? ''
     const schema = content[type]?.schema
-    if (!schema) return `${what} as ${type}, which is not described`
+    if (!schema) return `${what} as ${type}, which is not documented`
     let value: unknown = body
     if (type === 'application/json') {
       try {
         value = JSON.parse(body)
       } catch {
-        return `${what} with what is no JSON: ${body.slice(0, 200)}`
+        return `${what} with invalid JSON: ${body.slice(0, 200)}`
       }
     }
     let validate = this.#validators.get(schema)
     if (!validate) {
-      validate = this.#ajv.compile({ ...(closed(schema) as object), components: this.#components })
+      validate = this.#ajv.compile({ ...(strict(schema) as object), components: this.#components })
       this.#validators.set(schema, validate)
     }
     if (validate(value)) return undefined

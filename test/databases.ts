@@ -3,32 +3,35 @@ import type { Test } from 'tap'
 import { createDatabase, execute, SERVER } from './db/postgres/server.ts'
 import { folderOf } from './service.ts'
 
-/** A database of a test's own, for services that are processes. */
-export interface OwnDatabase {
-  /** The DATABASE_URL that names it. */
+/** The database of a test, for services that run as processes. */
+export interface TestDatabase {
+  /** Its DATABASE_URL. */
   url: string
-  /** The ids of every message, as the database itself lists them, once no service has it open. */
+  /** Returns the ids of all messages, read from the database directly once no service has it open. */
   ids(): Promise<unknown[]>
-  /** What the database says of its own soundness, `ok` where it has nothing to say. */
+  /** Returns the result of the database's own integrity check; `ok` if there are no errors. */
   integrity(): unknown
 }
 
-/** The kinds of databases that the service promises the same on. */
-export const databases: { name: string; make: (t: Test) => Promise<OwnDatabase> }[] = [
+/** The kinds of databases; the service behaves the same on each. */
+export const databases: { name: string; make: (t: Test) => Promise<TestDatabase> }[] = [
   {
     name: 'SQLite',
     async make(t) {
-      const ask = <Answer>(question: (database: Database.Database) => Answer): Answer => {
+      const withDatabase = <Result>(read: (database: Database.Database) => Result): Result => {
         const database = new Database(`${folderOf(t)}/app.db`, { readonly: true })
-        const answer = question(database)
+        const result = read(database)
         database.close()
-        return answer
+        return result
       }
       return {
         url: 'sqlite:///app.db',
         ids: async () =>
-          ask((database) => database.prepare('select message_id from messages').pluck().all()),
-        integrity: () => ask((database) => database.pragma('integrity_check', { simple: true })),
+          withDatabase((database) =>
+            database.prepare('select message_id from messages').pluck().all(),
+          ),
+        integrity: () =>
+          withDatabase((database) => database.pragma('integrity_check', { simple: true })),
       }
     },
   },

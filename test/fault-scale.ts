@@ -1,4 +1,4 @@
-/** How much of the checks of faults is run: all of it, unless `FAULTS=short` asks for the form that every change passes. */
+/** Returns the amount of work for a fault test: `short` if the environment has `FAULTS=short`, else `full`. */
 export function scale(amounts: { short: number; full: number }): number {
   return process.env.FAULTS === 'short' ? amounts.short : amounts.full
 }

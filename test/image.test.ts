@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs'
 import t from 'tap'
-import { SHIPPED_OPTIONS } from './shipped-options.ts'
+import { SHIPPED_OPTIONS } from '../tools/shipped-options.ts'
 
 const dockerfile = readFileSync(new URL('../Dockerfile', import.meta.url), 'utf8')
 

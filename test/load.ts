@@ -2,43 +2,43 @@ import { once } from 'node:events'
 import { Connection, type RawAnswer } from './connection.ts'
 import { sign, wire } from './service.ts'
 
-/** The bytes of a signed post. */
+/** Returns a signed post as the text of an HTTP request. */
 export function postOf(message_id: string, text?: string): string {
   const body = wire(text === undefined ? { message_id } : { message_id, text })
   return `POST /webhook HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nX-Request-ID: ${message_id}\r\nX-Signature: ${sign(body)}\r\nContent-Length: ${Buffer.byteLength(body)}\r\n\r\n${body}`
 }
 
-/** How a load is made. */
+/** Options of a load. */
 export interface LoadOptions {
-  /** Whom to ask now; may change under way. */
+  /** Returns the URL of the service; may change during the load. */
   url: () => string
   connections: number
-  /** Begins every id. */
+  /** Prefix of every message id. */
   prefix: string
-  /** The text of every message. */
+  /** Text of every message. */
   text?: string
-  /** Milliseconds each connection pauses after an answer. */
+  /** Milliseconds between a response and the next request on a connection. */
   pauseMs?: number
-  /** Whether a post that was not answered 200 is sent again until it is. */
+  /** Whether to repeat a post until its response is 200. */
   insist?: boolean
 }
 
-/** What senders saw of a service. */
-export interface Seen {
-  /** The ids that were answered 200. */
+/** Results of a load, as the senders observed them. */
+export interface LoadResults {
+  /** Ids of messages whose response was 200. */
   acknowledged: string[]
   statuses: Map<number, number>
-  /** Requests on connections that broke. */
+  /** Requests without a response, on connections that were lost. */
   lost: number
-  /** Milliseconds from sending to the answer, of those answered 200. */
+  /** Milliseconds from request to response, of those with status 200. */
   latencies: number[]
-  /** Answers other than 200. */
+  /** Responses other than 200; at most 10,000. */
   refused: RawAnswer[]
 }
 
-/** Senders that post one message after the other, each new, on a connection of their own. */
+/** Senders that post distinct messages in sequence, each on its own connection. */
 export class Load {
-  readonly seen: Seen = {
+  readonly seen: LoadResults = {
     acknowledged: [],
     statuses: new Map(),
     lost: 0,
@@ -55,14 +55,14 @@ export class Load {
     this.#senders = Array.from({ length: options.connections }, () => this.#send())
   }
 
-  /** Resolves once so many more messages were answered 200. */
+  /** Resolves once this many more messages have got status 200. */
   async acknowledge(more: number): Promise<void> {
     const wanted = this.seen.acknowledged.length + more
     while (this.seen.acknowledged.length < wanted) await new Promise((next) => setTimeout(next, 5))
   }
 
-  /** Ends after the answers that are still to come. */
-  async stop(): Promise<Seen> {
+  /** Stops after the responses to the requests in flight. */
+  async stop(): Promise<LoadResults> {
     this.#stopping = true
     await Promise.all(this.#senders)
     return this.seen
@@ -77,7 +77,7 @@ export class Load {
       try {
         if (!connection?.open) connection = await Connection.to(url())
       } catch {
-        // Nobody listens there now; a sender tries again a little later.
+        // The service does not listen at the moment: retry.
         await new Promise((next) => setTimeout(next, 10))
         continue
       }
@@ -85,7 +85,7 @@ export class Load {
       try {
         connection.send(postOf(id, text))
         const answer = await connection.answer('POST')
-        this.#note(id, answer, performance.now() - started)
+        this.#record(id, answer, performance.now() - started)
         if (answer.status === 200 || !insist) id = undefined
         if (answer.headers.connection === 'close') connection.close()
       } catch {
@@ -101,7 +101,7 @@ export class Load {
     }
   }
 
-  #note(id: string, answer: RawAnswer, ms: number): void {
+  #record(id: string, answer: RawAnswer, ms: number): void {
     const { statuses, acknowledged, latencies, refused } = this.seen
     statuses.set(answer.status, (statuses.get(answer.status) ?? 0) + 1)
     if (answer.status === 200) {

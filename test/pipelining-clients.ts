@@ -1,17 +1,17 @@
 import { connect } from 'node:net'
 import { isMainThread, parentPort, Worker, workerData } from 'node:worker_threads'
 
-/** Clients that pipeline the same requests again and again and read no response. */
+/** Options of clients that repeatedly pipeline the same requests and read no responses. */
 export interface PipeliningClients {
   url: string
   connections: number
-  /** What each connection sends once it is open. */
+  /** Bytes that each connection sends once it is open. */
   payload: string
   /** Milliseconds after which each connection is closed and opened again. */
   reconnectMs: number
 }
 
-/** Starts such clients in a thread of their own. @returns stops them, with the number of connections made. */
+/** Starts the clients in a worker thread. @returns a function that stops them and returns the connections made. */
 export async function startPipeliningClients(
   options: PipeliningClients,
 ): Promise<() => Promise<number>> {

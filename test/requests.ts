@@ -4,10 +4,10 @@ import { InboundMessage } from '../src/schemas/webhook.ts'
 import { allowedBy, brokenOf } from './arbitraries.ts'
 import { sign } from './service.ts'
 
-/** A generated request: the bytes that are sent, and what they ask, where they are certain to ask one thing. */
+/** A generated request. */
 export interface GeneratedRequest {
   bytes: Buffer
-  /** Undefined for bytes that may be no request, or several. */
+  /** Method and URL; undefined for bytes that may be no request, or several. */
   asked: { method: string; url: string } | undefined
 }
 
@@ -48,10 +48,10 @@ const TYPES = [
   ';',
 ]
 
-/** What a header's value may hold: visible ASCII, and bytes beyond. */
+/** Values of headers: visible ASCII characters and bytes from 0x80. */
 const headerValue = fc.stringMatching(/^[\x21-\x7e\x80-\xff]{0,60}$/)
 
-/** Headers that do not change where a request ends. */
+/** Headers that do not affect the length of a request. */
 const header = fc.oneof(
   fc.tuple(fc.stringMatching(/^[A-Za-z!#$%&'*+.^_`|~-]{1,20}$/), headerValue),
   fc.tuple(
@@ -102,7 +102,7 @@ const body = fc.oneof(
   { weight: 6, arbitrary: brokenOf(InboundMessage).map(json) },
   { weight: 2, arbitrary: fc.json().map((text) => Buffer.from(text)) },
   { weight: 2, arbitrary: fc.uint8Array({ maxLength: 300 }).map((bytes) => Buffer.from(bytes)) },
-  // Deep, long, and over the limit.
+  // Deeply nested, long, or larger than the limit.
   {
     weight: 1,
     arbitrary: fc
@@ -149,7 +149,7 @@ const post = fc
     ),
   )
 
-/** A query's text for a value of any type. */
+/** Returns a query parameter for a value of any type. */
 function parameter([name, value]: [string, unknown]): string {
   const shown = typeof value === 'string' ? value : JSON.stringify(value)
   return `${encodeURIComponent(name.toWellFormed())}=${encodeURIComponent(shown.toWellFormed())}`
@@ -161,7 +161,7 @@ const query = fc.oneof(allowedBy(MessagesQuery), brokenOf(MessagesQuery)).map((v
     .join('&'),
 )
 
-/** What may stand in a request's target, also what no URL has. */
+/** Request targets, including invalid ones. */
 const target = fc.stringMatching(/^[\x21-\x7e\x80-\xff]{0,40}$/)
 
 const get = fc
@@ -186,8 +186,8 @@ const anywhere = fc
   )
   .map(([method, url, others, bytes]) => request(method, url, others, bytes))
 
-/** A request in which bytes are cut out, put in and changed. */
-const damaged = fc
+/** Requests in which bytes are removed, inserted and replaced. */
+const mutated = fc
   .tuple(
     fc.oneof(post, get, anywhere),
     fc.array(fc.tuple(fc.nat(400), fc.nat(8), fc.uint8Array({ maxLength: 8 })), {
@@ -213,6 +213,6 @@ export const requests: fc.Arbitrary<GeneratedRequest> = fc.oneof(
   { weight: 8, arbitrary: post },
   { weight: 6, arbitrary: get },
   { weight: 5, arbitrary: anywhere },
-  { weight: 2, arbitrary: damaged },
+  { weight: 2, arbitrary: mutated },
   { weight: 1, arbitrary: noise },
 )

@@ -1,7 +1,7 @@
 import { readdirSync, readFileSync } from 'node:fs'
 import type { Service } from './service.ts'
 
-/** What a service measures of itself, at one moment. */
+/** The metrics of a service at one point in time. */
 export class Scrape {
   readonly #lines: string[]
 
@@ -9,11 +9,12 @@ export class Scrape {
     this.#lines = text.split('\n').filter((line) => line !== '' && !line.startsWith('#'))
   }
 
+  /** Reads the metrics of a service. */
   static async of(service: Service): Promise<Scrape> {
     return new Scrape(await (await fetch(`${service.url}/metrics`)).text())
   }
 
-  /** The sum of the samples with this name whose labels include these, such as `status="200"`. */
+  /** Returns the sum of the samples with this name and these labels, such as `status="200"`. */
   sum(name: string, ...labels: string[]): number {
     return this.#lines
       .filter((line) => line.startsWith(`${name}{`) || line.startsWith(`${name} `))
@@ -22,8 +23,8 @@ export class Scrape {
   }
 }
 
-/** The memory a process holds now, in MiB, and how many descriptors it has open. */
-export function seriesValues({ process }: Service): { memoryMiB: number; descriptors: number } {
+/** Returns the resident memory of a process in MiB, and its number of open file descriptors. */
+export function resourcesOf({ process }: Service): { memoryMiB: number; descriptors: number } {
   const status = readFileSync(`/proc/${process.pid}/status`, 'utf8')
   return {
     memoryMiB: Number(/VmRSS:\s+(\d+)/.exec(status)?.[1]) / 1024,

@@ -5,16 +5,17 @@ import { existsSync } from 'node:fs'
 import type { Test } from 'tap'
 import { type App, buildApp } from '../src/app.ts'
 import { type Config, parseConfig } from '../src/config.ts'
+import { SHIPPED_OPTIONS } from '../tools/shipped-options.ts'
 import { ResponseContract } from './contract.ts'
 import { createDatabase } from './db/postgres/server.ts'
-import { SHIPPED_OPTIONS } from './shipped-options.ts'
 
+/** The WEBHOOK_SECRET of apps and services in tests. */
 export const SECRET = 'testsecret'
 
-/** A line of the log, as an operator's tools see it. */
+/** A parsed line of the log. */
 export type LogLine = Record<string, unknown>
 
-/** A message as a sender posts it, with what a test does not care about filled in. */
+/** A message to post; `wire` fills in the other fields. */
 export interface Message {
   message_id: string
   from?: string
@@ -23,6 +24,7 @@ export interface Message {
   text?: string | null
 }
 
+/** Returns the JSON of a message, with defaults for the fields that it lacks. */
 export function wire(message: Message): string {
   return JSON.stringify({
     from: '+919876543210',
@@ -32,19 +34,20 @@ export function wire(message: Message): string {
   })
 }
 
+/** Returns the signature of a body in hex. */
 export function sign(body: string | Uint8Array, secret = SECRET): string {
   return createHmac('sha256', secret).update(body).digest('hex')
 }
 
-/** The test's own folder, made empty the first time and removed after the test. */
+/** Returns the folder of a test; created empty on the first call, and removed after the test. */
 export function folderOf(t: Test): string {
   return existsSync(t.testdirName) ? t.testdirName : t.testdir()
 }
 
-/** Databases that tests have made, by test. */
+/** URLs of the databases of tests. */
 const databases = new WeakMap<Test, Promise<string>>()
 
-/** The test's own database: a file in its folder, or one in PostgreSQL where TEST_STORE says so. */
+/** Returns the URL of the test's database: a file in its folder, or a new database in PostgreSQL, by TEST_STORE. */
 function databaseOf(t: Test): Promise<string> {
   const url =
     databases.get(t) ??
@@ -55,7 +58,7 @@ function databaseOf(t: Test): Promise<string> {
   return url
 }
 
-/** Options that start an app of its own: its log is kept, its database goes with the test. */
+/** Returns the configuration of an app with the test's database and a free port. */
 async function configFor(t: Test, overrides: Partial<Config> = {}): Promise<Config> {
   const environment = {
     WEBHOOK_SECRET: SECRET,
@@ -66,23 +69,23 @@ async function configFor(t: Test, overrides: Partial<Config> = {}): Promise<Conf
   return { ...parseConfig(environment), ...overrides }
 }
 
-/** Holds every answer that is asked of the app to its own description. */
-function holdToContract(t: Test, app: App): void {
+/** Fails the test for each response of `app.inject` that violates the app's OpenAPI document. */
+function enforceContract(t: Test, app: App): void {
   const contract = new ResponseContract(app.swagger())
   app.inject = new Proxy(app.inject, {
     apply: async (inject, self, args) => {
-      const [asked] = args
-      const { method = 'GET', url } = typeof asked === 'string' ? { url: asked } : asked
-      const answer = await Reflect.apply(inject, self, args)
-      const { statusCode: status, headers, body } = answer
+      const [request] = args
+      const { method = 'GET', url } = typeof request === 'string' ? { url: request } : request
+      const response = await Reflect.apply(inject, self, args)
+      const { statusCode: status, headers, body } = response
       const violation = contract.violation({ method, url: String(url), status, headers, body })
       if (violation) t.fail(violation)
-      return answer
+      return response
     },
   })
 }
 
-/** Starts an app that ends with the test. `startLog` has the lines up to then, `log` those after it. */
+/** Starts an app that is closed after the test. `startLog` has the log lines of the start, `log` those after it. */
 export async function startApp(
   t: Test,
   overrides: Partial<Config> = {},
@@ -93,11 +96,11 @@ export async function startApp(
     flush: (done) => done?.(),
   })
   t.teardown(() => app.close())
-  holdToContract(t, app)
+  enforceContract(t, app)
   return { app, log, startLog: log.splice(0) }
 }
 
-/** Posts a body with its signature, or with the headers given. */
+/** Posts a body with these headers; default: a valid signature. */
 export function post(
   app: App,
   body: string | Buffer,
@@ -111,7 +114,7 @@ export function post(
   })
 }
 
-/** Posts messages that the service is expected to take, one after the other. */
+/** Posts messages in sequence, and asserts that each response is 200. */
 export async function postAll(t: Test, app: App, messages: Message[]): Promise<void> {
   for (const message of messages) {
     const { statusCode, body } = await post(app, wire(message))
@@ -119,17 +122,17 @@ export async function postAll(t: Test, app: App, messages: Message[]): Promise<v
   }
 }
 
-/** A service process, from the same entry as in production. */
+/** A process of the service. */
 export interface Service {
   process: ChildProcess
   url: string
   log: LogLine[]
   stderr: () => string
-  /** Resolves with the exit status, or with the signal that ended it. */
+  /** Resolves with the exit status, or the signal that ended the process. */
   ended: Promise<number | string | null>
 }
 
-/** Starts the entry as it ships, with exactly this environment. */
+/** Starts the command line with the options of production, and with exactly this environment. */
 export function spawnEntry(
   t: Test,
   args: string[],
@@ -154,10 +157,10 @@ export function spawnEntry(
   return { child, stderr: () => stderr, ended }
 }
 
-/** What a command that fails prints: perhaps its database, then one line. */
+/** Standard error of a command that fails: possibly the database, then one line. */
 export const ONE_ERROR_LINE = /^(database: [^\n]+\n)?lyftr-webhook: [^\n]+\n$/
 
-/** Runs the entry to its end, with this on its standard input. */
+/** Runs the command line until it exits, with this standard input. */
 export async function runEntry(
   t: Test,
   args: string[],
@@ -169,27 +172,27 @@ export async function runEntry(
   child.stdout?.setEncoding('utf8').on('data', (text: string) => {
     stdout += text
   })
-  // Whoever refuses its arguments reads nothing.
+  // A command with invalid arguments exits before it reads its input.
   child.stdin?.on('error', () => {})
   child.stdin?.end(input)
   return { status: await ended, stdout, stderr: stderr() }
 }
 
-/** The contracts of the services that were started, by their origin. */
+/** Contracts of the started services, by origin. */
 const contracts = new Map<string, ResponseContract>()
 
-/** Holds every answer that is fetched from a service to that service's own description. */
+/** Throws for each fetched response that violates the OpenAPI document of its service. */
 globalThis.fetch = new Proxy(globalThis.fetch, {
   apply: async (fetch, self, args: Parameters<typeof globalThis.fetch>) => {
-    const answer: Response = await Reflect.apply(fetch, self, args)
+    const response: Response = await Reflect.apply(fetch, self, args)
     const [url, { method = 'GET' } = {}] = args
     const contract = contracts.get(new URL(String(url)).origin)
-    const body = await answer.clone().text()
-    const headers = Object.fromEntries(answer.headers)
-    const { status } = answer
+    const body = await response.clone().text()
+    const headers = Object.fromEntries(response.headers)
+    const { status } = response
     const violation = contract?.violation({ method, url: String(url), status, headers, body })
     if (violation) throw new Error(violation)
-    return answer
+    return response
   },
 })
 
@@ -208,7 +211,7 @@ export async function startService(
   const log: LogLine[] = []
   const url = await new Promise<string>((resolve, reject) => {
     if (!child.stdout) throw new Error('the service has no standard output')
-    // Not by readline, which ends lines at U+2028 too.
+    // Not with readline, which also splits lines at U+2028.
     let text = ''
     child.stdout.setEncoding('utf8').on('data', (more: string) => {
       const lines = (text + more).split('\n')

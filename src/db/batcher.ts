@@ -11,16 +11,16 @@ interface WaitingItem<Item, Outcome> {
 export interface BatcherOptions {
   /** Maximum number of concurrent commits. */
   concurrency: number
-  /** Number of waiting items that start a commit while another one is running. Default 1. */
-  minConcurrentBatch?: number
+  /** Number of waiting items that start a commit while another one is running, at least 1. */
+  minConcurrentBatch: number
   /** Maximum number of items in a batch; bounds the memory and the duration of a transaction. */
   maxBatch: number
 }
 
 /**
- * Group commit: items that arrive during a commit share the next one. Under load one sync to disk covers many items;
- * without load an item is committed at once.
- * (DeWitt et al., "Implementation Techniques for Main Memory Database Systems", 1984.)
+ * Group commit: items that arrive during a commit share the next one.
+ * Under load one sync to disk covers many items; without load an item is committed at once. (DeWitt et al.,
+ * "Implementation Techniques for Main Memory Database Systems", 1984.)
  */
 export class Batcher<Item, Outcome> {
   readonly #commit: (batch: Item[], waitedMs: number) => Promise<Outcome[]>
@@ -29,6 +29,7 @@ export class Batcher<Item, Outcome> {
   #running = 0
 
   /**
+   * Creates a batcher.
    * @param commit stores a batch, all or nothing, and returns the outcome of each item in order. It is called with the
    *   batch and the milliseconds that the oldest item has waited.
    */
@@ -45,7 +46,7 @@ export class Batcher<Item, Outcome> {
     return this.#waiting.length
   }
 
-  /** Resolves with the outcome of the item when its batch is committed, or rejects with the error of the batch. */
+  /** Resolves with the outcome of the item when its batch is committed; rejects if the batch fails. */
   append(item: Item): Promise<Outcome> {
     return new Promise((resolve, reject) => {
       this.#waiting.push({ item, since: performance.now(), resolve, reject })
@@ -54,7 +55,7 @@ export class Batcher<Item, Outcome> {
   }
 
   #startNext(): void {
-    const { concurrency, maxBatch, minConcurrentBatch = 1 } = this.#options
+    const { concurrency, maxBatch, minConcurrentBatch } = this.#options
     if (this.#waiting.length === 0 || this.#running >= concurrency) return
     if (this.#running > 0 && this.#waiting.length < Math.min(minConcurrentBatch, maxBatch)) return
     const batch = this.#waiting.splice(0, maxBatch)

@@ -1,7 +1,10 @@
 import { resolve } from 'node:path'
 import type { DatabaseAddress } from '../config.ts'
 
-/** Returns the name of a database for the operator: an absolute path, or a URL without password and options. */
+/**
+ * Returns the name of a database for the operator.
+ * It is an absolute path, or a URL without password and options.
+ */
 export function describeDatabase(database: DatabaseAddress): string {
   if (database.kind === 'sqlite') {
     return database.path === undefined ? 'a private temporary file' : resolve(database.path)

@@ -9,7 +9,7 @@ export const MINUTE_LENGTH = 16
 /** The least key, which is that of messages without an instant. */
 const FIRST_KEY = ''
 
-/** Less than the key of every instant, and greater than the empty key: keys of instants begin with a digit. */
+/** Less than the key of every instant, which begins with a digit, and greater than the empty key. */
 const FIRST_INSTANT = '0'
 
 /** Greater than every key. */
@@ -31,7 +31,10 @@ export function isRestricted({ since, until }: MessageFilter): boolean {
   return since !== undefined || until !== undefined
 }
 
-/** Returns the range of keys that match the filter. It includes messages without an instant only if unrestricted. */
+/**
+ * Returns the range of keys that match the filter.
+ * It includes messages without an instant only if unrestricted.
+ */
 export function rangeOf(filter: MessageFilter): KeyRange {
   return {
     since: filter.since ?? (isRestricted(filter) ? FIRST_INSTANT : FIRST_KEY),
@@ -40,8 +43,8 @@ export function rangeOf(filter: MessageFilter): KeyRange {
 }
 
 /**
- * Returns the exclusive end of the keys that begin with the name of a day or minute. In a key the name is followed by
- * `:`, `T` or nothing, all of which are less than `~`.
+ * Returns the exclusive end of the keys that begin with the name of a day or minute.
+ * In a key the name is followed by `:`, `T` or nothing, all of which are less than `~`.
  */
 export function endOf(bucket: string): string {
   return bucket === '' ? FIRST_INSTANT : `${bucket}~`

@@ -1,12 +1,12 @@
-import type { Static } from '@sinclair/typebox'
 import type { HashedPosition, MessageFilter, Order, PagePosition } from '../message/filter.ts'
 import type { StoredMessage } from '../message/message.ts'
 import type { Stats } from '../schemas/stats.ts'
 import type { BatcherOptions } from './batcher.ts'
 
 /**
- * The outcome of storing one message. A message whose id is already stored changes nothing: it is a `duplicate` if
- * sender, recipient, timestamp and text are equal, else a `conflict`.
+ * The outcome of storing one message.
+ * A message whose id is already stored changes nothing: it is a `duplicate` if sender, recipient, timestamp and text
+ * are equal, else a `conflict`.
  */
 export type AppendOutcome = 'created' | 'duplicate' | 'conflict'
 
@@ -66,27 +66,27 @@ export type WarningListener = (message: string, details: Record<string, unknown>
 /** A store of messages. Every implementation keeps all guarantees below. */
 export interface MessageStore {
   /**
-   * Stores a batch, all or nothing, and returns the outcome of each message in order. Resolves when the messages are
-   * committed and synced to disk. If an id occurs more than once, the first message is stored and the others are
-   * compared with it.
+   * Stores a batch, all or nothing, and returns the outcome of each message in order.
+   * Resolves when the messages are committed and synced to disk. If an id occurs more than once, the first message is
+   * stored and the others are compared with it.
    * @param waitedMs milliseconds that the oldest message has waited; shortens the time limit, if the store has one.
    * @throws StoreUnavailableError when the store cannot store the batch now; no message is acknowledged then.
    */
   append(batch: readonly StoredMessage[], waitedMs?: number): Promise<AppendOutcome[]>
   /**
-   * Returns a page and its total from one snapshot, which contains every message acknowledged before the call. Rejects
-   * when the signal is aborted.
+   * Returns a page and its total from one snapshot.
+   * The snapshot contains every message that was acknowledged before the call. Rejects when the signal is aborted.
    */
   page(query: PageQuery, signal?: AbortSignal): Promise<MessagePage>
   /** Returns the position of the message with this sort key and hashed id, if there is one. */
   findPosition(position: HashedPosition, signal?: AbortSignal): Promise<PagePosition | undefined>
   /** Returns the statistics from one snapshot. */
-  stats(signal?: AbortSignal): Promise<Static<typeof Stats>>
+  stats(signal?: AbortSignal): Promise<Stats>
   /** Returns the message with this id, if there is one. */
   message(id: string, signal?: AbortSignal): Promise<StoredMessage | undefined>
   /** Updates the counters and indexes. Reads are exact without it, and faster after it. */
   catchUp(onProgress?: ProgressListener): Promise<void>
-  /** How messages are batched for `append`. */
+  /** How messages should be batched for `append`. */
   readonly batching: Pick<BatcherOptions, 'concurrency' | 'minConcurrentBatch'>
   /** The most recent status, read from memory. */
   readonly status: StoreStatus
@@ -95,8 +95,9 @@ export interface MessageStore {
   /** Measures the store, which may take as long as a read. */
   size(): Promise<StoreSize>
   /**
-   * Resolves when the store has just been read and written, or while a write is pending within the time limit of
-   * `append`. Rejects when the store cannot be written, and always once corruption was found.
+   * Resolves if the store is ready: it has just been read and written.
+   * Also resolves while a write is pending within the time limit of `append`. Rejects when the store cannot be written,
+   * and always once corruption was found.
    */
   ready(): Promise<void>
   /** Finishes pending appends and releases all resources. May cancel pending reads. */
@@ -113,7 +114,10 @@ export class StoreCorruptError extends StoreUnavailableError {
   override readonly name = 'StoreCorruptError'
 }
 
-/** A file that the store shares with other processes was removed or replaced. The store must be opened anew. */
+/**
+ * A file that the store shares with other processes was removed or replaced.
+ * The store must be opened anew.
+ */
 export class StoreDetachedError extends StoreUnavailableError {
   override readonly name = 'StoreDetachedError'
 }

@@ -2,42 +2,41 @@ import type { DatabaseAddress } from '../config.ts'
 import type { MessageFilter } from '../message/filter.ts'
 import type { StoredMessage } from '../message/message.ts'
 import type { MessageStore, ProgressListener, WarningListener } from './message-store.ts'
-import { resetOffline, scanOffline, verifyOffline } from './postgres/offline/commands.ts'
-import { PostgresStore } from './postgres/store.ts'
-import { scan } from './sqlite/offline/scan.ts'
-import { resetIndexes, verify } from './sqlite/offline/verify.ts'
-import { SqliteStore } from './sqlite/store.ts'
 import type { Verification, VerifyListener } from './verification.ts'
 
-/** How a store is opened. */
+// Each store is imported when it is needed, so that only the driver of the configured database is loaded.
+
+/** Options for opening a store. */
 export interface OpenOptions {
-  /** Hears how many messages are left to be derived, where it takes long. */
+  /** Called with the number of messages still to be indexed, if that takes long. */
   onProgress?: ProgressListener
-  /** Hears what an operator should know and what does not stop the service. */
+  /** Called with warnings for the operator. */
   onWarning?: WarningListener
-  /** Called once when the store has become unusable until a restart: damaged, or detached from its files. */
+  /** Called once when the store has become unusable until a restart: corrupt, or detached from its files. */
   onFailure?: (failure: Error) => void
-  /** For very many messages at once, from the command line: memory is spent, and nothing is cut off. */
+  /** Whether the store is opened to import very many messages: uses more memory, and sets no time limits. */
   bulk?: boolean
-  /** Milliseconds that a question may take; 5000 unless given. */
+  /** Milliseconds for a read; default 5000. */
   readTimeoutMs?: number
 }
 
-/** Opens the store that an address names. @throws StoreOpenError in one line for the operator. */
+/** Opens the store of an address. @throws StoreOpenError with a message of one line */
 export async function openStore(
   database: DatabaseAddress,
   { onProgress, onWarning, onFailure, bulk = false, readTimeoutMs = 5000 }: OpenOptions = {},
 ): Promise<MessageStore> {
   if (database.kind === 'postgres') {
+    const { PostgresStore } = await import('./postgres/store.ts')
     return await PostgresStore.open(database.url, { unlimited: bulk, onWarning, readTimeoutMs })
   }
+  const { SqliteStore } = await import('./sqlite/store.ts')
   const store = await SqliteStore.open(database.path, onProgress, {
     bulk,
     ...(onFailure && { onFailure }),
   })
   if (store.withoutInstant > 0) {
     onWarning?.(
-      'messages of an older service whose ts is no instant are kept: they sort first and match no since',
+      'messages of the legacy Python service have a ts that is not a valid instant: they sort first and match no since or until',
       { count: store.withoutInstant },
     )
   }
@@ -45,35 +44,48 @@ export async function openStore(
 }
 
 /**
- * What a filter matches in the database that an address names, in order of arrival, from one snapshot, without
- * changing anything there. @throws StoreOpenError when the first are asked for.
+ * Yields the messages that match a filter, in order of arrival and from one snapshot.
+ * Does not change the database.
+ * @throws StoreOpenError at the first iteration
  */
-export function openScan(
+export async function* openScan(
   database: DatabaseAddress,
   filter: MessageFilter,
-): AsyncIterable<StoredMessage[]> {
-  return database.kind === 'postgres'
-    ? scanOffline(database.url, filter)
-    : scan(database.path ?? '', filter)
+): AsyncGenerator<StoredMessage[], void> {
+  if (database.kind === 'postgres') {
+    const { scanOffline } = await import('./postgres/offline/commands.ts')
+    yield* scanOffline(database.url, filter)
+  } else {
+    const { scan } = await import('./sqlite/offline/scan.ts')
+    yield* scan(database.path ?? '', filter)
+  }
 }
 
-/** Compares everything that is derived with a recount, in one snapshot. @throws StoreOpenError */
+/** Compares counters and indexes with a recount of the messages, in one snapshot. @throws StoreOpenError */
 export async function verifyDatabase(
   database: DatabaseAddress,
   onProgress: VerifyListener,
 ): Promise<Verification> {
-  return database.kind === 'postgres'
-    ? await verifyOffline(database.url, onProgress)
-    : verify(database.path ?? '', onProgress)
+  if (database.kind === 'postgres') {
+    const { verifyOffline } = await import('./postgres/offline/commands.ts')
+    return await verifyOffline(database.url, onProgress)
+  }
+  const { verify } = await import('./sqlite/offline/verify.ts')
+  return verify(database.path ?? '', onProgress)
 }
 
-/** Builds everything that is derived again, from the messages alone; answers are exact meanwhile. @throws StoreOpenError */
+/** Rebuilds counters and indexes from the messages; reads stay exact meanwhile. @throws StoreOpenError */
 export async function rebuildDatabase(
   database: DatabaseAddress,
   onProgress?: ProgressListener,
 ): Promise<void> {
-  if (database.kind === 'postgres') await resetOffline(database.url)
-  else resetIndexes(database.path ?? '')
+  if (database.kind === 'postgres') {
+    const { resetOffline } = await import('./postgres/offline/commands.ts')
+    await resetOffline(database.url)
+  } else {
+    const { resetIndexes } = await import('./sqlite/offline/verify.ts')
+    resetIndexes(database.path ?? '')
+  }
   const store = await openStore(database, { bulk: true, ...(onProgress && { onProgress }) })
   try {
     await store.catchUp(onProgress)

@@ -8,7 +8,10 @@ export const PAGE_COLUMNS = [
   'messages.ts_key',
 ] as const
 
-/** The largest offset that is skipped row by row, which up to here is cheaper than reading the counters of days. */
+/**
+ * The largest offset that is skipped row by row.
+ * Up to here that is cheaper than reading the counters of days.
+ */
 export const MAX_PLAIN_OFFSET = 200
 
 /** The range of keys of one UTC minute. */
@@ -32,7 +35,7 @@ export function firstRank({ order, offset }: PageQuery, { start, inRange }: Rang
   return order === 'asc' ? start + offset : start + inRange - 1 - offset
 }
 
-/** Returns the range and offset of a page after skipping everything before the minute of its first message. */
+/** Returns the range and offset of a page without everything before the minute of its first message. */
 export function skipToMinute(
   { order, offset }: PageQuery,
   { since, until }: KeyRange,

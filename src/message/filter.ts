@@ -1,11 +1,11 @@
 /** Order of a page: by instant, then by the bytes of the id. */
 export type Order = 'asc' | 'desc'
 
-/** Filter of messages; an absent field does not restrict. */
+/** Filter of messages; an absent field matches every message. */
 export interface MessageFilter {
-  /** The sender, exactly. */
+  /** The sender; exact match. */
   from?: string | undefined
-  /** The recipient, exactly. Not indexed: every message that the other filters match is read. */
+  /** The recipient; exact match. Not indexed: every message that the other filters match is read. */
   to?: string | undefined
   /** Sort key of the earliest instant, inclusive (see `instantKey`); excludes messages without an instant. */
   since?: string | undefined
@@ -17,7 +17,7 @@ export interface MessageFilter {
 
 /** Position of a message in the order of pages. */
 export interface PagePosition {
-  /** The sort key of its instant; empty where it has none. */
+  /** The sort key of its instant; empty if it has none. */
   key: string
   id: string
 }

@@ -1,8 +1,8 @@
 /**
- * The one case folding of the service: two texts match when their folds do, whatever the store.
+ * Folds the case of a text for searches: two texts match if their folds do, in every store.
  *
- * Defined as each code point upper-cased and then lower-cased, without normalisation. Folding the string as a
- * whole is the same and far faster, but for one rule that looks at neighbours: a final Σ becomes ς, undone here.
+ * Defined as upper-casing and then lower-casing each code point, without normalization. The code folds the whole string,
+ * which is much faster. The only difference is that JavaScript lower-cases a final Σ to ς, which is undone here.
  */
 export function fold(text: string): string {
   return text.toUpperCase().toLowerCase().replaceAll('ς', 'σ')

@@ -16,14 +16,14 @@ export const StoredMessage = Type.Object(
     message_id: Type.String(),
     from_msisdn: Type.String({ description: 'The sender.' }),
     to_msisdn: Type.String({ description: 'The recipient.' }),
-    ts: Type.String({ description: 'When it was sent, as the sender wrote it.' }),
+    ts: Type.String({ description: 'Time at which it was sent, as the sender wrote it.' }),
     text: Type.Unsafe<string | null>({ type: ['string', 'null'] }),
-    created_at: Type.String({ description: 'When it was stored, UTC.' }),
+    created_at: Type.String({ description: 'Time at which it was stored, UTC.' }),
   },
   {
     $id: 'StoredMessage',
     title: 'StoredMessage',
-    description: 'The message.',
+    description: 'A stored message.',
     examples: [EXAMPLE_MESSAGE],
   },
 )

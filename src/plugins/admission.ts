@@ -1,12 +1,13 @@
+import client from '@prometheus-io/client'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import fp from 'fastify-plugin'
 import { Queue } from '../queue.ts'
 import { serviceUnavailable } from './errors.ts'
 import type { InFlightRequest } from './request-tracker.ts'
-import { SECURITY_HEADERS } from './security-headers.ts'
 
 declare module 'fastify' {
   interface FastifyInstance {
+    /** Limits of the requests in flight. */
     admission: Admission
   }
   interface FastifyContextConfig {
@@ -23,21 +24,23 @@ declare module 'fastify' {
  * - `public`: everything that needs neither a signature nor a token, such as the documentation
  * - `probe`: health checks and the metrics, never limited
  */
-export const CONCURRENCY_CLASSES = ['unverified', 'ingest', 'read', 'public', 'probe'] as const
+const CONCURRENCY_CLASSES = ['unverified', 'ingest', 'read', 'public', 'probe'] as const
 
-/** One of these. */
-export type ConcurrencyClass = (typeof CONCURRENCY_CLASSES)[number]
+type ConcurrencyClass = (typeof CONCURRENCY_CLASSES)[number]
 
-/** Messages per read: responses are larger than messages, and reader threads fewer than the messages of a batch. */
-const MESSAGES_PER_READ = 10
+/**
+ * Posts in flight for each read in flight: a response is larger than a message, and few threads read while a batch
+ * stores hundreds of messages.
+ */
+const POSTS_PER_READ = 10
 
-/** Status in the log of a request that was evicted. */
+/** Status of an evicted request, in the log and the metrics. */
 const REQUEST_TIMEOUT = 408
 
-/** Milliseconds after which a request that waits for its client may be evicted in favour of another one. */
+/** Age in milliseconds from which a request that waits for its client may be evicted. */
 const STALL_TIMEOUT_MS = 250
 
-/** Whether the next step is the client's: to send the rest of the body, or to read the response. */
+/** Whether the service waits for the client, to send the rest of the body or to read the response. */
 function waitsForClient({ request, reply }: InFlightRequest): boolean {
   const { raw } = reply
   return !request.raw.complete || raw.writableEnded || raw.writableNeedDrain
@@ -46,7 +49,7 @@ function waitsForClient({ request, reply }: InFlightRequest): boolean {
 /** Bounds the requests in flight by concurrency class. */
 class Admission {
   readonly #limits: Record<ConcurrencyClass, number>
-  /** The oldest first. */
+  /** In order of arrival. */
   readonly #inFlight: Record<ConcurrencyClass, Queue<InFlightRequest>> = {
     unverified: new Queue(),
     ingest: new Queue(),
@@ -56,7 +59,7 @@ class Admission {
   }
 
   constructor(maxWaiting: number) {
-    const reads = Math.ceil(maxWaiting / MESSAGES_PER_READ)
+    const reads = Math.ceil(maxWaiting / POSTS_PER_READ)
     this.#limits = {
       unverified: maxWaiting,
       ingest: maxWaiting,
@@ -78,7 +81,7 @@ class Admission {
 
   /**
    * Moves a request into a class, evicting the slowest one there if the class is full.
-   * @returns whether there was room for it.
+   * @returns false if the class stays full.
    */
   enter(inFlight: InFlightRequest, name: ConcurrencyClass): boolean {
     if (this.isFull(name) && !this.#evictSlowest(name)) return false
@@ -86,12 +89,12 @@ class Admission {
     return true
   }
 
-  /** Takes a request out of its class, before it is completed. */
+  /** Removes a request from its class, on completion or before. */
   leave(inFlight: InFlightRequest): void {
     inFlight.queue?.remove(inFlight)
   }
 
-  /** Closes the connection of the oldest request that waits for its client. @returns whether there was one. */
+  /** Closes the connection of the oldest request that waits for its client. @returns false if there is none. */
   #evictSlowest(name: ConcurrencyClass): boolean {
     const before = performance.now() - STALL_TIMEOUT_MS
     for (const inFlight of this.#inFlight[name]) {
@@ -106,14 +109,14 @@ class Admission {
   }
 }
 
-/** Sends the 503 of a request that its class has no room for. */
+/** Responds with 503 to a request whose class is full. */
 function rejectOverload(request: FastifyRequest, reply: FastifyReply): void {
   serviceUnavailable(request, reply, 'overload', 'too many requests in flight; retry later')
 }
 
 /**
- * Admission control. Posts are rejected from their headers alone, before their body is received, while the messages
- * that are being stored are at their limit; reads are admitted after their token is checked.
+ * Limits the requests in flight. While `ingest` is at its limit, posts are rejected from their headers, before their body is
+ * received. Reads are admitted after the token check.
  */
 async function admission(
   app: FastifyInstance,
@@ -121,6 +124,15 @@ async function admission(
 ): Promise<void> {
   const admission = new Admission(maxWaiting)
   app.decorate('admission', admission)
+  new client.Gauge({
+    name: 'http_requests_in_flight',
+    help: 'Requests in flight by concurrency class: unverified (posts), ingest, read, public or probe.',
+    labelNames: ['class'],
+    registers: [app.registry],
+    collect() {
+      for (const name of CONCURRENCY_CLASSES) this.set({ class: name }, admission.count(name))
+    },
+  })
 
   const admitTo =
     (name: ConcurrencyClass) =>
@@ -138,7 +150,7 @@ async function admission(
   })
 
   app.addHook('onRequest', (request, reply, done) => {
-    const { concurrencyClass = 'public', skipSecurityHeaders } = request.routeOptions.config
+    const { concurrencyClass = 'public' } = request.routeOptions.config
     if (concurrencyClass === 'read') {
       done()
       return
@@ -149,11 +161,7 @@ async function admission(
       !(isPost && admission.isFull('ingest')) &&
       admission.enter(inFlight, isPost ? 'unverified' : concurrencyClass)
     if (isAdmitted) done()
-    else {
-      // The route's own hook, which sets them, has not run yet.
-      if (!skipSecurityHeaders) reply.headers(SECURITY_HEADERS)
-      rejectOverload(request, reply)
-    }
+    else rejectOverload(request, reply)
   })
 
   app.requestTracker.onCompleted((_completed, inFlight) => {
@@ -163,5 +171,5 @@ async function admission(
 
 export default fp(admission, {
   name: 'admission',
-  dependencies: ['request-tracker', 'errors', 'headers'],
+  dependencies: ['request-tracker', 'metrics', 'errors'],
 })

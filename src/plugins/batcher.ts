@@ -1,26 +1,55 @@
+import client from '@prometheus-io/client'
 import type { FastifyInstance } from 'fastify'
 import fp from 'fastify-plugin'
 import { Batcher } from '../db/batcher.ts'
 import type { AppendOutcome } from '../db/message-store.ts'
 import type { StoredMessage } from '../message/message.ts'
+import { LATENCY_BUCKETS } from './metrics.ts'
 
 declare module 'fastify' {
   interface FastifyInstance {
-    /** Takes messages one by one and stores them in batches; resolves when a message is on disk. */
+    /** Stores messages in batches; `append` resolves when its message is on disk. */
     batcher: Batcher<StoredMessage, AppendOutcome>
   }
 }
 
-async function inbox(app: FastifyInstance, { maxBatch }: { maxBatch: number }): Promise<void> {
+/** Buckets of batch sizes, in messages. */
+const BATCH_BUCKETS = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000]
+
+/** Decorates the instance with the batcher, and measures its commits. */
+async function batcher(app: FastifyInstance, { maxBatch }: { maxBatch: number }): Promise<void> {
+  const { store } = app
+  const registers = [app.registry]
+  const sizes = new client.Histogram({
+    name: 'ingest_batch_messages',
+    help: 'Messages that shared a commit.',
+    buckets: BATCH_BUCKETS,
+    registers,
+  })
+  const durations = new client.Histogram({
+    name: 'ingest_commit_seconds',
+    help: 'Time to commit a batch and sync it to disk.',
+    buckets: LATENCY_BUCKETS,
+    registers,
+  })
+
   async function commit(batch: StoredMessage[], waitedMs: number): Promise<AppendOutcome[]> {
     const started = performance.now()
-    const outcomes = await app.store.append(batch, waitedMs)
-    app.measures.commit(batch.length, (performance.now() - started) / 1000)
+    const outcomes = await store.append(batch, waitedMs)
+    sizes.observe(batch.length)
+    durations.observe((performance.now() - started) / 1000)
     return outcomes
   }
-  const inbox = new Batcher(commit, { ...app.store.batching, maxBatch })
-  app.decorate('batcher', inbox)
-  app.measures.batcher = () => ({ waiting: inbox.waiting, ...app.store.status })
+  const batcher = new Batcher(commit, { ...store.batching, maxBatch })
+  app.decorate('batcher', batcher)
+  new client.Gauge({
+    name: 'ingest_queue_messages',
+    help: 'Messages that wait for their commit to begin.',
+    registers,
+    collect() {
+      this.set(batcher.waiting)
+    },
+  })
 }
 
-export default fp(inbox, { name: 'batcher', dependencies: ['db', 'metrics'] })
+export default fp(batcher, { name: 'batcher', dependencies: ['db', 'metrics'] })

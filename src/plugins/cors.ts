@@ -2,14 +2,14 @@ import fastifyCors from '@fastify/cors'
 import type { FastifyInstance, FastifyRequest } from 'fastify'
 import fp from 'fastify-plugin'
 
-/** Seconds for which a browser may remember what a preflight was answered. */
+/** Seconds for which a browser may cache the response to a preflight request. */
 const MAX_AGE_S = 600
 
 function isPreflight({ method, headers }: FastifyRequest): boolean {
   return method === 'OPTIONS' && headers['access-control-request-method'] !== undefined
 }
 
-/** Lets the pages of these origins read in a browser (the Fetch standard's CORS protocol), and no others. */
+/** Allows web pages of these origins to read responses (CORS, Fetch standard); does nothing without origins. */
 async function cors(app: FastifyInstance, { origins }: { origins: readonly string[] }) {
   if (origins.length === 0) return
   const options = {
@@ -18,10 +18,10 @@ async function cors(app: FastifyInstance, { origins }: { origins: readonly strin
     allowedHeaders: ['Authorization', 'X-Request-ID'],
     exposedHeaders: ['Link', 'Retry-After', 'X-Request-ID'],
     maxAge: MAX_AGE_S,
-    // Any other OPTIONS is answered as it is without CORS.
+    // An OPTIONS request that is no preflight is handled as it is without CORS.
     strictPreflight: false,
   }
-  // A preflight is answered by the plugin, before a later hook could count it.
+  // @fastify/cors responds to a preflight in its own hook, before the hook that counts requests.
   app.addHook('onRequest', (request, reply, done) => {
     if (!isPreflight(request) || !app.rejectOverLimit(request, reply)) done()
   })

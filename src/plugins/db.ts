@@ -1,61 +1,133 @@
+import client from '@prometheus-io/client'
 import type { FastifyInstance } from 'fastify'
 import fp from 'fastify-plugin'
 import { ConfigError, type DatabaseAddress } from '../config.ts'
 import { describeDatabase } from '../db/describe.ts'
-import { type MessageStore, StoreCorruptError, StoreOpenError } from '../db/message-store.ts'
+import {
+  type MessageStore,
+  StoreCorruptError,
+  StoreOpenError,
+  type StoreSize,
+} from '../db/message-store.ts'
 import { openStore } from '../db/open.ts'
 
 declare module 'fastify' {
   interface FastifyInstance {
+    /** The store of the configured database. */
     store: MessageStore
   }
 }
 
-/** How often the store is measured, in milliseconds. */
-const MEASURE_EVERY_MS = 15_000
+/** Milliseconds between two measurements of the store's size. */
+const MEASURE_INTERVAL_MS = 15_000
 
-/** How often a long start tells how far it is, in milliseconds. */
-const TELL_EVERY_MS = 2000
+/** Milliseconds between two lines of progress during a long start. */
+const PROGRESS_INTERVAL_MS = 2000
 
-/** Opens the store before the service listens, and closes it after the last answer. */
+/** Opens the store. @throws ConfigError when the database cannot be opened. */
+async function open(
+  { log }: FastifyInstance,
+  database: DatabaseAddress,
+  readTimeoutMs: number,
+): Promise<MessageStore> {
+  log.info({ database: describeDatabase(database) }, 'opening the database')
+  let reported = performance.now()
+  try {
+    return await openStore(database, {
+      onProgress(left) {
+        if (performance.now() - reported < PROGRESS_INTERVAL_MS) return
+        reported = performance.now()
+        log.info({ left }, 'bringing counters and indexes up to date before the service starts')
+      },
+      onWarning: (message, details) => log.warn(details, message),
+      onFailure: (cause) =>
+        log.error(
+          { cause },
+          cause instanceof StoreCorruptError
+            ? 'the database is corrupt: the service accepts no more messages and stays not ready; restore the file'
+            : 'a file of the open database was removed or replaced: nothing is stored or read until a restart',
+        ),
+      readTimeoutMs,
+    })
+  } catch (error) {
+    if (!(error instanceof StoreOpenError)) throw error
+    throw new ConfigError(`DATABASE_URL: ${error.message}`, { cause: error })
+  }
+}
+
+/** Registers the metrics of the store; `size` returns its last measurement, undefined before the first one. */
+function registerMetrics(
+  { registry, store }: FastifyInstance,
+  size: () => StoreSize | undefined,
+): void {
+  const gauges: [name: string, help: string, value: () => number | undefined][] = [
+    [
+      'store_backlog_messages',
+      'Committed messages that are not in the counters and indexes yet.',
+      () => store.status.backlog,
+    ],
+    [
+      'store_wal_bytes',
+      'Size of the write-ahead log at the last commit.',
+      () => store.status.walBytes,
+    ],
+    ['store_messages', 'Messages stored. Measured every 15 seconds.', () => size()?.messages],
+    [
+      'store_database_bytes',
+      'Size of the database, including the write-ahead log. Measured every 15 seconds.',
+      () => size()?.databaseBytes,
+    ],
+    [
+      'store_disk_free_bytes',
+      'Bytes left on the disk of the database file. Measured every 15 seconds.',
+      () => size()?.freeBytes,
+    ],
+  ]
+  for (const [name, help, read] of gauges) {
+    new client.Gauge({
+      name,
+      help,
+      registers: [registry],
+      collect() {
+        const value = read()
+        if (value === undefined) this.remove()
+        else this.set(value)
+      },
+    })
+  }
+  new client.Gauge({
+    name: 'postgres_pool_connections',
+    help: 'Connections of each pool, total and idle, and callers that wait for one.',
+    labelNames: ['pool', 'state'],
+    registers: [registry],
+    collect() {
+      for (const [pool, usage] of Object.entries(store.pools)) {
+        for (const [state, count] of Object.entries(usage)) this.set({ pool, state }, count)
+      }
+    },
+  })
+}
+
+/** Opens the store before the service listens, and closes it after the last response. */
 async function db(
   app: FastifyInstance,
   { database, readTimeoutMs }: { database: DatabaseAddress; readTimeoutMs: number },
 ): Promise<void> {
-  app.log.info({ database: describeDatabase(database) }, 'opening the database')
-  let told = performance.now()
-  const tellProgress = (left: number): void => {
-    if (performance.now() - told < TELL_EVERY_MS) return
-    told = performance.now()
-    app.log.info({ left }, 'bringing counters and indexes up to date before the service starts')
-  }
-  const store = await openStore(database, {
-    onProgress: tellProgress,
-    onWarning: (message, details) => app.log.warn(details, message),
-    onFailure: (cause) =>
-      app.log.error(
-        { cause },
-        cause instanceof StoreCorruptError
-          ? 'the database is damaged: the service takes no more messages and stays not ready; restore the file'
-          : 'a file of the open database was removed or replaced: nothing is stored or read until a restart',
-      ),
-    readTimeoutMs,
-  }).catch((error: unknown) => {
-    if (!(error instanceof StoreOpenError)) throw error
-    throw new ConfigError(`DATABASE_URL: ${error.message}`, { cause: error })
-  })
+  const store = await open(app, database, readTimeoutMs)
   app.decorate('store', store)
-  app.measures.pools = () => store.pools
-  // Beside the scrapes, which must not wait for the database.
+
+  // On a timer, so that a scrape never waits for the database.
+  let size: StoreSize | undefined
   const measure = async (): Promise<void> => {
-    app.measures.size = await store.size().catch(() => app.measures.size)
+    size = await store.size().catch(() => size)
   }
   await measure()
-  const timer = setInterval(measure, MEASURE_EVERY_MS).unref()
+  const timer = setInterval(measure, MEASURE_INTERVAL_MS).unref()
   app.addHook('onClose', async () => {
     clearInterval(timer)
     await store.close()
   })
+  registerMetrics(app, () => size)
 }
 
 export default fp(db, { name: 'db', dependencies: ['metrics'] })

@@ -12,12 +12,12 @@ const TITLE = 'Lyftr Webhook API'
 const DESCRIPTION = [
   packageJson.description,
   '',
-  "`X-Request-ID` is the sender's own where it is up to 128 printable ASCII characters.",
-  'Every error is `{"detail": …}`: besides those described, 404 for an unknown path, 405 with `Allow` for another',
-  'method, and 429 with `Retry-After` where requests are limited.',
+  'Responses return the `X-Request-ID` of the request if it is 1 to 128 printable ASCII characters, else a new id.',
+  'The body of every error is `{"detail": …}`. In addition to the documented errors, an unknown path returns 404, an',
+  'unsupported method 405 with `Allow`, and a request over a rate limit 429 with `Retry-After`.',
 ].join('\n')
 
-/** The page's own scripts and styles, some of them inside its pictures, and questions to the service it came from. */
+/** Policy of the page: its own scripts and styles, inline styles and images, and requests to its own origin. */
 const CONTENT_SECURITY_POLICY = [
   "default-src 'none'",
   "script-src 'self'",
@@ -30,41 +30,41 @@ const CONTENT_SECURITY_POLICY = [
 ].join('; ')
 
 const REQUEST_ID = {
-  description: 'Names the request in the log.',
+  description: 'Id of the request in the log.',
   required: true,
   schema: { type: 'string', minLength: 1, maxLength: 128 },
 } as const
 
 const RETRY_AFTER = {
-  description: 'Seconds after which to try again.',
+  description: 'Seconds to wait before the next attempt.',
   required: true,
   schema: { type: 'integer', minimum: 1 },
 } as const
 
 const WWW_AUTHENTICATE = {
-  description: '`Bearer`, with `error="invalid_token"` where a token was sent (RFC 6750).',
+  description: '`Bearer`; with `error="invalid_token"` if a token was sent (RFC 6750).',
   required: true,
   schema: { type: 'string' },
 } as const
 
-/** What every path answers to a request that is not one, before it matters what was asked. */
-const BROKEN_REQUESTS = {
-  400: 'This is no valid HTTP request, or not complete.',
+/** Responses to malformed requests, which are the same for every operation, by status. */
+const MALFORMED_REQUESTS = {
+  400: 'The request is not valid HTTP, or is incomplete.',
   408: 'The request took too long to arrive.',
   431: 'The headers are too large.',
 }
 
-/** Carries the examples of an operation's responses through the plugin, which drops what is beside a `$ref`. */
+/** Extension that carries the examples of responses through the plugin, which drops siblings of a `$ref`. */
 const EXAMPLES = 'x-response-examples'
 
-/** The first example of each response that has one, by status. */
+/** Returns the first example of each response that has one, by status. */
 function examplesOf(schema: FastifySchema): Record<string, unknown> {
   const responses = Object.entries<TSchema>(Object.assign({}, schema.response))
   return Object.fromEntries(responses.map(([status, { examples }]) => [status, examples?.[0]]))
 }
 
-/** Says of every operation what the service as a whole does: the routes' schemas know only their own part. */
-function describeCommon(document: OpenAPIV3.Document): OpenAPIV3.Document {
+/** Adds to every operation the responses and headers that plugins contribute, and moves the examples into place. */
+function completeOperations(document: OpenAPIV3.Document): OpenAPIV3.Document {
   const schema = { $ref: `#/components/schemas/${Problem.$id}` }
   for (const operations of Object.values(document.paths)) {
     for (const operation of Object.values(operations ?? {})) {
@@ -72,7 +72,7 @@ function describeCommon(document: OpenAPIV3.Document): OpenAPIV3.Document {
       const { responses } = operation
       const examples: Record<string, unknown> = Reflect.get(operation, EXAMPLES)
       Reflect.deleteProperty(operation, EXAMPLES)
-      for (const [status, description] of Object.entries(BROKEN_REQUESTS)) {
+      for (const [status, description] of Object.entries(MALFORMED_REQUESTS)) {
         const example = { detail: description }
         responses[status] ??= {
           description,
@@ -94,7 +94,7 @@ function describeCommon(document: OpenAPIV3.Document): OpenAPIV3.Document {
   return document
 }
 
-/** `/openapi.json`, made from the routes' schemas, and `/docs`, which renders it from files of its own. */
+/** Serves `/openapi.json`, generated from the schemas of the routes, and `/docs`, a page that renders it. */
 async function docs(app: FastifyInstance): Promise<void> {
   await app.register(swagger, {
     transform: ({ schema, url }) => ({
@@ -102,7 +102,7 @@ async function docs(app: FastifyInstance): Promise<void> {
       url,
     }),
     transformObject: (made) =>
-      'openapiObject' in made ? describeCommon(made.openapiObject as OpenAPIV3.Document) : {},
+      'openapiObject' in made ? completeOperations(made.openapiObject as OpenAPIV3.Document) : {},
     openapi: {
       openapi: '3.1.0',
       info: {
@@ -112,11 +112,11 @@ async function docs(app: FastifyInstance): Promise<void> {
         license: { name: 'MIT', identifier: 'MIT' },
       },
       tags: [
-        { name: 'webhook', description: 'Messages in' },
-        { name: 'messages', description: 'Messages out' },
+        { name: 'webhook', description: 'Receive messages' },
+        { name: 'messages', description: 'Read messages' },
         { name: 'operation', description: 'Health and metrics' },
       ],
-      // The page offers to authorise wherever there is such a map, even an empty one.
+      // Only if there are any: the page offers to authorize for an empty map, too.
       ...(Object.keys(app.securitySchemes).length > 0 && {
         components: { securitySchemes: app.securitySchemes },
       }),
@@ -127,7 +127,7 @@ async function docs(app: FastifyInstance): Promise<void> {
   })
   await app.register(swaggerUi, {
     routePrefix: '/docs',
-    // The base layout has no bar with a logo and an address to explore; the validator's badge is fetched from elsewhere.
+    // No top bar with a logo and a URL field, and no validator badge, which is fetched from another site.
     uiConfig: { layout: 'BaseLayout', validatorUrl: null },
     theme: { title: TITLE },
     staticCSP: CONTENT_SECURITY_POLICY,

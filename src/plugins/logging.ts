@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import type { IncomingMessage } from 'node:http'
+import client from '@prometheus-io/client'
 import { type FastifyInstance, LogController } from 'fastify'
 import fp from 'fastify-plugin'
 import { type DestinationStream, type Logger, pino } from 'pino'
@@ -10,12 +11,16 @@ import type { CompletedRequest } from './request-tracker.ts'
 
 declare module 'fastify' {
   interface FastifyInstance {
-    /** Resolves once the lines logged so far are written, which a reader that has stalled may put off for ever. */
+    /** Resolves once the lines logged so far are written; never, if the reader of the output has stalled. */
     flushLog(): Promise<void>
+  }
+  interface FastifyRequest {
+    /** Level of the request's log line; default: `error` for a 5xx, else `info`. */
+    outcomeLevel: 'info' | 'error' | undefined
   }
 }
 
-/** pino's names of the levels, and ours. */
+/** Levels in the log, by pino's names. */
 const LEVELS: Record<string, string> = {
   trace: 'DEBUG',
   debug: 'DEBUG',
@@ -24,15 +29,17 @@ const LEVELS: Record<string, string> = {
   error: 'ERROR',
   fatal: 'ERROR',
 }
+
+/** pino's names of the configurable levels. */
 const PINO_LEVELS = { DEBUG: 'debug', INFO: 'info', WARNING: 'warn', ERROR: 'error' } as const
 
-/** Returns what is logged of an error. Its other properties may hold values: PostgreSQL's `detail` has whole rows. */
+/** Returns the logged properties of an error. Others may hold user data: PostgreSQL's `detail` has whole rows. */
 function causeOf(error: Error) {
   const { type, message, stack, code } = pino.stdSerializers.err(error)
   return { type, message, stack, code }
 }
 
-/** A logger of JSON lines with `ts` and `level`. */
+/** Creates a logger of JSON lines with `ts` and `level`. */
 export function createLogger(level: LogLevel, destination: DestinationStream): Logger {
   return pino(
     {
@@ -46,7 +53,7 @@ export function createLogger(level: LogLevel, destination: DestinationStream): L
   )
 }
 
-/** Keeps Fastify from writing lines of its own: there is one a request, at its end. */
+/** Disables Fastify's own log lines: each request has one line, written on its completion. */
 export class OneLineLogController extends LogController {
   constructor() {
     super({ requestIdLogLabel: 'request_id' })
@@ -57,15 +64,16 @@ export class OneLineLogController extends LogController {
   }
 }
 
-const SANE_REQUEST_ID = /^[\x20-\x7e]{1,128}$/
+/** An `X-Request-ID` that is accepted: 1 to 128 printable ASCII characters. */
+const REQUEST_ID = /^[\x20-\x7e]{1,128}$/
 
-/** The sender's `X-Request-ID` where it is 1 to 128 printable ASCII characters, else a new one. */
+/** Returns the `X-Request-ID` of a request if it is valid, else a new id. */
 export function requestIdOf(request: IncomingMessage): string {
   const given = request.headers['x-request-id']
-  return typeof given === 'string' && SANE_REQUEST_ID.test(given) ? given : randomUUID()
+  return typeof given === 'string' && REQUEST_ID.test(given) ? given : randomUUID()
 }
 
-/** The log line of a request, with the reference's fields in its order. */
+/** Returns the fields of a request's log line, in the order of the legacy Python service. */
 function lineOf({ requestId, method, path, status, latencyMs, logFields }: CompletedRequest) {
   return {
     request_id: requestId,
@@ -77,27 +85,36 @@ function lineOf({ requestId, method, path, status, latencyMs, logFields }: Compl
   }
 }
 
-function isError({ status, logFields }: CompletedRequest): boolean {
-  // What is not served because the service stops as planned is no error.
-  if (logFields.rejected === 'stopping') return false
-  return status >= 500 || logFields.result === 'invalid_signature'
+interface LoggingOptions {
+  output: LogOutput
+  /** Returns the number of lines that the output has dropped. */
+  droppedLines: () => number
 }
 
-async function logging(app: FastifyInstance, { output }: { output: LogOutput }): Promise<void> {
+/** Writes one log line for each completed request, and returns its id in `X-Request-ID`. */
+async function logging(
+  app: FastifyInstance,
+  { output, droppedLines }: LoggingOptions,
+): Promise<void> {
+  new client.Counter({
+    name: 'log_lines_dropped_total',
+    help: 'Log lines dropped because the reader of the output had stalled.',
+    registers: [app.registry],
+    collect() {
+      this.reset()
+      this.inc(droppedLines())
+    },
+  })
   app.decorate('flushLog', () => new Promise<void>((done) => output.flush(done)))
+  app.decorateRequest('outcomeLevel')
   app.addHook('onRequest', (request, reply, done) => {
     reply.header('x-request-id', request.id)
     done()
   })
-  const info = app.log.level === 'info' || app.log.level === 'debug'
-  app.requestTracker.onCompleted((completed) => {
-    if (isError(completed)) app.log.error(lineOf(completed))
-    // As the logger writes it, which walks through the fields one by one and takes four times as long.
-    else if (info) {
-      const fields = JSON.stringify(lineOf(completed)).slice(1)
-      output.write(`{"level":"INFO","ts":"${timestamp()}",${fields}\n`)
-    }
+  app.requestTracker.onCompleted((completed, inFlight) => {
+    const level = inFlight?.request.outcomeLevel ?? (completed.status >= 500 ? 'error' : 'info')
+    app.log[level](lineOf(completed))
   })
 }
 
-export default fp(logging, { name: 'logging', dependencies: ['request-tracker'] })
+export default fp(logging, { name: 'logging', dependencies: ['request-tracker', 'metrics'] })

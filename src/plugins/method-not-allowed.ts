@@ -4,13 +4,13 @@ import fp from 'fastify-plugin'
 
 declare module 'fastify' {
   interface FastifyInstance {
-    /** Answers 405 wherever a path exists, but not for the method. To be called once every route is there. */
+    /** Adds routes that respond 405 to the other methods of each path. Call it after the last route is added. */
     rejectOtherMethods(): void
   }
 }
 
-/** Tells a client that has the path right which methods it may use there. */
-async function allow(app: FastifyInstance): Promise<void> {
+/** Responds 405 with `Allow` where a path exists, but not for the method. */
+async function methodNotAllowed(app: FastifyInstance): Promise<void> {
   const routes = new Map<string, Set<string>>()
   app.addHook('onRoute', ({ url, method }) => {
     const methods = routes.get(url) ?? new Set()
@@ -29,7 +29,7 @@ async function allow(app: FastifyInstance): Promise<void> {
         url,
         method: app.supportedMethods.filter((method) => !methods.has(method)),
         schema: { hide: true },
-        // Before the body is read: what it is does not matter.
+        // In a hook rather than the handler, so before the body is read.
         onRequest: (_request, reply) => {
           reply.code(405).header('allow', header).send({ detail })
         },
@@ -39,4 +39,4 @@ async function allow(app: FastifyInstance): Promise<void> {
   })
 }
 
-export default fp(allow, { name: 'allow' })
+export default fp(methodNotAllowed, { name: 'method-not-allowed' })

@@ -1,83 +1,88 @@
+import client from '@prometheus-io/client'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import fp from 'fastify-plugin'
 import { clientAddress, clientKey, parseAddress, proxyTrust } from '../client-address.ts'
 import type { Config } from '../config.ts'
 import { RateLimiter } from '../rate-limiter.ts'
-import { describeAnswer, problem } from '../schemas/problem.ts'
-import { SECURITY_HEADERS } from './security-headers.ts'
+import { documentResponse, TOO_MANY_REQUESTS, tooManyRequests } from '../schemas/problem.ts'
 
 declare module 'fastify' {
   interface FastifyInstance {
     /**
-     * Counts a wrong signature or token against the address that it came from.
-     * @returns what to answer it with: a 401 with this detail, or a 429 once the address has sent too many.
+     * Counts an invalid signature or token against its client address.
+     * @returns the error to respond with: 401 with this detail, or 429 if the address is over its limit.
      */
     failedAttempt(request: FastifyRequest, reply: FastifyReply, detail: string): Error
     /**
-     * Counts a request against its address, and answers it with 429 where the address has sent too many.
+     * Counts a request against its client address, and responds with 429 if the address is over its limit.
      *
-     * For what is answered before the hook that does so for every request, or without it.
-     * @returns whether it was answered.
+     * A hook does so for every request. Only responses that are sent before that hook need to call this.
+     * @returns true if it has responded.
      */
     rejectOverLimit(request: FastifyRequest, reply: FastifyReply): boolean
     /**
-     * Counts what the HTTP parser rejected against the address of its connection.
-     * @returns the seconds to wait where the address has sent too many, else undefined.
+     * Counts input that the HTTP parser rejected against the remote address of its connection.
+     * @returns the seconds to wait if the address is over its limit, else undefined.
      */
     countUnparsed(address: string | undefined): number | undefined
   }
   interface FastifyContextConfig {
-    /** Requests for this route are neither limited nor counted. */
+    /** Exempts the route from the limit on requests. */
     rateLimit?: false
   }
 }
 
-/** The settings of the limits. */
+declare module './request-tracker.ts' {
+  interface LogFields {
+    /** Address, of IPv6 its /64, that an invalid signature or token came from. */
+    client?: string
+  }
+}
+
+/** Settings of the limits. */
 type LimitOptions = Pick<Config, 'trustProxy' | 'maxFailuresPerMinute' | 'maxRequestsPerMinute'>
 
+/** Length of a window, and how many addresses are tracked: those counted last. */
 const WINDOW = { windowMs: 60_000, maxKeys: 5000 }
 
-/** The key of requests of which no address is known. */
+/** Key of requests without a known address. */
 const UNKNOWN = 'unknown'
 
-/** Returns what an address is counted by. */
+/** Returns the key that an address is counted by. */
 function keyOf(address: string | undefined): string {
   return address === undefined ? UNKNOWN : clientKey(address)
 }
 
-/** The detail of the 429 of an address that has sent too many requests. */
-export const TOO_MANY_REQUESTS = 'too many requests from this address'
-
-/** The 429 of an address that has sent too many. */
-export const tooMany = problem(
-  'Too many from this address: try again after `Retry-After` seconds.',
-  TOO_MANY_REQUESTS,
-)
-
 /**
- * Limits for each client address, each for the 5,000 addresses heard last. Failures are counted once verification has
- * failed, so that whoever has the right secret or token passes, whoever else is at that address.
+ * Limits requests and failed authentication by client address. Failures are counted only after verification has
+ * failed, so clients with a valid secret or token pass even if others at their address are over the limit.
  */
-async function limits(
+async function rateLimits(
   app: FastifyInstance,
   { trustProxy, maxFailuresPerMinute, maxRequestsPerMinute }: LimitOptions,
 ): Promise<void> {
   const isTrusted = proxyTrust(trustProxy)
-  const clientOf = ({ raw }: FastifyRequest) => keyOf(clientAddress(raw, isTrusted))
+  const clientKeyOf = ({ raw }: FastifyRequest) => keyOf(clientAddress(raw, isTrusted))
   const requests = maxRequestsPerMinute > 0 && new RateLimiter(maxRequestsPerMinute, WINDOW)
   const failures = maxFailuresPerMinute > 0 && new RateLimiter(maxFailuresPerMinute, WINDOW)
 
+  const limited = new client.Counter({
+    name: 'http_requests_limited_total',
+    help: 'Requests rejected with 429, by the limit that the address exceeded: requests or failures.',
+    labelNames: ['reason'],
+    registers: [app.registry],
+  })
+  for (const reason of ['requests', 'failures']) limited.inc({ reason }, 0)
+
   const countRequest = (key: string): number | undefined => {
     const seconds = requests ? requests.count(key) : undefined
-    if (seconds !== undefined) app.measures.limited('requests')
+    if (seconds !== undefined) limited.inc({ reason: 'requests' })
     return seconds
   }
   app.decorate('countUnparsed', (address) => countRequest(keyOf(parseAddress(address ?? ''))))
   app.decorate('rejectOverLimit', (request: FastifyRequest, reply: FastifyReply) => {
-    const seconds = countRequest(clientOf(request))
+    const seconds = countRequest(clientKeyOf(request))
     if (seconds === undefined) return false
-    // The route's own hooks, which set them, have not run.
-    if (!request.routeOptions.config?.skipSecurityHeaders) reply.headers(SECURITY_HEADERS)
     reply.code(429).header('retry-after', seconds).send({ detail: TOO_MANY_REQUESTS })
     return true
   })
@@ -87,22 +92,22 @@ async function limits(
       if (exempt || !app.rejectOverLimit(request, reply)) done()
     })
     app.addHook('onRoute', (route) => {
-      if (route.config?.rateLimit !== false) describeAnswer(route, 429, tooMany)
+      if (route.config?.rateLimit !== false) documentResponse(route, 429, tooManyRequests)
     })
   }
 
   app.decorate('failedAttempt', (request: FastifyRequest, reply: FastifyReply, detail: string) => {
-    const client = clientOf(request)
-    request.logFields.client = client
-    const seconds = failures ? failures.count(client) : undefined
+    const key = clientKeyOf(request)
+    request.logFields.client = key
+    const seconds = failures ? failures.count(key) : undefined
     if (seconds === undefined) return app.httpErrors.unauthorized(detail)
-    app.measures.limited('failures')
+    limited.inc({ reason: 'failures' })
     reply.header('retry-after', seconds)
     return app.httpErrors.tooManyRequests('too many failed attempts from this address')
   })
 }
 
-export default fp(limits, {
-  name: 'limits',
-  dependencies: ['request-tracker', 'headers', 'metrics', '@fastify/sensible'],
+export default fp(rateLimits, {
+  name: 'rate-limits',
+  dependencies: ['request-tracker', 'metrics', '@fastify/sensible'],
 })

@@ -8,52 +8,28 @@ import type { QueueMember } from '../queue.ts'
 
 declare module 'fastify' {
   interface FastifyInstance {
+    /** Tracks the requests in flight, and reports each when it has completed. */
     requestTracker: RequestTracker
   }
   interface FastifyRequest {
-    /** Fields of the request's log line beyond its method, path and status; the metrics read them too. */
+    /** Fields of the request's log line beyond its method, path and status. */
     logFields: LogFields
   }
 }
 
-/** Why a valid request got a 503. */
-export type RejectionReason = 'overload' | 'database' | 'time_limit' | 'stopping' | 'no_secret'
-
-/** Fields that hooks and handlers add to the log line of a request. */
-export interface LogFields {
-  message_id?: string
-  dup?: boolean
-  /** The message was known with other content, which stays. */
-  conflict?: true
-  result?: WebhookResult
-  /** Where an input was refused and why, without its values. */
-  problems?: { loc: string[]; type: string }[]
-  /** The address, of IPv6 its /64, that a wrong signature or token came from. */
-  client?: string
-  /** Why a request that may be valid got a 503. */
-  rejected?: RejectionReason
-  /** The cause of a 5xx. */
-  cause?: Error
-}
-
-/** Outcome of a post to the webhook; `aborted` if its body never arrived completely. */
-export type WebhookResult =
-  | 'created'
-  | 'duplicate'
-  | 'invalid_signature'
-  | 'validation_error'
-  | 'aborted'
-  | 'error'
+/** Fields that hooks and handlers add to the log line of a request; each plugin and route declares its own. */
+// biome-ignore lint/suspicious/noEmptyInterface: Declaration merging adds the fields.
+export interface LogFields {}
 
 /** A request and its outcome. */
 export interface CompletedRequest {
   requestId: string
   method: string
-  /** Path of the request target without the query, redacted where no route matched. */
+  /** Template of the route, or the redacted path where none matched; see `logPath`. */
   path: string
   /** Template of the route, undefined where none matched. */
   route: string | undefined
-  /** 499 if the client disconnected before it was answered, as in nginx. */
+  /** 499 if the client disconnected before the response was complete, as in nginx. */
   status: number
   /** Milliseconds from the end of the request's headers to the last byte of its response. */
   latencyMs: number
@@ -66,12 +42,13 @@ export interface InFlightRequest extends QueueMember<InFlightRequest> {
   reply: FastifyReply
   /** Template of the route, undefined where none matched. */
   route: string | undefined
-  /** When its headers had arrived, by `performance.now()`. */
+  /** Time at which its headers had arrived, by `performance.now()`. */
   since: number
+  /** Whether the response was sent or the connection closed; `work` may continue. */
   ended: boolean
   /** Status of a rejection that closes the connection instead of using the reply. */
   rejectedWith: number | undefined
-  /** Work that continues if the client disconnects. */
+  /** Work that continues if the client disconnects; it delays completion. */
   work: Promise<unknown> | undefined
 }
 
@@ -82,13 +59,13 @@ type Carrier<Of> = Of & { [IN_FLIGHT]?: InFlightRequest | undefined }
 
 type CompletionListener = (completed: CompletedRequest, inFlight?: InFlightRequest) => void
 
-/** Status of a request whose client disconnected before it was answered, as in nginx. */
+/** Status of a request whose client disconnected before the response was complete, as in nginx. */
 export const CLIENT_CLOSED_REQUEST = 499
 
-/** Calls its listeners exactly once for each request, when it is answered or its connection has closed. */
+/** Calls its listeners exactly once for each request, when its response is sent or its connection has closed. */
 class RequestTracker {
   readonly #listeners: CompletionListener[] = []
-  /** Shared by all responses. */
+  /** Listeners of a response; shared by all responses, so that none are created per request. */
   readonly #onFinish: (this: Carrier<ServerResponse>) => void
   readonly #onClose: (this: Carrier<ServerResponse>) => void
 
@@ -99,7 +76,7 @@ class RequestTracker {
     }
     this.#onFinish = function () {
       const inFlight = this[IN_FLIGHT]
-      // The response to a request that was aborted in its body reaches nobody.
+      // The client of a request that was aborted in its body does not receive the response.
       end(inFlight, inFlight?.request.raw.errored ? undefined : this.statusCode)
     }
     this.#onClose = function () {
@@ -107,7 +84,7 @@ class RequestTracker {
     }
   }
 
-  /** Registers a listener that is called when a request has completed. */
+  /** Registers a listener to be called when a request has completed. */
   onCompleted(listener: CompletionListener): void {
     this.#listeners.push(listener)
   }
@@ -146,14 +123,14 @@ class RequestTracker {
     return inFlight
   }
 
-  /** If the client disconnects, the request completes only when this work has settled. Returns the work. */
+  /** Delays completion until this work has settled, should the client disconnect. @returns the work. */
   keepOpenUntil<Result>(request: FastifyRequest, work: Promise<Result>): Promise<Result> {
     this.find(request).work = work
     return work
   }
 
   /**
-   * Records a rejection on the socket itself: of its in-flight request, or of input that never became a request.
+   * Records a rejection that is written to a socket: of its in-flight request, or of input that is no request.
    * @returns the request id.
    */
   reject(socket: Duplex, method: string, status: number): string {
@@ -196,6 +173,7 @@ class RequestTracker {
   }
 }
 
+/** Starts to track each request, before any other hook runs. */
 async function requestTracker(app: FastifyInstance): Promise<void> {
   const tracker = new RequestTracker()
   app.decorate('requestTracker', tracker)

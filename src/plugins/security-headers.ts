@@ -1,16 +1,16 @@
-import type { FastifyInstance, onRequestHookHandler } from 'fastify'
+import type { FastifyInstance } from 'fastify'
 import fp from 'fastify-plugin'
 
 declare module 'fastify' {
   interface FastifyContextConfig {
-    /** Only programs ask this route: its answers go without what is for browsers and caches. */
+    /** Responses of the route get no security headers: no browser or cache uses it. */
     skipSecurityHeaders?: true
   }
 }
 
 /**
- * What every answer tells browsers and caches: keep nothing, guess no type, show it in no frame, load nothing for it.
- * (OWASP, REST Security Cheat Sheet, "Security Headers".)
+ * Security headers of a response: not to be cached, sniffed, framed or read by other origins, and nothing is loaded.
+ * Source: OWASP, REST Security Cheat Sheet, "Security Headers".
  */
 export const SECURITY_HEADERS = Object.freeze({
   'cache-control': 'no-store',
@@ -21,16 +21,15 @@ export const SECURITY_HEADERS = Object.freeze({
   'x-frame-options': 'DENY',
 })
 
-async function headers(app: FastifyInstance): Promise<void> {
-  const setHeaders: onRequestHookHandler = (_request, reply, done) => {
-    reply.headers(SECURITY_HEADERS)
+/**
+ * Sets the security headers of every response, in a hook that runs before any that may respond. Errors that Fastify
+ * raises before it runs hooks set them themselves.
+ */
+async function securityHeaders(app: FastifyInstance): Promise<void> {
+  app.addHook('onRequest', (request, reply, done) => {
+    if (!request.routeOptions.config?.skipSecurityHeaders) reply.headers(SECURITY_HEADERS)
     done()
-  }
-  // By route, so that those who go without pay nothing.
-  app.addHook('onRoute', (route) => {
-    if (!route.config?.skipSecurityHeaders)
-      route.onRequest = [setHeaders, ...[route.onRequest ?? []].flat()]
   })
 }
 
-export default fp(headers, { name: 'headers' })
+export default fp(securityHeaders, { name: 'security-headers' })

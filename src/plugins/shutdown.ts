@@ -3,24 +3,25 @@ import fp from 'fastify-plugin'
 
 declare module 'fastify' {
   interface FastifyInstance {
+    /** Phase of the graceful shutdown. */
     shutdown: Shutdown
   }
 }
 
-/** Milliseconds after which connections that are still open are closed, once the listener is closed. */
+/** Milliseconds from the end of the listener until connections that are still open are closed. */
 const CLOSE_TIMEOUT_MS = 7000
 
 /** Phase of a graceful shutdown. */
 export interface Shutdown {
-  /** The service is no longer ready, but still accepts connections until load balancers have noticed. */
+  /** The service reports not ready, and accepts connections until load balancers stop sending requests. */
   draining: boolean
-  /** The listener is closed; requests on open connections are answered, with `Connection: close`. */
+  /** The listener is closed; requests on open connections are served, with `Connection: close`. */
   closing: boolean
 }
 
 /**
- * Graceful shutdown. Pools are kept alive while draining, as clients that reconnect could be reset at the moment
- * when the listener closes.
+ * Shuts down gracefully. While draining, responses do not close their connection: a client that reconnects could be reset
+ * at the moment when the listener closes.
  */
 async function shutdown(app: FastifyInstance): Promise<void> {
   const state: Shutdown = { draining: false, closing: false }

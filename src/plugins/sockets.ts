@@ -4,19 +4,20 @@ import type { Duplex } from 'node:stream'
 import type { FastifyInstance } from 'fastify'
 import fp from 'fastify-plugin'
 import { afterResponses } from '../http-server.ts'
-import { TOO_MANY_REQUESTS } from './rate-limits.ts'
+import { TOO_MANY_REQUESTS } from '../schemas/problem.ts'
 import { CLIENT_CLOSED_REQUEST } from './request-tracker.ts'
 
-/** A rejection, and the status in log and metrics where it differs from the one that is sent. */
+/** A rejection of input that is no request. */
 interface Rejection {
   status: number
   detail: string
+  /** Status in the log and the metrics; default: `status`. */
   reported?: number
 }
 
 /** Sends, logs and counts a rejection on a socket that has no response object, and closes the connection. */
 function reject(app: FastifyInstance, socket: Duplex, method: string, rejection: Rejection): void {
-  // A request that breaks the protocol in its body is counted again.
+  // A request that is malformed only in its body is counted twice: its headers were counted as a request.
   const retryAfter = app.countUnparsed(socket instanceof Socket ? socket.remoteAddress : undefined)
   const {
     status,
@@ -44,19 +45,19 @@ function rejectionOf(code: string | undefined): Rejection {
     case 'HPE_HEADER_OVERFLOW':
       return { status: 431, detail: 'the headers are too large' }
     case 'HPE_INVALID_EOF_STATE':
-      // The client closed its side in the middle of a request: it may still read, but most are gone.
+      // The client closed its side in the middle of a request. It may still read, but most have disconnected.
       return {
         status: 400,
-        detail: 'the request is not complete',
+        detail: 'the request is incomplete',
         reported: CLIENT_CLOSED_REQUEST,
       }
     default:
-      return { status: 400, detail: 'this is no valid HTTP request' }
+      return { status: 400, detail: 'the request is not valid HTTP' }
   }
 }
 
 /** Rejects input that Node's HTTP parser does not accept, after the responses to the requests before it. */
-export function answerClientError(
+export function handleClientError(
   this: FastifyInstance,
   error: Error & { code?: string },
   socket: Duplex,
@@ -70,10 +71,10 @@ export function answerClientError(
   })
 }
 
-/** Answers, logs and counts what Node's HTTP server never makes a request of. */
+/** Rejects, logs and counts input that Node's HTTP server does not emit as a request. */
 async function sockets(app: FastifyInstance): Promise<void> {
   app.server.on('connect', (_request, socket) => {
-    // Node hands this socket over without listeners: an unhandled reset would end the process.
+    // Node removes its listeners from this socket: without one, a reset would end the process.
     socket.on('error', () => socket.destroy())
     afterResponses(socket, () => {
       reject(app, socket, 'CONNECT', { status: 405, detail: 'CONNECT is not supported' })
@@ -81,4 +82,4 @@ async function sockets(app: FastifyInstance): Promise<void> {
   })
 }
 
-export default fp(sockets, { name: 'sockets', dependencies: ['request-tracker', 'limits'] })
+export default fp(sockets, { name: 'sockets', dependencies: ['request-tracker', 'rate-limits'] })

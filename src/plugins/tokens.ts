@@ -1,34 +1,33 @@
 import { hash, timingSafeEqual } from 'node:crypto'
 import type { FastifyInstance, onRequestHookHandler } from 'fastify'
 import fp from 'fastify-plugin'
-import { describeAnswer, problem } from '../schemas/problem.ts'
-import { tooMany } from './rate-limits.ts'
+import { documentResponse, problem, tooManyRequests } from '../schemas/problem.ts'
 
 declare module 'fastify' {
   interface FastifyInstance {
-    /** What OpenAPI is to know of the tokens that are wanted here. */
+    /** Security schemes of the OpenAPI document, by the name of the setting that holds the tokens. */
     securitySchemes: Record<string, { type: 'http'; scheme: 'bearer'; description: string }>
   }
   interface FastifyContextConfig {
-    /** Whose tokens open this route; everybody may ask it where there are none. */
+    /** Tokens that the route requires; none if the setting is empty or this is absent. */
     auth?: keyof Tokens
   }
 }
 
-/** The tokens that open routes, none where everybody may ask. */
+/** Accepted tokens; an empty list leaves the routes open to everyone. */
 export interface Tokens {
   api: readonly string[]
   metrics: readonly string[]
 }
 
-/** The credentials of RFC 6750; the scheme's case does not matter (RFC 9110, section 11.1). */
+/** Credentials of RFC 6750; the scheme is case-insensitive (RFC 9110, section 11.1). */
 const BEARER = /^Bearer +([!-~]+)$/i
 
-/** Whether the value of an `Authorization` header bears one of these tokens, compared in constant time. */
+/** Creates a function that returns whether an `Authorization` header has one of these tokens, in constant time. */
 export function createTokenVerifier(
   tokens: readonly string[],
 ): (header: string | undefined) => boolean {
-  // Of digests all have one length, and where they differ tells nothing of the tokens.
+  // Digests have equal lengths, as timingSafeEqual requires, and the position of a difference reveals nothing.
   const digest = (token: string) => hash('sha256', token, 'buffer')
   const known = tokens.map(digest)
   return (header) => {
@@ -39,56 +38,57 @@ export function createTokenVerifier(
   }
 }
 
-/** For each kind of tokens: its setting, and what it is for. */
+/** Setting and purpose of each kind of tokens. */
 const KINDS = {
   api: { setting: 'API_TOKEN', purpose: 'read messages and statistics' },
   metrics: { setting: 'METRICS_TOKEN', purpose: 'read the metrics' },
 } as const
 
-const DETAIL = 'this needs a valid bearer token'
-const unauthorized = problem('The bearer token is missing or wrong.', DETAIL)
+/** The detail of the 401 of a route that requires a token. */
+const TOKEN_REQUIRED = 'this needs a valid bearer token'
+const unauthorized = problem('The bearer token is missing or invalid.', TOKEN_REQUIRED)
 
-/** Closes routes to whoever bears none of these tokens. */
-function closeRoutes(app: FastifyInstance, kind: keyof Tokens, tokens: readonly string[]): void {
+/** Requires one of these tokens on all routes of this kind, and documents it. */
+function protectRoutes(app: FastifyInstance, kind: keyof Tokens, tokens: readonly string[]): void {
   const { setting, purpose } = KINDS[kind]
   const verify = createTokenVerifier(tokens)
-  const refuseStrangers: onRequestHookHandler = (request, reply, done) => {
+  const requireToken: onRequestHookHandler = (request, reply, done) => {
     const { authorization } = request.headers
     if (verify(authorization)) {
       done()
       return
     }
-    // RFC 6750, section 3.1: no error code where there were no credentials.
+    // No error code for a request without credentials (RFC 6750, section 3.1).
     const challenge = authorization === undefined ? 'Bearer' : 'Bearer error="invalid_token"'
     reply.header('www-authenticate', challenge)
-    done(app.failedAttempt(request, reply, DETAIL))
+    done(app.failedAttempt(request, reply, TOKEN_REQUIRED))
   }
   app.securitySchemes[setting] = {
     type: 'http',
     scheme: 'bearer',
-    description: `A token that may ${purpose}.`,
+    description: `A token with permission to ${purpose}.`,
   }
   app.addHook('onRoute', (route) => {
     if (route.config?.auth !== kind) return
-    route.onRequest = [...[route.onRequest ?? []].flat(), refuseStrangers]
-    describeAnswer(route, 401, unauthorized)
-    describeAnswer(route, 429, tooMany)
+    route.onRequest = [...[route.onRequest ?? []].flat(), requireToken]
+    documentResponse(route, 401, unauthorized)
+    documentResponse(route, 429, tooManyRequests)
     route.schema = { ...route.schema, security: [{ [setting]: [] }] }
   })
 }
 
-/** Closes the routes that there are tokens for, and says once of the others that they are open. */
+/** Protects the routes whose tokens are configured, and warns at start about those that are open. */
 async function tokens(app: FastifyInstance, options: Tokens): Promise<void> {
   app.decorate('securitySchemes', {})
   for (const kind of ['api', 'metrics'] as const) {
     const { setting, purpose } = KINDS[kind]
-    if (options[kind].length > 0) closeRoutes(app, kind, options[kind])
+    if (options[kind].length > 0) protectRoutes(app, kind, options[kind])
     else {
       app.addHook('onListen', async () => {
-        app.log.warn(`${setting} is not set: whoever reaches the service may ${purpose}`)
+        app.log.warn(`${setting} is not set: anyone who can reach the service may ${purpose}`)
       })
     }
   }
 }
 
-export default fp(tokens, { name: 'tokens', dependencies: ['limits'] })
+export default fp(tokens, { name: 'tokens', dependencies: ['rate-limits'] })

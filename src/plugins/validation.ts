@@ -3,13 +3,14 @@ import fp from 'fastify-plugin'
 import { components } from '../schemas/components.ts'
 import { ajv } from '../schemas/validator.ts'
 
+/** An optionally signed decimal integer; a `+` in a URL arrives as a space. */
 const DECIMAL = /^[+ -]?[0-9]+$/
 
 /**
- * Turns a query's texts into the numbers that its schema has there, as far as they are integers: in a query they can
- * arrive as nothing else, and the validator coerces nothing.
+ * Replaces the strings of a query that are integers by numbers, clamped to the range of safe integers. The parser of
+ * queries returns strings only, and the validator coerces nothing.
  */
-function readIntegers(query: Record<string, unknown>, names: string[]): void {
+function convertIntegers(query: Record<string, unknown>, names: string[]): void {
   for (const name of names) {
     const value = query[name]
     if (typeof value === 'string' && DECIMAL.test(value)) {
@@ -19,16 +20,18 @@ function readIntegers(query: Record<string, unknown>, names: string[]): void {
   }
 }
 
+/** Part of the JSON schema of a query. */
 interface ObjectSchema {
   properties?: Record<string, { type?: unknown }>
 }
 
 ajv.addSchema(components)
 
+/** Validates requests with the strict validator of the service. */
 async function validation(app: FastifyInstance): Promise<void> {
   for (const component of components) app.addSchema(component)
   app.setValidatorCompiler<ObjectSchema>(({ schema, httpPart }) => {
-    // Only described: a route with headers of its own looks at them itself.
+    // Header schemas are documentation only: a route checks its own headers.
     if (httpPart === 'headers') return () => true
     const validate = ajv.compile(schema)
     if (httpPart !== 'querystring') return validate
@@ -36,7 +39,7 @@ async function validation(app: FastifyInstance): Promise<void> {
       .filter(([, property]) => property.type === 'integer')
       .map(([name]) => name)
     return (query) => {
-      readIntegers(query, integers)
+      convertIntegers(query, integers)
       return validate(query) ? { value: query } : { error: validate.errors ?? [] }
     }
   })

@@ -1,16 +1,25 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
+import client from '@prometheus-io/client'
 import { serviceUnavailable } from '../plugins/errors.ts'
-import { answer } from '../schemas/component.ts'
+import { jsonResponse } from '../schemas/component.ts'
 import { Alive, Ready } from '../schemas/health.ts'
 import { problem } from '../schemas/problem.ts'
 
-/** How long the database may take to show that it works, in milliseconds: probes give up after a second. */
-const READY_WITHIN_MS = 800
+/** Time limit of the readiness check of the database, in milliseconds; below the usual probe timeout of 1 s. */
+const READY_TIMEOUT_MS = 800
 
-/** Probes for an orchestrator. */
+/** Serves the liveness and readiness probes. */
 const health: FastifyPluginAsyncTypebox = async (app) => {
-  const { measures, shutdown } = app
-  measures.ready = () => measures.databaseReady && !shutdown.draining && !!app.verifySignature
+  /** Whether the last readiness check of the database succeeded. */
+  let databaseReady = true
+  new client.Gauge({
+    name: 'service_ready',
+    help: '1 if the service accepts messages, according to the last readiness check, else 0.',
+    registers: [app.registry],
+    collect() {
+      this.set(databaseReady && !app.shutdown.draining && app.verifySignature ? 1 : 0)
+    },
+  })
 
   app.get(
     '/health/live',
@@ -19,9 +28,9 @@ const health: FastifyPluginAsyncTypebox = async (app) => {
       schema: {
         tags: ['operation'],
         operationId: 'getLiveness',
-        summary: 'Is the process alive?',
-        description: 'Never asks the database.',
-        response: { 200: answer(Alive) },
+        summary: 'Check liveness',
+        description: 'Does not access the database.',
+        response: { 200: jsonResponse(Alive) },
       },
     },
     () => ({ status: 'alive' as const }),
@@ -34,35 +43,39 @@ const health: FastifyPluginAsyncTypebox = async (app) => {
       schema: {
         tags: ['operation'],
         operationId: 'getReadiness',
-        summary: 'Can the service take messages?',
+        summary: 'Check readiness',
         response: {
-          200: answer(Ready),
-          503: problem('Not ready: the detail says why.', 'database not ready'),
+          200: jsonResponse(Ready),
+          503: problem('Not ready; `detail` is the reason.', 'database not ready'),
         },
       },
     },
     async (request, reply) => {
       if (app.shutdown.draining) {
+        // A planned stop is no error.
+        request.outcomeLevel = 'info'
         return serviceUnavailable(request, reply, 'stopping', 'shutting down')
       }
       if (!app.verifySignature) {
         return serviceUnavailable(request, reply, 'no_secret', 'WEBHOOK_SECRET is not set')
       }
-      await readyWithin(READY_WITHIN_MS)
+      await checkDatabase()
       return { status: 'ready' as const }
     },
   )
 
-  async function readyWithin(ms: number): Promise<void> {
+  /** Checks the database, and keeps the result for the metric. @throws HttpError 503 */
+  async function checkDatabase(): Promise<void> {
     let timer: NodeJS.Timeout | undefined
     const late = new Promise<never>((_resolve, reject) => {
-      timer = setTimeout(() => reject(new Error(`the database did not answer within ${ms} ms`)), ms)
+      const error = new Error(`the database did not respond within ${READY_TIMEOUT_MS} ms`)
+      timer = setTimeout(reject, READY_TIMEOUT_MS, error)
     })
     try {
       await Promise.race([app.store.ready(), late])
-      measures.databaseReady = true
+      databaseReady = true
     } catch (cause) {
-      measures.databaseReady = false
+      databaseReady = false
       throw app.httpErrors.createError(503, 'database not ready', { cause })
     } finally {
       clearTimeout(timer)

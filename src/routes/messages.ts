@@ -2,7 +2,7 @@ import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { Type } from '@sinclair/typebox'
 import { StoredMessage } from '../message/message.ts'
 import { InvalidInputError } from '../plugins/errors.ts'
-import { answer } from '../schemas/component.ts'
+import { jsonResponse } from '../schemas/component.ts'
 import { readCursor, writeCursor } from '../schemas/cursor.ts'
 import {
   DEFAULT_LIMIT,
@@ -15,52 +15,76 @@ import {
 } from '../schemas/messages.ts'
 import { inputProblems, problem } from '../schemas/problem.ts'
 
+/** Largest page, in messages. */
 const MAX_LIMIT = 100
 
-function refuseCursor(reason: string): InvalidInputError {
+/** Returns the error of an invalid cursor. */
+function invalidCursor(reason: string): InvalidInputError {
   return new InvalidInputError(['query', 'cursor'], reason, 'value_error')
 }
 
-/** Messages out, page by page or one by one. */
+/** Error responses of both routes. */
+const FAILURES = {
+  500: problem('An internal error.', 'internal server error'),
+  503: problem(
+    'The database is unavailable, or the query timed out.',
+    'the database is not available',
+  ),
+}
+
+/** Schema of `GET /messages`. */
+const LIST_SCHEMA = {
+  tags: ['messages'],
+  operationId: 'listMessages',
+  summary: 'List messages',
+  querystring: MessagesQuery,
+  response: {
+    200: jsonResponse(MessagesPage, {
+      headers: {
+        Link: Type.String({
+          description: 'Address of the next page, with `rel="next"`; absent on the last page.',
+        }),
+      },
+    }),
+    422: inputProblems({
+      loc: ['query', 'limit'],
+      msg: 'limit must be an integer',
+      type: 'type_error',
+    }),
+    ...FAILURES,
+  },
+}
+
+/** Schema of `GET /messages/{message_id}`. */
+const MESSAGE_SCHEMA = {
+  tags: ['messages'],
+  operationId: 'getMessage',
+  summary: 'Get one message',
+  params: MessageParams,
+  response: {
+    200: jsonResponse(StoredMessage),
+    404: problem('No message has this id.', 'no message has this id'),
+    414: problem('The id is too long.', 'a part of the path is too long'),
+    422: inputProblems({
+      loc: ['path', 'message_id'],
+      msg: 'message_id must not contain NUL',
+      type: 'value_error',
+    }),
+    ...FAILURES,
+  },
+}
+
+/** Serves messages, by page or by id. */
 const messages: FastifyPluginAsyncTypebox<{ readTimeoutMs: number }> = async (
   app,
   { readTimeoutMs },
 ) => {
-  const failures = {
-    500: problem('A failure of ours.', 'internal server error'),
-    503: problem(
-      'The database cannot be read now, or not in time.',
-      'the database is not available',
-    ),
-  }
-
   app.get(
     '/messages',
     {
       handlerTimeout: readTimeoutMs,
       config: { concurrencyClass: 'read', auth: 'api' },
-      schema: {
-        tags: ['messages'],
-        operationId: 'listMessages',
-        summary: 'List messages',
-        querystring: MessagesQuery,
-        response: {
-          200: answer(MessagesPage, {
-            headers: {
-              Link: Type.String({
-                description:
-                  'The address of the next page, with `rel="next"`; absent on the last page.',
-              }),
-            },
-          }),
-          422: inputProblems({
-            loc: ['query', 'limit'],
-            msg: 'limit must be an integer',
-            type: 'type_error',
-          }),
-          ...failures,
-        },
-      },
+      schema: LIST_SCHEMA,
     },
     async (request, reply) => {
       const { query } = request
@@ -69,7 +93,7 @@ const messages: FastifyPluginAsyncTypebox<{ readTimeoutMs: number }> = async (
       const offset = Math.max(query.offset ?? 0, 0)
       const scope = { order, ...readFilter(query) }
       if (query.cursor !== undefined && query.offset !== undefined) {
-        throw refuseCursor('cursor and offset exclude each other')
+        throw invalidCursor('cursor and offset exclude each other')
       }
       const position = query.cursor === undefined ? undefined : readCursor(scope, query.cursor)
       const after =
@@ -77,7 +101,7 @@ const messages: FastifyPluginAsyncTypebox<{ readTimeoutMs: number }> = async (
           ? await app.store.findPosition(position, request.signal)
           : position
       if (query.cursor !== undefined && !after) {
-        throw refuseCursor('cursor must be the next of a page with the same filters and order')
+        throw invalidCursor('cursor must be the next of a page with the same filters and order')
       }
 
       const page = await app.store.page({ ...scope, limit, offset, after }, request.signal)
@@ -100,23 +124,7 @@ const messages: FastifyPluginAsyncTypebox<{ readTimeoutMs: number }> = async (
     {
       handlerTimeout: readTimeoutMs,
       config: { concurrencyClass: 'read', auth: 'api' },
-      schema: {
-        tags: ['messages'],
-        operationId: 'getMessage',
-        summary: 'Get one message',
-        params: MessageParams,
-        response: {
-          200: answer(StoredMessage),
-          404: problem('There is no message with this id.', 'no message has this id'),
-          414: problem('No id is that long.', 'a part of the path is too long'),
-          422: inputProblems({
-            loc: ['path', 'message_id'],
-            msg: 'message_id must not contain NUL',
-            type: 'value_error',
-          }),
-          ...failures,
-        },
-      },
+      schema: MESSAGE_SCHEMA,
     },
     async ({ params, signal }) => {
       const message = await app.store.message(params.message_id, signal)

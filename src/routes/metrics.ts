@@ -1,7 +1,7 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { Type } from '@sinclair/typebox'
 
-/** What this process has counted; no query runs for it. */
+/** Serves the metrics of this process, which are read from memory. */
 const metrics: FastifyPluginAsyncTypebox = async (app) => {
   app.get(
     '/metrics',

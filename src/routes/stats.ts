@@ -1,9 +1,9 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
-import { answer } from '../schemas/component.ts'
+import { jsonResponse } from '../schemas/component.ts'
 import { problem } from '../schemas/problem.ts'
 import { Stats } from '../schemas/stats.ts'
 
-/** Statistics over every message. */
+/** Serves statistics of all messages. */
 const stats: FastifyPluginAsyncTypebox<{ readTimeoutMs: number }> = async (
   app,
   { readTimeoutMs },
@@ -18,9 +18,12 @@ const stats: FastifyPluginAsyncTypebox<{ readTimeoutMs: number }> = async (
         operationId: 'getStats',
         summary: 'Count messages and senders',
         response: {
-          200: answer(Stats),
-          500: problem('A failure of ours.', 'internal server error'),
-          503: problem('The database cannot be read now.', 'the database is not available'),
+          200: jsonResponse(Stats),
+          500: problem('An internal error.', 'internal server error'),
+          503: problem(
+            'The database is unavailable, or the query timed out.',
+            'the database is not available',
+          ),
         },
       },
     },

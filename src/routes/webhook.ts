@@ -1,30 +1,61 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
+import client from '@prometheus-io/client'
 import type {
+  FastifyInstance,
   FastifyRequest,
   onRequestHookHandler,
   onSendHookHandler,
   preValidationHookHandler,
 } from 'fastify'
 import { InvalidInputError, serviceUnavailable } from '../plugins/errors.ts'
-import { tooMany } from '../plugins/rate-limits.ts'
-import type { WebhookResult } from '../plugins/request-tracker.ts'
-import { answer, ref } from '../schemas/component.ts'
+import { jsonResponse, ref } from '../schemas/component.ts'
 import { readJson } from '../schemas/json.ts'
-import { inputProblems, problem } from '../schemas/problem.ts'
+import { inputProblems, problem, tooManyRequests } from '../schemas/problem.ts'
 import { Accepted, InboundMessage, SignatureHeaders, toStoredMessage } from '../schemas/webhook.ts'
 import { timestampInSeconds } from '../timestamp.ts'
 
-/** A body of more bytes is refused unread: 4096 characters of text fit many times over. */
+/** Outcomes of a post; `aborted` if its body never arrived completely. */
+const RESULTS = [
+  'created',
+  'duplicate',
+  'invalid_signature',
+  'validation_error',
+  'aborted',
+  'error',
+] as const
+
+type WebhookResult = (typeof RESULTS)[number]
+
+declare module '../plugins/request-tracker.ts' {
+  interface LogFields {
+    message_id?: string
+    /** Whether the message was stored before. */
+    dup?: boolean
+    /** Set for a duplicate whose content differs from the stored message, which stays. */
+    conflict?: true
+    result?: WebhookResult
+  }
+}
+
+/** Buckets of delivery delays, in seconds. */
+const DELAY_BUCKETS = [0.5, 1, 5, 15, 60, 300, 900, 3600, 14_400, 86_400]
+
+/** Longest delay that is recorded, in seconds: one absurd `ts` must not dominate the sum. */
+const MAX_DELAY_S = 7 * 86_400
+
+/** Largest body in bytes; several times the longest message. */
 const BODY_LIMIT = 64 * 1024
 
+/** Media types of JSON. */
 const JSON_TYPE = /^application\/json$|\+json$/
 
-/** No content coding, which `Content-Encoding` ought not to name (RFC 9110, section 8.4), but may. */
+/** A `Content-Encoding` without effect; RFC 9110, section 8.4, discourages `identity`, but clients send it. */
 const IDENTITY = /^\s*(?:identity)?\s*$/i
 
 const UNSUPPORTED_CODING = 'unsupported content coding, send the body without Content-Encoding'
 
-function refuseBody(reason: string): InvalidInputError {
+/** Returns the error of a body that is not a JSON object. */
+function invalidBody(reason: string): InvalidInputError {
   return new InvalidInputError(['body'], reason, 'json_invalid')
 }
 
@@ -38,51 +69,117 @@ const deferTypeCheck: onRequestHookHandler = (request, _reply, done) => {
   done()
 }
 
-/** Whether the request declares JSON, or no media type at all. */
+/** Whether the media type is JSON or absent. */
 function hasJsonType({ headers, mediaType }: FastifyRequest): boolean {
   return mediaType === undefined ? !('content-type' in headers) : JSON_TYPE.test(mediaType)
 }
 
-/** What the body holds. @throws InvalidInputError */
+/** Returns the parsed body. @throws InvalidInputError */
 function parseBody(bytes: Uint8Array): unknown {
-  if (bytes.length === 0) throw refuseBody('Body is empty, expected a JSON object')
+  if (bytes.length === 0) throw invalidBody('Body is empty, expected a JSON object')
   const read = readJson(bytes)
-  if ('wrong' in read) throw refuseBody(`Body ${read.wrong}`)
+  if ('wrong' in read) throw invalidBody(`Body ${read.wrong}`)
   return read.value
 }
 
+/** Returns the result of a post that was rejected with this status. */
 function resultOf(status: number): WebhookResult {
   return status === 429 || status >= 500 ? 'error' : 'validation_error'
 }
 
-const noteResult: onSendHookHandler = (request, reply, _payload, done) => {
+/** Sets the result of a post that has none yet, before its response is sent. */
+const setResult: onSendHookHandler = (request, reply, _payload, done) => {
   const { logFields, raw } = request
   const isDecided = logFields.result !== undefined && logFields.result !== 'aborted'
   if (!isDecided && !raw.errored) logFields.result = resultOf(reply.statusCode)
   done()
 }
 
-/** Messages in. The order of the checks is the order of the hooks. */
+/** Counts results and conflicts. @returns a function that records the delay of a new message, given its `ts`. */
+function registerMetrics({ registry, requestTracker }: FastifyInstance): (ts: string) => void {
+  const registers = [registry]
+  const requests = new client.Counter({
+    name: 'webhook_requests_total',
+    help: 'Total webhook requests by result.',
+    labelNames: ['result'],
+    registers,
+  })
+  const conflicts = new client.Counter({
+    name: 'webhook_conflicting_duplicates_total',
+    help: 'Duplicates whose content differs from the stored message, which stays unchanged.',
+    registers,
+  })
+  const delays = new client.Histogram({
+    name: 'webhook_delivery_delay_seconds',
+    help: 'Time from the ts of a new message until it is stored, 0 if ts is in the future, at most 7 days.',
+    buckets: DELAY_BUCKETS,
+    registers,
+  })
+  const counters = new Map(RESULTS.map((result) => [result, requests.labels(result)]))
+  for (const counter of counters.values()) counter.inc(0)
+  requestTracker.onCompleted(({ logFields: { result, conflict } }) => {
+    if (result) counters.get(result)?.inc()
+    if (conflict) conflicts.inc()
+  })
+  return (ts) => {
+    const delay = (Date.now() - Date.parse(ts)) / 1000
+    delays.observe(Math.min(Math.max(delay, 0), MAX_DELAY_S))
+  }
+}
+
+/** Schema of `POST /webhook`. */
+const SCHEMA = {
+  tags: ['webhook'],
+  operationId: 'postMessage',
+  summary: 'Post a signed message',
+  description:
+    'The signature is the HMAC-SHA256 of the raw body with the shared secret, in hex, with or without `sha256=`. If there is no response, or it is 408, 429 or 5xx, retry with the same bytes, with backoff and not before `Retry-After`. A message whose `message_id` is stored already is a duplicate: the response is 200, and nothing is stored. Do not retry 400, 413, 415 or 422: correct the request. 401 means that the secret is wrong.',
+  consumes: ['application/json', 'application/*+json'],
+  headers: SignatureHeaders,
+  body: ref(InboundMessage),
+  response: {
+    200: jsonResponse(Accepted),
+    401: problem('The signature is missing, malformed or invalid.', 'invalid signature'),
+    413: problem('The body is larger than 64 KiB.', 'the body is too large'),
+    415: problem(
+      'The body is not JSON, or is compressed (then with `Accept-Encoding`).',
+      'unsupported media type, expected application/json',
+    ),
+    422: inputProblems({
+      loc: ['body', 'from'],
+      msg: "Phone number must start with '+'",
+      type: 'value_error',
+    }),
+    429: tooManyRequests,
+    500: problem('Not stored: an internal error.', 'internal server error'),
+    503: problem('Not stored: retry after `Retry-After` seconds.', 'the database is not available'),
+  },
+}
+
+/** Receives messages. The order of the checks is the order of the hooks. */
 const webhook: FastifyPluginAsyncTypebox = async (app) => {
-  // Bytes, whatever they call themselves: the signature is over them, and comes before their type.
+  const recordDelay = registerMetrics(app)
+
+  // Keeps the raw bytes for any media type: the signature covers them, and is verified before the type.
   app.removeAllContentTypeParsers()
   app.addContentTypeParser('*', { parseAs: 'buffer' }, (_request, body, done) => done(null, body))
 
-  const assertServing: onRequestHookHandler = (request, reply, done) => {
-    // Until the body has arrived: no hook runs in time when the connection closes before.
+  const requireSecret: onRequestHookHandler = (request, reply, done) => {
+    // The result if the connection closes before the body has arrived, as no further hook runs then.
     request.logFields.result = 'aborted'
     if (app.verifySignature) done()
     else serviceUnavailable(request, reply, 'no_secret', 'WEBHOOK_SECRET is not set')
   }
 
-  /** Callbacks, here and above: a promise a hook would cost every message. */
-  const openBody: preValidationHookHandler = (request, reply, done) => {
+  // Hooks of this route take callbacks, as a promise per hook would slow down every message.
+  const verifyAndParse: preValidationHookHandler = (request, reply, done) => {
     const bytes = request.body instanceof Uint8Array ? request.body : new Uint8Array()
     if (!app.verifySignature?.(bytes, request.headers['x-signature'])) {
       request.logFields.result = 'invalid_signature'
+      request.outcomeLevel = 'error'
       done(app.failedAttempt(request, reply, 'invalid signature'))
     } else if (!IDENTITY.test(request.headers['content-encoding'] ?? '')) {
-      // RFC 9110, section 12.5.3: tells this 415 from that of a media type.
+      // Distinguishes this 415 from one for the media type (RFC 9110, section 12.5.3).
       reply.header('accept-encoding', 'identity')
       done(app.httpErrors.unsupportedMediaType(UNSUPPORTED_CODING))
     } else if (!hasJsonType(request)) {
@@ -99,39 +196,10 @@ const webhook: FastifyPluginAsyncTypebox = async (app) => {
     {
       bodyLimit: BODY_LIMIT,
       config: { concurrencyClass: 'ingest', skipSecurityHeaders: true },
-      schema: {
-        tags: ['webhook'],
-        operationId: 'postMessage',
-        summary: 'Post a signed message',
-        description:
-          'The signature is the HMAC-SHA256 of the raw body under the shared secret, in hex, with or without `sha256=`. Retry with the same bytes after no answer, 408, 429 and 5xx, with backoff and not before `Retry-After`: a known `message_id` is answered 200 and stored once. Do not retry 400, 413, 415 and 422: the request has to be corrected. 401 means another secret.',
-        consumes: ['application/json', 'application/*+json'],
-        headers: SignatureHeaders,
-        body: ref(InboundMessage),
-        response: {
-          200: answer(Accepted),
-          401: problem('The signature is missing, malformed or wrong.', 'invalid signature'),
-          413: problem('The body is over 64 KiB.', 'the body is too large'),
-          415: problem(
-            'The body is not JSON, or compressed (then with `Accept-Encoding`).',
-            'unsupported media type, expected application/json',
-          ),
-          422: inputProblems({
-            loc: ['body', 'from'],
-            msg: "Phone number must start with '+'",
-            type: 'value_error',
-          }),
-          429: tooMany,
-          500: problem('Not stored, for a reason of ours.', 'internal server error'),
-          503: problem(
-            'Not stored: try again after `Retry-After` seconds.',
-            'the database is not available',
-          ),
-        },
-      },
-      onRequest: [assertServing, deferTypeCheck],
-      preValidation: openBody,
-      onSend: noteResult,
+      schema: SCHEMA,
+      onRequest: [requireSecret, deferTypeCheck],
+      preValidation: verifyAndParse,
+      onSend: setResult,
     },
     async (request) => {
       const message = toStoredMessage(request.body, timestampInSeconds())
@@ -140,7 +208,7 @@ const webhook: FastifyPluginAsyncTypebox = async (app) => {
       const outcome = await app.requestTracker.keepOpenUntil(request, appended)
       app.admission.leave(app.requestTracker.find(request))
       request.logFields.dup = outcome !== 'created'
-      if (outcome === 'created') app.measures.delivered(message.ts)
+      if (outcome === 'created') recordDelay(message.ts)
       if (outcome === 'conflict') request.logFields.conflict = true
       request.logFields.result = outcome === 'conflict' ? 'duplicate' : outcome
       return { status: 'ok' as const }

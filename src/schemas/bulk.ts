@@ -2,7 +2,7 @@ import { type Static, Type } from '@sinclair/typebox'
 import { filterProperties } from './messages.ts'
 import { InboundMessage } from './webhook.ts'
 
-/** A line of an import: a message as senders post it, and when it was stored, where that is known. */
+/** A line of an import: a message as senders post it, with the time at which it was stored, if known. */
 export const BulkMessage = Type.Object({
   ...InboundMessage.properties,
   created_at: Type.Optional(
@@ -14,8 +14,8 @@ export const BulkMessage = Type.Object({
   ),
 })
 
-/** Which messages to export: the filters of a page. */
+/** The messages to export: the filters of `GET /messages`. */
 export const ExportFilter = Type.Object(filterProperties)
 
-/** A line of an export, which an import takes. */
+/** A line of an export, which is valid input of an import. */
 export type BulkLine = Required<Static<typeof BulkMessage>>

@@ -1,18 +1,19 @@
 import { createHash } from 'node:crypto'
 import type { HashedPosition, MessageFilter, Order, PagePosition } from '../message/filter.ts'
 
-/** What a cursor is bound to: it is of no use with other filters or in another order. */
+/** Filters and order that a cursor is bound to: it is invalid with any others. */
 export type CursorScope = MessageFilter & { order: Order }
 
-/** Bytes of the digest: against mistakes, not against forgers, who gain nothing. */
+/** Bytes of the digest. It detects mistakes; it need not prevent forgery, which would gain nothing. */
 const DIGEST_LENGTH = 9
 
 /**
- * Bytes of a position that a cursor carries in full: more than an id that the webhook takes can have. An adopted id may
- * have any length, while a request line is limited to 16 KiB by default.
+ * Longest position, in bytes, that a cursor contains in full; longer than any with an id accepted by the webhook. Ids in
+ * a database of the legacy Python service may have any length, while Node limits request headers to 16 KiB.
  */
 const MAX_POSITION_BYTES = 4096
 
+/** Returns a digest that binds a position to a scope. */
 function digest(scope: CursorScope, position: string): string {
   const { order, from, to, since, until, q } = scope
   const bindings = {
@@ -31,7 +32,7 @@ function digest(scope: CursorScope, position: string): string {
     .toString('base64url')
 }
 
-/** Returns an opaque, bounded text for a position among the messages that the filter matches. */
+/** Returns a cursor: an opaque string of bounded length for a position among the messages that the filter matches. */
 export function writeCursor(scope: CursorScope, { key, id }: PagePosition): string {
   let json = Buffer.from(JSON.stringify([key, id]))
   if (json.length > MAX_POSITION_BYTES) {
@@ -42,7 +43,7 @@ export function writeCursor(scope: CursorScope, { key, id }: PagePosition): stri
   return `${digest(scope, position)}.${position}`
 }
 
-/** Returns the position that a cursor of this scope names; undefined for anything else. */
+/** Returns the position in a cursor, undefined if it is malformed or belongs to another scope. */
 export function readCursor(
   scope: CursorScope,
   cursor: string,

@@ -1,23 +1,23 @@
 import { Type } from '@sinclair/typebox'
 
-/** The process runs and its event loop turns. */
+/** Response of the liveness check. */
 export const Alive = Type.Object(
   { status: Type.Literal('alive') },
   {
     $id: 'Alive',
     title: 'Alive',
-    description: 'The process answers.',
+    description: 'The process responds.',
     examples: [{ status: 'alive' }],
   },
 )
 
-/** The service can take messages. */
+/** Response of the readiness check. */
 export const Ready = Type.Object(
   { status: Type.Literal('ready') },
   {
     $id: 'Ready',
     title: 'Ready',
-    description: 'The database was just read and written, and the secret is set.',
+    description: 'A read and a write of the database have just succeeded, and the secret is set.',
     examples: [{ status: 'ready' }],
   },
 )

@@ -1,8 +1,8 @@
 const utf8 = new TextDecoder('utf-8', { fatal: true })
 
 /**
- * Fields and elements that a text may have in all its objects and arrays. Thousands of them, each with a name of its
- * own, cost the parser forty times what a text of that size does otherwise; a message has five.
+ * Most fields and elements in all objects and arrays of a text together; a message has five. Parsing thousands of
+ * fields with distinct names takes 40 times as long as parsing another text of the same size.
  */
 const MAX_VALUES = 128
 
@@ -12,9 +12,9 @@ const COMMA = 0x2c
 const OPEN_BRACKET = 0x5b
 const OPEN_BRACE = 0x7b
 
-/** Whether there are too many fields and elements, each of which follows a comma or the bracket of its container. */
+/** Whether a JSON text has too many fields and elements: each follows a comma or an opening bracket. */
 function hasTooManyValues(bytes: Uint8Array): boolean {
-  // A value and its comma take two bytes at the least: most messages are not looked through.
+  // A value and its comma take at least two bytes, so most messages need not be scanned.
   if (bytes.length <= 2 * MAX_VALUES) return false
   let values = 0
   let inString = false
@@ -29,7 +29,7 @@ function hasTooManyValues(bytes: Uint8Array): boolean {
   return false
 }
 
-/** The value of a JSON text in UTF-8, or what is wrong with it, to follow its name in a sentence. */
+/** Parses a JSON text in UTF-8. Returns its value, or what is wrong with it: the predicate of a sentence. */
 export function readJson(bytes: Uint8Array): { value: unknown } | { wrong: string } {
   let text: string
   try {

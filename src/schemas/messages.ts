@@ -4,15 +4,15 @@ import { instantKey } from '../message/instant.ts'
 import { EXAMPLE_MESSAGE, StoredMessage } from '../message/message.ts'
 import { ref } from './component.ts'
 
-/** How a page is made where the query does not say. */
+/** Default size and order of a page. */
 export const DEFAULT_LIMIT = 50
 export const DEFAULT_ORDER: Order = 'asc'
 
-/** The query parameters that filter messages: of pages and exports alike. */
+/** Query parameters that filter messages, in `GET /messages` and in exports. */
 export const filterProperties = {
   from: Type.Optional(
     Type.String({
-      description: 'The sender, exactly. A `+` that arrives as a space is understood.',
+      description: 'The sender; exact match. A leading space is read as `+`.',
       format: 'storable',
       'x-expected': 'from must not contain NUL',
       examples: ['+919876543210'],
@@ -21,7 +21,7 @@ export const filterProperties = {
   to: Type.Optional(
     Type.String({
       description:
-        'The recipient, exactly. A `+` that arrives as a space is understood. No index serves it: it reads every message that the other filters leave.',
+        'The recipient; exact match. A leading space is read as `+`. Not indexed: every message that the other filters match is read.',
       format: 'storable',
       'x-expected': 'to must not contain NUL',
       examples: ['+14155550100'],
@@ -61,10 +61,10 @@ export const FILTER_NAMES = Type.KeyOf(Type.Object(filterProperties)).anyOf.map(
   ({ const: name }) => name,
 )
 
-/** Values of the filter parameters, validated. */
+/** Validated values of the filter parameters. */
 export type FilterValues = Static<TObject<typeof filterProperties>>
 
-/** Returns the filter that the parameters describe; a leading space of a phone number is a `+` that no client escaped. */
+/** Returns the filter for these parameters. A phone number's leading space is a `+` that was not percent-encoded. */
 export function readFilter({ from, to, since, until, q }: FilterValues) {
   return {
     from: from?.replace(/^ /, '+'),
@@ -75,16 +75,16 @@ export function readFilter({ from, to, since, until, q }: FilterValues) {
   } satisfies Record<keyof MessageFilter, string | undefined>
 }
 
-/** Which messages to list. `limit` and `offset` out of their range are clamped to it. */
+/** Query parameters of `GET /messages`. `limit` and `offset` are clamped to their range. */
 export const MessagesQuery = Type.Object({
   limit: Type.Optional(
     Type.Integer({
-      description: 'Messages on a page, clamped to 1…100.',
+      description: 'Messages per page, clamped to 1…100.',
       default: DEFAULT_LIMIT,
     }),
   ),
   offset: Type.Optional(
-    Type.Integer({ description: 'Messages to skip, clamped to 0 and up; 0 unless given.' }),
+    Type.Integer({ description: 'Messages to skip; default 0. A negative value is clamped to 0.' }),
   ),
   order: Type.Optional(
     Type.Unsafe<Order>({
@@ -98,7 +98,7 @@ export const MessagesQuery = Type.Object({
   cursor: Type.Optional(
     Type.String({
       description:
-        'The `next` of the page before, with the same filters and order, and without `offset`. Following it to the end shows every message that was there at the start exactly once, while others arrive.',
+        'The `next` of the previous page, with the same filters and order, and without `offset`. Following it to the end returns every message that existed at the start exactly once, even while others arrive.',
       maxLength: 8192,
       'x-expected': 'cursor must be the next of a page with the same filters and order',
     }),
@@ -106,16 +106,16 @@ export const MessagesQuery = Type.Object({
   ...filterProperties,
 })
 
-/** One message, by its id. */
+/** Path parameters of `GET /messages/{message_id}`. */
 export const MessageParams = Type.Object({
   message_id: Type.String({ format: 'storable', 'x-expected': 'message_id must not contain NUL' }),
 })
 
-/** One page, by instant and then by the bytes of the id. */
+/** One page of messages, ordered by instant and then by the bytes of the id. */
 export const MessagesPage = Type.Object(
   {
     data: Type.Array(ref(StoredMessage)),
-    total: Type.Integer({ description: 'How many messages match, on all pages.' }),
+    total: Type.Integer({ description: 'Number of messages that match, on all pages.' }),
     limit: Type.Integer({ description: 'The limit that was applied.' }),
     offset: Type.Integer({ description: 'The offset that was applied.' }),
     next: Type.Optional(
@@ -125,7 +125,8 @@ export const MessagesPage = Type.Object(
   {
     $id: 'MessagesPage',
     title: 'MessagesPage',
-    description: 'The page; `Link` with `rel="next"` leads to the next one, if there is one.',
+    description:
+      'One page of messages. `Link` with `rel="next"` holds the address of the next page, if there is one.',
     examples: [
       {
         data: [EXAMPLE_MESSAGE],

@@ -1,20 +1,20 @@
-import { type TSchema, Type } from '@sinclair/typebox'
+import { type Static, type TSchema, Type } from '@sinclair/typebox'
 import type { RouteOptions } from 'fastify'
-import { answer, ref } from './component.ts'
+import { jsonResponse, ref } from './component.ts'
 
-/** Every error but a refused input: one plain sentence. */
+/** Body of every error except invalid input: one sentence. */
 export const Problem = Type.Object(
   { detail: Type.String({ description: 'What was wrong.' }) },
   { $id: 'Problem', title: 'Problem' },
 )
 
-/** One thing wrong with an input. */
+/** One error in an input. */
 export const InputProblem = Type.Object(
   {
     loc: Type.Array(Type.String(), {
-      description: 'Where: `body`, `query` or `path`, then the name of the field.',
+      description: 'Location of the error: `body`, `query` or `path`, then the name of the field.',
     }),
-    msg: Type.String({ description: 'What is expected there.' }),
+    msg: Type.String({ description: 'What is expected at this location.' }),
     type: Type.Union(
       [
         Type.Literal('missing'),
@@ -22,33 +22,44 @@ export const InputProblem = Type.Object(
         Type.Literal('value_error'),
         Type.Literal('json_invalid'),
       ],
-      { description: 'What kind of mistake it is.' },
+      { description: 'Kind of error.' },
     ),
   },
   { $id: 'InputProblem', title: 'InputProblem' },
 )
 
-/** A refused input: everything that is wrong with it, at once. */
+export type InputProblem = Static<typeof InputProblem>
+
+/** Body of the response to invalid input: all of its errors. */
 export const InputProblems = Type.Object(
   { detail: Type.Array(ref(InputProblem)) },
   { $id: 'InputProblems', title: 'InputProblems' },
 )
 
-/** A response schema for an error with one plain sentence, and the sentence as its example. */
+/** Describes an error response, with this detail as its example. */
 export function problem(description: string, detail: string) {
-  return answer(Problem, { description, examples: [{ detail }] })
+  return jsonResponse(Problem, { description, examples: [{ detail }] })
 }
 
-/** A response schema for a refused input, with one problem as its example. */
+/** Describes the response to invalid input, with one error as its example. */
 export function inputProblems(example: { loc: string[]; msg: string; type: string }) {
-  return answer(InputProblems, {
-    description: 'Refused: everything that is wrong, at once.',
+  return jsonResponse(InputProblems, {
+    description: 'The input is invalid; all errors are listed.',
     examples: [{ detail: [example] }],
   })
 }
 
-/** Adds an answer to a route that is being made, for what a plugin may answer in its place. */
-export function describeAnswer(route: RouteOptions, status: number, schema: TSchema): void {
+/** The detail of the 429 of an address that has sent too many requests. */
+export const TOO_MANY_REQUESTS = 'too many requests from this address'
+
+/** The response to an address that is over one of its limits. */
+export const tooManyRequests = problem(
+  'Too many requests or failed attempts from this address: retry after `Retry-After` seconds.',
+  TOO_MANY_REQUESTS,
+)
+
+/** Adds a response that a plugin may send to the schema of a route; for `onRoute` hooks. */
+export function documentResponse(route: RouteOptions, status: number, schema: TSchema): void {
   const response = Object.assign({}, route.schema?.response, { [status]: schema })
   route.schema = { ...route.schema, response }
 }

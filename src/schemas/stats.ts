@@ -1,30 +1,36 @@
-import { Type } from '@sinclair/typebox'
+import { type Static, Type } from '@sinclair/typebox'
 import { ref } from './component.ts'
 
+/** The `ts` of one message, null if there are no messages. */
 const extreme = (description: string) =>
   Type.Unsafe<string | null>({ type: ['string', 'null'], description })
 
-/** How many messages a sender has sent. */
+/** Number of messages of a sender. */
 export const SenderCount = Type.Object(
   { from: Type.String(), count: Type.Integer() },
   { $id: 'SenderCount', title: 'SenderCount' },
 )
 
-/** Totals over every message. */
+/** Statistics of all messages. */
 export const Stats = Type.Object(
   {
     total_messages: Type.Integer(),
-    senders_count: Type.Integer({ description: 'How many different senders there are.' }),
+    senders_count: Type.Integer({ description: 'Number of distinct senders.' }),
     messages_per_sender: Type.Array(ref(SenderCount), {
-      description: 'The ten busiest senders, the busiest first; equal counts by sender.',
+      description:
+        'The ten senders with the most messages, in descending order of messages, then in order of sender.',
     }),
-    first_message_ts: extreme('The earliest instant, as it was sent; null when there is none.'),
-    last_message_ts: extreme('The latest instant, as it was sent; null when there is none.'),
+    first_message_ts: extreme(
+      'The earliest timestamp, as the sender wrote it; null if there are no messages.',
+    ),
+    last_message_ts: extreme(
+      'The latest timestamp, as the sender wrote it; null if there are no messages.',
+    ),
   },
   {
     $id: 'Stats',
     title: 'Stats',
-    description: 'Totals over every message.',
+    description: 'Statistics of all messages.',
     examples: [
       {
         total_messages: 1523,
@@ -36,3 +42,4 @@ export const Stats = Type.Object(
     ],
   },
 )
+export type Stats = Static<typeof Stats>

@@ -1,7 +1,7 @@
-import type { Static } from '@sinclair/typebox'
 import type { ErrorObject } from 'ajv'
 import type { InputProblem } from './problem.ts'
 
+/** Names of JSON types in error messages. */
 const TYPE_NAMES: Record<string, string> = {
   string: 'a string',
   integer: 'an integer',
@@ -16,8 +16,8 @@ function typeNames(types: unknown): string {
     .join(' or ')
 }
 
-/** One mistake in the form of the reference. */
-function problemOf(error: ErrorObject, where: string): Static<typeof InputProblem> {
+/** Returns one error of Ajv in the format of the API. */
+function problemOf(error: ErrorObject, where: string): InputProblem {
   if (error.keyword === 'required') {
     const field = String(error.params.missingProperty)
     return { loc: [where, field], msg: `${field} is required`, type: 'missing' }
@@ -36,17 +36,14 @@ function problemOf(error: ErrorObject, where: string): Static<typeof InputProble
 }
 
 /**
- * What the validator found, in words for whoever sent it: every field's first mistake, as the later ones of a field
- * follow from it.
- * @param where the input that the fields belong to.
+ * Returns the errors of the validator in the format of the API: the first one of each field, as further ones follow
+ * from it.
+ * @param where part of the request that the fields belong to, the first element of `loc`.
  */
-export function toInputProblems(
-  mistakes: readonly ErrorObject[],
-  where: string,
-): Static<typeof InputProblem>[] {
-  const problems = new Map<string, Static<typeof InputProblem>>()
-  for (const mistake of mistakes) {
-    const problem = problemOf(mistake, where)
+export function toInputProblems(errors: readonly ErrorObject[], where: string): InputProblem[] {
+  const problems = new Map<string, InputProblem>()
+  for (const error of errors) {
+    const problem = problemOf(error, where)
     const key = problem.loc.join()
     if (!problems.has(key)) problems.set(key, problem)
   }

@@ -1,19 +1,16 @@
 import { Ajv } from 'ajv'
 import { instantKey, isMessageInstant } from '../message/instant.ts'
 
-/**
- * One strict validator for everything that comes from outside, on whichever way: all problems at once and nothing
- * coerced.
- */
+/** The validator of all external input, over HTTP or from files. It reports all errors and coerces nothing. */
 export const ajv = new Ajv({
   allErrors: true,
   coerceTypes: false,
   useDefaults: true,
-  // Mistakes carry the value and the schema, from which they are worded.
+  // Adds value and schema to each error; `toInputProblems` uses them.
   verbose: true,
   strictTypes: false,
   formats: {
-    // What every store can hold: PostgreSQL takes no NUL, and UTF-8 has no unpaired surrogates.
+    // Text that every store accepts: PostgreSQL rejects NUL, and UTF-8 cannot encode unpaired surrogates.
     storable: (text: string) => text.isWellFormed() && !text.includes('\0'),
     'utc-instant': isMessageInstant,
     instant: (text: string) => instantKey(text) !== undefined,
@@ -21,7 +18,7 @@ export const ajv = new Ajv({
 })
 ajv.addVocabulary(['x-expected'])
 
-/** Characters, each of which is one code unit or two, of which the second is recognised. */
+/** Returns the number of characters: the code units without the second of each surrogate pair. */
 function countCharacters(text: string): number {
   let count = text.length
   for (let at = 0; at < text.length; at++) {
@@ -31,7 +28,7 @@ function countCharacters(text: string): number {
   return count
 }
 
-// As Ajv's own, but that characters are counted only where they matter: Ajv counts to the end of whatever it is given.
+// Replaces Ajv's own keyword, which counts the characters of texts of any length. This one counts only if necessary.
 ajv.removeKeyword('maxLength')
 ajv.addKeyword({
   keyword: 'maxLength',

@@ -1,6 +1,7 @@
 import { type Static, Type } from '@sinclair/typebox'
 import type { StoredMessage } from '../message/message.ts'
 
+/** A phone number in international format. */
 const msisdn = (description: string) =>
   Type.String({
     description,
@@ -13,17 +14,17 @@ export const InboundMessage = Type.Object(
   {
     message_id: Type.String({
       description:
-        'Names the message for good: the first one with an id is stored, later ones are duplicates.',
+        'Unique id of the message: the first message with an id is stored, later ones are duplicates.',
       minLength: 1,
       maxLength: 512,
       format: 'storable',
       'x-expected': 'message_id must be 1 to 512 characters, without NUL or unpaired surrogates',
     }),
     from: msisdn('The sender: `+` and 1 to 32 digits.'),
-    to: msisdn('The receiver: `+` and 1 to 32 digits.'),
+    to: msisdn('The recipient: `+` and 1 to 32 digits.'),
     ts: Type.String({
       description:
-        'When it was sent: `YYYY-MM-DDTHH:MM:SS[.fraction]Z`, UTC, up to nine digits of fraction.',
+        'Time at which it was sent: `YYYY-MM-DDTHH:MM:SS[.fraction]Z`, UTC, up to nine digits of fraction.',
       format: 'utc-instant',
       'x-expected':
         'Timestamp must be an ISO-8601 UTC date and time that exists, ending with Z, such as 2025-01-15T10:00:00Z',
@@ -31,7 +32,7 @@ export const InboundMessage = Type.Object(
     text: Type.Optional(
       Type.Unsafe<string | null>({
         type: ['string', 'null'],
-        description: 'The text, if there is one.',
+        description: 'Text of the message, if it has one.',
         maxLength: 4096,
         format: 'storable',
         'x-expected': 'text must be at most 4096 characters, without NUL or unpaired surrogates',
@@ -53,7 +54,7 @@ export const InboundMessage = Type.Object(
   },
 )
 
-/** Returns the message to store for a message as it was posted; `createdAt` is in UTC. */
+/** Returns the stored form of a posted message; `createdAt` is in UTC. */
 export function toStoredMessage(
   { message_id, from, to, ts, text }: Static<typeof InboundMessage>,
   createdAt: string,
@@ -68,18 +69,19 @@ export function toStoredMessage(
   }
 }
 
-/** The answer to a message that is on disk, whether it was new or known. */
+/** Response to a message that is on disk, new or duplicate. */
 export const Accepted = Type.Object(
   { status: Type.Literal('ok') },
   {
     $id: 'Accepted',
     title: 'Accepted',
-    description: 'On disk: stored now, or known already and untouched.',
+    description:
+      'The message is on disk: stored now, or a duplicate of a stored message, which is unchanged.',
     examples: [{ status: 'ok' }],
   },
 )
 
-/** The signature of the raw body. Described here and verified before any schema is. */
+/** Headers of a post; documentation only, as the signature is verified before schemas are. */
 export const SignatureHeaders = Type.Object({
   'x-signature': Type.String({
     description: 'HMAC-SHA256 of the raw body under the secret, in hex, with or without `sha256=`.',

@@ -3,10 +3,10 @@ import { createDatabase, NO_SERVER } from '../db/postgres/server.ts'
 import { runEntry, spawnEntry, startService, wire } from '../service.ts'
 import { messageLines } from './message-lines.ts'
 
-/** What a service on this database answers. */
-async function answersOf(t: Test, database: string) {
+/** Starts a service on the database and returns its response bodies for several reads. */
+async function responsesOf(t: Test, database: string) {
   const service = await startService(t, { DATABASE_URL: database })
-  const answers = []
+  const responses = []
   for (const path of [
     '/stats',
     '/messages?limit=100',
@@ -14,15 +14,15 @@ async function answersOf(t: Test, database: string) {
     '/messages?from=%2B3&q=wort%201',
     '/messages?since=2025-01-07T00:00:00Z&until=2025-01-20T10:00:00.5Z',
   ]) {
-    answers.push(await (await fetch(service.url + path)).json())
+    responses.push(await (await fetch(service.url + path)).json())
   }
   service.process.kill('SIGTERM')
   t.equal(await service.ended, 0)
-  return answers
+  return responses
 }
 
 t.test(
-  'messages move between the stores and back without a difference',
+  'messages exported and imported between the stores do not change',
   { skip: NO_SERVER },
   async (t) => {
     const all = messageLines(2500)
@@ -31,32 +31,36 @@ t.test(
       await createDatabase(t),
       'sqlite:///back.db',
     ]
-    const take = (url: string, input: string) =>
+    const importInto = (url: string, input: string) =>
       runEntry(t, ['import', '-'], { DATABASE_URL: url }, input)
-    const give = async (url: string, ...options: string[]) =>
+    const exportFrom = async (url: string, ...options: string[]) =>
       (await runEntry(t, ['export', ...options], { DATABASE_URL: url })).stdout
-    await take(sqlite, all.join('\n'))
+    await importInto(sqlite, all.join('\n'))
     for (const [from, to] of [
       [sqlite, postgres],
       [postgres, back],
     ] as const) {
-      const exported = await give(from)
-      t.equal(exported, `${all.join('\n')}\n`, 'as they arrived, byte for byte')
+      const exported = await exportFrom(from)
+      t.equal(
+        exported,
+        `${all.join('\n')}\n`,
+        'exports the messages in order of arrival, byte for byte',
+      )
       for (const outcome of ['created 2500, duplicate 0', 'created 0, duplicate 2500']) {
-        t.match(await take(to, exported), { status: 0, stdout: `${outcome}, rejected 0\n` })
+        t.match(await importInto(to, exported), { status: 0, stdout: `${outcome}, rejected 0\n` })
       }
     }
     for (const options of [
       ['--from', '+3'],
       ['--q', 'ärger', '--since', '2025-01-07T00:00:00Z'],
     ]) {
-      t.equal(await give(postgres, ...options), await give(sqlite, ...options))
+      t.equal(await exportFrom(postgres, ...options), await exportFrom(sqlite, ...options))
     }
-    t.strictSame(await answersOf(t, postgres), await answersOf(t, sqlite))
+    t.strictSame(await responsesOf(t, postgres), await responsesOf(t, sqlite))
   },
 )
 
-t.test('what PostgreSQL cannot hold is listed', { skip: NO_SERVER }, async (t) => {
+t.test('import lists messages that PostgreSQL cannot store', { skip: NO_SERVER }, async (t) => {
   const url = await createDatabase(t)
   const nul = JSON.stringify({ ...JSON.parse(wire({ message_id: 'a' })), text: 'NUL \0' })
   const half = wire({ message_id: 'b' }).replace('"b"', '"\\ud83d"')
@@ -72,11 +76,15 @@ t.test('what PostgreSQL cannot hold is listed', { skip: NO_SERVER }, async (t) =
   t.match(stderr, /\nline 1: text must[^\n]*without NUL[^\n]*\nline 2: message_id must[^\n]*\n$/)
 })
 
-t.test('a reader that has seen enough ends an export quietly', { skip: NO_SERVER }, async (t) => {
-  const environment = { DATABASE_URL: await createDatabase(t) }
-  await runEntry(t, ['import', '-'], environment, messageLines(12_000).join('\n'))
-  const { child, stderr, ended } = spawnEntry(t, ['export'], environment)
-  child.stdout?.once('data', () => child.stdout?.destroy())
-  t.equal(await ended, 0)
-  t.match(stderr(), /^database: postgres[^\n]+\n$/)
-})
+t.test(
+  'export exits with status 0 and no error if its reader closes the pipe',
+  { skip: NO_SERVER },
+  async (t) => {
+    const environment = { DATABASE_URL: await createDatabase(t) }
+    await runEntry(t, ['import', '-'], environment, messageLines(12_000).join('\n'))
+    const { child, stderr, ended } = spawnEntry(t, ['export'], environment)
+    child.stdout?.once('data', () => child.stdout?.destroy())
+    t.equal(await ended, 0)
+    t.match(stderr(), /^database: postgres[^\n]+\n$/)
+  },
+)

@@ -17,7 +17,7 @@ function controlled() {
 
 t.test('commits a lone item at once', async (t) => {
   const { batches, commit, done } = controlled()
-  const batcher = new Batcher(commit, { concurrency: 1, maxBatch: 10 })
+  const batcher = new Batcher(commit, { concurrency: 1, minConcurrentBatch: 1, maxBatch: 10 })
   const outcome = batcher.append(1)
   t.equal(batches.length, 1)
   done(0)
@@ -26,7 +26,7 @@ t.test('commits a lone item at once', async (t) => {
 
 t.test('commits items that arrive during a commit together, in order', async (t) => {
   const { batches, commit, done } = controlled()
-  const batcher = new Batcher(commit, { concurrency: 1, maxBatch: 3 })
+  const batcher = new Batcher(commit, { concurrency: 1, minConcurrentBatch: 1, maxBatch: 3 })
   const outcomes = [1, 2, 3, 4, 5].map((item) => batcher.append(item))
   t.same(
     batches.map(({ items }) => items),
@@ -44,7 +44,7 @@ t.test('commits items that arrive during a commit together, in order', async (t)
 
 t.test('runs as many commits as allowed concurrently', async (t) => {
   const { batches, commit } = controlled()
-  const batcher = new Batcher(commit, { concurrency: 2, maxBatch: 10 })
+  const batcher = new Batcher(commit, { concurrency: 2, minConcurrentBatch: 1, maxBatch: 10 })
   for (const item of [1, 2, 3]) void batcher.append(item)
   t.same(
     batches.map(({ items }) => items),
@@ -70,7 +70,7 @@ t.test('starts a concurrent commit only for enough items', async (t) => {
 
 t.test('rejects the items of a failed commit and no others', async (t) => {
   const { batches, commit, done } = controlled()
-  const batcher = new Batcher(commit, { concurrency: 1, maxBatch: 10 })
+  const batcher = new Batcher(commit, { concurrency: 1, minConcurrentBatch: 1, maxBatch: 10 })
   const first = batcher.append(1)
   const second = batcher.append(2)
   batches[0]?.settle(Promise.reject(new Error('disk full')))
@@ -80,6 +80,10 @@ t.test('rejects the items of a failed commit and no others', async (t) => {
 })
 
 t.test('rejects an item without an outcome', async (t) => {
-  const batcher = new Batcher(async () => [], { concurrency: 1, maxBatch: 10 })
+  const batcher = new Batcher(async () => [], {
+    concurrency: 1,
+    minConcurrentBatch: 1,
+    maxBatch: 10,
+  })
   await t.rejects(batcher.append(1))
 })

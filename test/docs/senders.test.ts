@@ -9,14 +9,14 @@ import { folderOf, SECRET, type Service, sign, startService } from '../service.t
 
 const document = readFileSync(new URL('../../docs/senders.md', import.meta.url), 'utf8')
 
-/** The programs of the document, by the name of their file. */
+/** The programs in the document, by file name. */
 const programs = new Map(
   [...document.matchAll(/^```\w+ title="([\w.]+)"\n(.*?)^```$/gms)].map(
     ([, name = '', source = '']) => [name, source],
   ),
 )
 
-/** How each program is run, and how to find out whether it can be. */
+/** The command that runs each program, and an argument that checks whether the command is installed. */
 const RUNNERS: { name: string; id: string; command: string[]; version: string }[] = [
   { name: 'send.mjs', id: 'node', command: [process.execPath], version: '--version' },
   { name: 'send.py', id: 'python', command: ['python3'], version: '--version' },
@@ -26,7 +26,7 @@ const RUNNERS: { name: string; id: string; command: string[]; version: string }[
   { name: 'send.sh', id: 'shell', command: ['sh'], version: '-c true' },
 ]
 
-/** Runs a program to its end. */
+/** Runs a program until it exits. */
 async function run(t: Test, [program = '', ...args]: string[], url: string) {
   const child = spawn(program, args, {
     cwd: folderOf(t),
@@ -41,8 +41,8 @@ async function run(t: Test, [program = '', ...args]: string[], url: string) {
   return { status, stderr }
 }
 
-/** A load balancer before the service that answers the first requests itself, with these statuses. */
-async function startBalancer(t: Test, service: Service, statuses: (number | 'reset')[]) {
+/** Starts a proxy that answers the first requests with `statuses` and forwards the others. */
+async function startProxy(t: Test, service: Service, statuses: (number | 'reset')[]) {
   const left = [...statuses]
   const server = createServer(async (request, response) => {
     const body = Buffer.concat(await request.toArray())
@@ -66,24 +66,24 @@ async function startBalancer(t: Test, service: Service, statuses: (number | 'res
   return { url: `http://127.0.0.1:${port}/webhook`, left }
 }
 
-t.test('the test vector is right', async (t) => {
+t.test('the test vector is correct', async (t) => {
   const [, body = ''] = /^\| Body .*?`(.*)` \|$/m.exec(document) ?? []
   t.match(document, `Body (${Buffer.byteLength(body)} bytes`)
   t.match(document, `sha256=${sign(body, 'testsecret')}`)
 })
 
-t.test('names every status that the service describes', async (t) => {
+t.test('the table of answers has every status that OpenAPI describes', async (t) => {
   const service = await startService(t)
   const described = await fetch(`${service.url}/openapi.json`)
   const { paths } = (await described.json()) as OpenAPIV3_1.Document
   const [, table = ''] = /## What each answer means\n(.*?)\n## /s.exec(document) ?? []
-  // 431 is for headers, of which the programs have two.
+  // 431 is for large headers, which senders do not have.
   for (const status of Object.keys(paths?.['/webhook']?.post?.responses ?? {})) {
     if (status !== '431') t.match(table, status)
   }
 })
 
-// Compilers start slowly on a busy machine.
+// Compilation takes long on a busy machine.
 t.setTimeout(300_000)
 
 t.test('the programs', async (t) => {
@@ -93,23 +93,27 @@ t.test('the programs', async (t) => {
     const [interpreter = ''] = command
     const { error } = spawnSync(interpreter, version.split(' '))
     const skip = error !== undefined && `${interpreter} is not installed; install it to run ${name}`
-    t.test(`${name} sends a message once, retries, and gives up`, { skip }, async (t) => {
-      const file = `${folderOf(t)}/${name}`
-      writeFileSync(file, programs.get(name) ?? '')
-      const send = (url: string) => run(t, [...command, file], url)
+    t.test(
+      `${name} stores a message, retries, and gives up when it is rejected`,
+      { skip },
+      async (t) => {
+        const file = `${folderOf(t)}/${name}`
+        writeFileSync(file, programs.get(name) ?? '')
+        const send = (url: string) => run(t, [...command, file], url)
 
-      const busy = await startBalancer(t, service, ['reset', 503, 429])
-      const retried = await send(busy.url)
-      t.equal(retried.status, 0, retried.stderr)
-      t.same(busy.left, [])
-      const again = await send(`${service.url}/webhook`)
-      t.equal(again.status, 0, again.stderr)
-      const answer = await fetch(`${service.url}/messages/hello-from-${id}`)
-      t.match(await answer.json(), { text: 'Grüße 👋' })
+        const busy = await startProxy(t, service, ['reset', 503, 429])
+        const retried = await send(busy.url)
+        t.equal(retried.status, 0, retried.stderr)
+        t.same(busy.left, [])
+        const again = await send(`${service.url}/webhook`)
+        t.equal(again.status, 0, again.stderr)
+        const answer = await fetch(`${service.url}/messages/hello-from-${id}`)
+        t.match(await answer.json(), { text: 'Grüße 👋' })
 
-      const strict = await startBalancer(t, service, [422, 422])
-      t.not((await send(strict.url)).status, 0)
-      t.same(strict.left, [422], 'a rejected message is not sent again')
-    })
+        const strict = await startProxy(t, service, [422, 422])
+        t.not((await send(strict.url)).status, 0)
+        t.same(strict.left, [422], 'a rejected message is not sent again')
+      },
+    )
   }
 })

@@ -8,7 +8,7 @@ import { folderOf, type Service, startService } from '../service.ts'
 
 const MiB = 1024 * 1024
 
-/** Long enough that a few hundred messages fill what is left. */
+/** Large enough that a few hundred messages fill the free space. */
 const TEXT = 'full '.repeat(800)
 
 t.setTimeout(120_000)
@@ -21,15 +21,15 @@ async function statusOf(service: Service, path: string): Promise<number> {
   return (await fetch(service.url + path)).status
 }
 
-/** What fills up, how it is made full and how room is made again. */
+/** A disk that can be filled and freed. */
 interface Disk {
   fill(): void
   free(): void
-  /** Makes less room than an append may need. */
+  /** Frees less space than an append may need. */
   freeLittle?(): void
 }
 
-/** Fills the disk under load, and looks at everything that is promised of it. */
+/** Fills the disk under load, and asserts rejection, reads, readiness and recovery. */
 async function check(t: Test, service: Service, path: string, disk: Disk): Promise<void> {
   const load = (prefix: string) =>
     new Load({ url: () => service.url, connections: 16, prefix, text: TEXT })
@@ -37,34 +37,42 @@ async function check(t: Test, service: Service, path: string, disk: Disk): Promi
   await before.acknowledge(100)
   disk.fill()
   while ((before.seen.statuses.get(503) ?? 0) < 100) await delay(10)
-  t.equal(await statusOf(service, '/health/ready'), 503, 'not ready while it is full')
+  t.equal(await statusOf(service, '/health/ready'), 503, 'not ready while the disk is full')
   t.equal(await statusOf(service, '/health/live'), 200)
   const { acknowledged, statuses, refused, lost } = await before.stop()
-  t.strictSame([...statuses.keys()].sort(), [200, 503], 'nothing but 200 and 503')
+  t.strictSame([...statuses.keys()].sort(), [200, 503], 'only 200 and 503')
   t.equal(lost, 0)
   for (const { headers, body } of refused) {
     if (headers['retry-after'] !== '1' || body !== '{"detail":"the database is not available"}') {
-      t.fail(`refused with ${JSON.stringify(headers)} ${body}`)
+      t.fail(`rejected with ${JSON.stringify(headers)} ${body}`)
     }
   }
 
-  // No traffic from here on: readiness keeps it away.
+  // No posts from here on, as an orchestrator sends none to a service that is not ready.
   const stats = (await (await fetch(`${service.url}/stats`)).json()) as { total_messages: number }
-  t.equal(stats.total_messages, acknowledged.length, 'reads go on, and only a 200 was stored')
+  t.equal(
+    stats.total_messages,
+    acknowledged.length,
+    'reads are served, and exactly the acknowledged messages are stored',
+  )
   for (let probe = 0; probe < 10; probe++) {
     t.equal(await statusOf(service, '/health/ready'), 503)
   }
   if (disk.freeLittle) {
     disk.freeLittle()
-    t.equal(await statusOf(service, '/health/ready'), 503, 'a little room is not enough')
+    t.equal(
+      await statusOf(service, '/health/ready'),
+      503,
+      'not ready with less free space than an append needs',
+    )
   }
   disk.free()
-  t.equal(await statusOf(service, '/health/ready'), 200, 'ready as soon as there is room')
+  t.equal(await statusOf(service, '/health/ready'), 200, 'ready as soon as there is free space')
   t.equal(await statusOf(service, '/health/ready'), 200)
   const after = load('after-')
   await after.acknowledge(200)
   const seenAfter = await after.stop()
-  t.strictSame([...seenAfter.statuses.keys()], [200], 'and it takes messages again')
+  t.strictSame([...seenAfter.statuses.keys()], [200], 'messages are stored again')
 
   service.process.kill('SIGTERM')
   t.equal(await service.ended, 0)
@@ -75,11 +83,11 @@ async function check(t: Test, service: Service, path: string, disk: Disk): Promi
   t.strictSame(stored, [...acknowledged, ...seenAfter.acknowledged].sort())
 }
 
-t.test('a full disk', async (t) => {
+t.test('posts get 503 while the disk is full', async (t) => {
   const disk = `${folderOf(t)}/disk`
   mkdirSync(disk)
   if (!run('mount', '-t', 'tmpfs', '-o', 'size=24m', 'tmpfs', disk)) {
-    t.comment('nothing can be mounted here: the limit on the size of files stands for a full disk')
+    t.comment('cannot mount a file system: only the test with a file size limit runs')
     return
   }
   const service = await startService(t, { DATABASE_URL: 'sqlite:///disk/app.db' })
@@ -109,7 +117,7 @@ t.test('a full disk', async (t) => {
   }).finally(unmount)
 })
 
-t.test('a limit on the size of files, which is an error of writing', async (t) => {
+t.test('posts get 503 while writes fail at a file size limit', async (t) => {
   const service = await startService(t)
   const limit = (bytes: string) =>
     run('prlimit', '--pid', `${service.process.pid}`, `--fsize=${bytes}`)
@@ -123,11 +131,11 @@ t.test('a limit on the size of files, which is an error of writing', async (t) =
   })
 })
 
-t.test('a start on a full disk serves reads, and recovers when there is room', async (t) => {
+t.test('a start on a full disk serves reads, and recovers when there is free space', async (t) => {
   const disk = `${folderOf(t)}/disk`
   mkdirSync(disk)
   if (!run('mount', '-t', 'tmpfs', '-o', 'size=24m', 'tmpfs', disk)) {
-    t.comment('nothing can be mounted here')
+    t.comment('cannot mount a file system')
     return
   }
   const filler = `${disk}/filler`
@@ -160,7 +168,7 @@ t.test('a start on a full disk serves reads, and recovers when there is room', a
       t.equal(await statusOf(service, path), 200, `${path} is served`)
     }
     rmSync(filler)
-    t.equal(await statusOf(service, '/health/ready'), 200, 'ready as soon as there is room')
+    t.equal(await statusOf(service, '/health/ready'), 200, 'ready as soon as there is free space')
     t.strictSame(await post(service, 'after'), [200])
   } finally {
     service.process.kill('SIGKILL')

@@ -3,7 +3,7 @@ import { chownSync, mkdtempSync, rmdirSync, rmSync, writeFileSync } from 'node:f
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import t from 'tap'
-import { Cluster } from '../scale/cluster.ts'
+import { Cluster } from '../../tools/cluster.ts'
 import { post, startApp, wire } from '../service.ts'
 
 const MiB = 1024 * 1024
@@ -14,7 +14,7 @@ function run(command: string, ...args: string[]): boolean {
   return spawnSync(command, args, { stdio: 'ignore' }).status === 0
 }
 
-/** Mounts a small file system that belongs to PostgreSQL. @returns undefined where that is not allowed. */
+/** Mounts a small file system owned by the user postgres. @returns undefined if not permitted. */
 function mountSmall(): string | undefined {
   if (process.getuid?.() !== 0) return undefined
   const folder = mkdtempSync(join(tmpdir(), 'lyftr-tablespace-'))
@@ -28,9 +28,9 @@ function mountSmall(): string | undefined {
 }
 
 const folder = mountSmall()
-const skip = folder === undefined && 'it needs root and the right to mount a file system'
+const skip = folder === undefined && 'needs root and permission to mount a file system'
 
-t.test('a tablespace that is full', { skip }, async (t) => {
+t.test('the service is unready while the tablespace is full', { skip }, async (t) => {
   if (folder === undefined) return
   t.teardown(() => {
     run('umount', '-l', folder)
@@ -52,11 +52,11 @@ t.test('a tablespace that is full', { skip }, async (t) => {
   try {
     writeFileSync(ballast, Buffer.alloc(64 * MiB))
   } catch {
-    // Full.
+    // No space left on device.
   }
   while ((await send()) === 200);
   for (let probe = 0; probe < 10; probe++) t.equal(await ready(), 503, 'not ready while posts fail')
-  t.equal((await app.inject('/messages')).statusCode, 200, 'messages are still read')
+  t.equal((await app.inject('/messages')).statusCode, 200, 'reads are served')
 
   rmSync(ballast)
   while ((await ready()) !== 200);

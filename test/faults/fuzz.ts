@@ -5,30 +5,31 @@ import { ResponseContract } from '../contract.ts'
 import { databases } from '../databases.ts'
 import { scale } from '../fault-scale.ts'
 import { type GeneratedRequest, requests } from '../requests.ts'
-import { seriesValues } from '../scrape.ts'
+import { resourcesOf } from '../scrape.ts'
 import { startService } from '../service.ts'
 
 const REQUESTS = scale({ short: 5000, full: 100_000 })
-const AT_ONCE = 16
+const CONNECTIONS = 16
 const CHUNK = 500
 
-/** Say which with `FUZZ_SEED` to send the same requests again. */
+/** Seed of the generated requests; set `FUZZ_SEED` to repeat a run. */
 const SEED = Number(process.env.FUZZ_SEED ?? Date.now() % 2 ** 31)
 
 /**
- * After this many requests everything is warm, and the memory is not to grow any more, but for what V8 leaves to its
- * next collection.
+ * Requests after which memory must not grow by more than `GROWTH`.
+ *
+ * The margin is for garbage that is not collected yet.
  */
 const WARM = scale({ short: REQUESTS, full: 30_000 })
 const GROWTH = 1.25
 
-/** What the service may hold at the end, in MiB. */
+/** Maximum memory of the service at the end, in MiB. */
 const MEMORY_MIB = 512
 
 t.setTimeout(600_000)
 
-/** Sends the requests that ask one thing each, one after the other on a connection. */
-class Asker {
+/** Sends requests one after the other over one connection, malformed ones over a new one each. */
+class Client {
   readonly #url: string
   #connection: Connection | undefined
 
@@ -36,8 +37,8 @@ class Asker {
     this.#url = url
   }
 
-  async ask({ bytes, asked }: GeneratedRequest): Promise<RawAnswer[]> {
-    if (!asked) return this.#send(bytes)
+  async send({ bytes, asked }: GeneratedRequest): Promise<RawAnswer[]> {
+    if (!asked) return this.#sendRaw(bytes)
     if (!this.#connection?.open) this.#connection = await Connection.to(this.#url)
     this.#connection.send(bytes)
     const answer = await this.#connection.answer(asked.method)
@@ -45,8 +46,8 @@ class Asker {
     return [answer]
   }
 
-  /** Sends bytes that may be anything, and nothing behind them. @returns what is answered until the service closes. */
-  async #send(bytes: Buffer): Promise<RawAnswer[]> {
+  /** Sends arbitrary bytes and half-closes. @returns the responses until the service closes. */
+  async #sendRaw(bytes: Buffer): Promise<RawAnswer[]> {
     const connection = await Connection.to(this.#url)
     connection.socket.end(bytes)
     const answers: RawAnswer[] = []
@@ -66,8 +67,8 @@ class Asker {
   }
 }
 
-/** What is wrong with an answer to bytes that may be anything: the operation is not known. */
-function wrongAnyway({ status, headers, body }: RawAnswer): string | undefined {
+/** Returns what is wrong with the response to arbitrary bytes, whose operation is unknown. */
+function violationOfUnknown({ status, headers, body }: RawAnswer): string | undefined {
   if (!headers['x-request-id'] && status !== 200) return `${status} without X-Request-ID`
   if (status < 400 || body === '') return undefined
   return /^\{"detail":("[^"]+"|\[.+\])\}$/.test(body) ? undefined : `${status} with ${body}`
@@ -76,7 +77,7 @@ function wrongAnyway({ status, headers, body }: RawAnswer): string | undefined {
 for (const { name, make } of databases)
   t.test(`${name}: ${REQUESTS} generated requests, FUZZ_SEED=${SEED}`, async (t) => {
     const { url } = await make(t)
-    // Without the limit on failures, which would answer for most of what is refused.
+    // Without the limit on failures, as most rejected requests would get 429 otherwise.
     const settings = { DATABASE_URL: url, MAX_FAILURES_PER_MINUTE: '0' }
     const service = await startService(t, settings)
     const document = await (await fetch(`${service.url}/openapi.json`)).json()
@@ -91,7 +92,7 @@ for (const { name, make } of databases)
           ? `was answered ${answer.status}`
           : asked
             ? contract.violation({ ...asked, ...answer })
-            : wrongAnyway(answer)
+            : violationOfUnknown(answer)
       if (violation) {
         wrong.push(
           `request ${number}: ${violation}\n${JSON.stringify(bytes.toString('latin1').slice(0, 2000))}`,
@@ -99,17 +100,17 @@ for (const { name, make } of databases)
       }
     }
 
-    const askers = Array.from({ length: AT_ONCE }, () => new Asker(service.url))
+    const clients = Array.from({ length: CONNECTIONS }, () => new Client(service.url))
     let number = 0
     let warmMiB = Number.NaN
     for (let chunk = 0; number < REQUESTS && wrong.length < 20; chunk++) {
       const generated = fc.sample(requests, { seed: SEED + chunk, numRuns: CHUNK }).entries()
       await Promise.all(
-        askers.map(async (asker) => {
-          // They share the iterator, so that each request is sent once.
+        clients.map(async (client) => {
+          // All clients share the iterator, so that each request is sent once.
           for (const [at, request] of generated) {
             try {
-              for (const answer of await asker.ask(request))
+              for (const answer of await client.send(request))
                 judge(chunk * CHUNK + at, request, answer)
             } catch (error) {
               wrong.push(
@@ -120,14 +121,14 @@ for (const { name, make } of databases)
         }),
       )
       number += CHUNK
-      if (Number.isNaN(warmMiB) && number >= WARM) warmMiB = seriesValues(service).memoryMiB
+      if (Number.isNaN(warmMiB) && number >= WARM) warmMiB = resourcesOf(service).memoryMiB
     }
-    for (const asker of askers) asker.close()
-    const { memoryMiB } = seriesValues(service)
+    for (const client of clients) client.close()
+    const { memoryMiB } = resourcesOf(service)
 
-    t.strictSame(wrong, [], 'no 5xx, nothing of the inside, nothing that OpenAPI does not allow')
+    t.strictSame(wrong, [], 'no 5xx, no internal details, only responses that OpenAPI describes')
     t.comment(
-      `answers: ${[...statuses]
+      `responses: ${[...statuses]
         .sort()
         .map((entry) => entry.join(' × '))
         .join(', ')}`,
@@ -140,6 +141,6 @@ for (const { name, make } of databases)
     const { total } = (await (await fetch(`${service.url}/messages?limit=1`)).json()) as {
       total: number
     }
-    t.ok(total > REQUESTS / 20, `${total} of them were messages`)
+    t.ok(total > REQUESTS / 20, `${total} of the requests stored a message`)
     t.equal(service.stderr(), '')
   })

@@ -6,28 +6,28 @@ import { startService } from '../service.ts'
 
 const KILLS = scale({ short: 3, full: 20 })
 
-/** Messages that are answered between two kills, at least. */
-const BETWEEN = 500
+/** Minimum number of messages that are acknowledged between two kills. */
+const MESSAGES_BETWEEN = 500
 
 t.setTimeout(300_000)
 
 for (const { name, make } of databases)
   t.test(
-    `${name}: killed ${KILLS} times under load, it has every message it acknowledged exactly once`,
+    `${name}: stores every acknowledged message exactly once when killed ${KILLS} times under load`,
     async (t) => {
       const database = await make(t)
       const start = () => startService(t, { DATABASE_URL: database.url })
       let service = await start()
       const load = new Load({ url: () => service.url, connections: 32, prefix: 'm', insist: true })
       for (let kill = 0; kill < KILLS; kill++) {
-        await load.acknowledge(BETWEEN)
+        await load.acknowledge(MESSAGES_BETWEEN)
         service.process.kill('SIGKILL')
         t.equal(await service.ended, 'SIGKILL')
         service = await start()
       }
-      await load.acknowledge(BETWEEN)
+      await load.acknowledge(MESSAGES_BETWEEN)
       const { acknowledged, lost } = await load.stop()
-      t.ok(lost > 0, `${lost} requests were cut off, ${acknowledged.length} acknowledged`)
+      t.ok(lost > 0, `${lost} requests were lost, ${acknowledged.length} acknowledged`)
 
       const { total } = (await (await fetch(`${service.url}/messages?limit=1`)).json()) as {
         total: number
@@ -41,14 +41,14 @@ for (const { name, make } of databases)
       t.equal(database.integrity(), 'ok')
       const ids = await database.ids()
       const stored = new Set(ids)
-      t.equal(stored.size, ids.length, 'no id is there twice')
+      t.equal(stored.size, ids.length, 'no id is stored twice')
       t.strictSame(
         acknowledged.filter((id) => !stored.has(id)),
         [],
         'nothing acknowledged is missing',
       )
       t.equal(new Set(acknowledged).size, acknowledged.length)
-      t.equal(total, ids.length, 'the total is that of a recount')
-      t.equal(stats.total_messages, ids.length, 'so are the statistics')
+      t.equal(total, ids.length, 'the total equals a recount')
+      t.equal(stats.total_messages, ids.length, 'the statistics equal a recount')
     },
   )

@@ -4,26 +4,28 @@ import { Connection } from '../connection.ts'
 import { databases } from '../databases.ts'
 import { scale } from '../fault-scale.ts'
 import { Load } from '../load.ts'
-import { Scrape, seriesValues } from '../scrape.ts'
+import { resourcesOf, Scrape } from '../scrape.ts'
 import { startService } from '../service.ts'
 
 const CONNECTIONS = scale({ short: 1500, full: 2000 })
 const SECONDS = scale({ short: 10, full: 60 })
 
 /**
- * What the service may hold under it: thousands of requests at once outlive the young generation, and V8 lets the old
- * one grow before it looks what of it is left.
+ * Maximum memory of the service, in MiB.
+ *
+ * With thousands of concurrent requests, objects are promoted to the old generation, which V8 lets grow before it
+ * collects it.
  */
 const MEMORY_MIB = 512
 
 const LIVE = 'GET /health/live HTTP/1.1\r\nHost: x\r\n\r\n'
 
-/** Pools that this test itself keeps for its questions. */
+/** Maximum number of connections that the test itself keeps open. */
 const SPARE = 10
 
 t.setTimeout(240_000)
 
-/** Asks a probe again and again. @returns how long the slowest answer took, in milliseconds. */
+/** Requests `/health/live` until `until` returns true. @returns the highest latency in ms. */
 async function probe(url: string, until: () => boolean): Promise<number> {
   const connection = await Connection.to(url)
   let slowest = 0
@@ -41,7 +43,7 @@ async function probe(url: string, until: () => boolean): Promise<number> {
 
 for (const { name, make } of databases)
   t.test(
-    `${name}: ${CONNECTIONS} connections send for ${SECONDS} s, with room for half`,
+    `${name}: ${CONNECTIONS} connections post for ${SECONDS} s with a limit of half as many requests`,
     async (t) => {
       const maxWaiting = CONNECTIONS / 2
       const { url } = await make(t)
@@ -49,7 +51,7 @@ for (const { name, make } of databases)
       const warmUp = new Load({ url: () => service.url, connections: 16, prefix: 'warm-' })
       await warmUp.acknowledge(2000)
       await warmUp.stop()
-      const before = seriesValues(service)
+      const before = resourcesOf(service)
 
       let over = false
       const slowestProbe = probe(service.url, () => over)
@@ -58,26 +60,26 @@ for (const { name, make } of databases)
       let mostOpen = 0
       for (let second = 0; second < SECONDS; second++) {
         await delay(1000)
-        memory.push(seriesValues(service).memoryMiB)
+        memory.push(resourcesOf(service).memoryMiB)
         const now = await Scrape.of(service)
         mostOpen = Math.max(mostOpen, now.sum('http_requests_in_flight', 'ingest'))
       }
-      const { acknowledged, statuses, lost, refused } = await load.stop()
+      const { acknowledged, statuses, lost, refused: rejected } = await load.stop()
       over = true
       const probedMs = await slowestProbe
       const scrape = await Scrape.of(service)
 
-      t.strictSame([...statuses.keys()].sort(), [200, 503], 'nothing but 200 and 503')
-      t.equal(lost, 0, 'no connection was cut')
+      t.strictSame([...statuses.keys()].sort(), [200, 503], 'only 200 and 503')
+      t.equal(lost, 0, 'no connection was lost')
       t.ok(
-        refused.every(
+        rejected.every(
           ({ headers, body }) =>
             headers['retry-after'] === '1' &&
             body === '{"detail":"too many requests in flight; retry later"}',
         ),
-        'refused politely',
+        'every 503 has Retry-After and the error message',
       )
-      t.ok(mostOpen <= maxWaiting + 10, `at most ${mostOpen} were open`)
+      t.ok(mostOpen <= maxWaiting + 10, `at most ${mostOpen} were in flight`)
 
       const post = ['method="POST"', 'path="/webhook"']
       const within = (seconds: string, status: number) =>
@@ -87,21 +89,21 @@ for (const { name, make } of databases)
           `status="${status}"`,
           `le="${seconds}"`,
         )
-      const refusals = statuses.get(503) ?? 0
+      const rejections = statuses.get(503) ?? 0
       t.equal(
         scrape.sum('http_requests_rejected_total', 'overload'),
-        refusals,
-        'every refusal is counted',
+        rejections,
+        'every rejection is counted',
       )
-      t.equal(within('+Inf', 503), refusals)
+      t.equal(within('+Inf', 503), rejections)
       t.ok(
-        within('0.05', 503) >= refusals * 0.999,
-        `${within('0.05', 503)} of ${refusals} refusals left within 50 ms of their headers`,
+        within('0.05', 503) >= rejections * 0.999,
+        `${within('0.05', 503)} of ${rejections} rejections were sent within 50 ms after their headers`,
       )
-      const taken = within('+Inf', 200)
+      const stored = within('+Inf', 200)
       t.ok(
-        within('2.5', 200) >= taken * 0.99,
-        `${within('2.5', 200)} of ${taken} taken were answered within 2.5 s, ${within('1', 200)} within a second, ${within('0.25', 200)} within 250 ms`,
+        within('2.5', 200) >= stored * 0.99,
+        `${within('2.5', 200)} of ${stored} posts were answered within 2.5 s, ${within('1', 200)} within a second, ${within('0.25', 200)} within 250 ms`,
       )
       t.ok(scrape.sum('ingest_batch_messages_count') > 0, 'batches are measured')
       t.ok(scrape.sum('ingest_commit_seconds_count') > 0, 'commits are measured')
@@ -114,7 +116,7 @@ for (const { name, make } of databases)
       )
       t.ok(probedMs < 5000, `the slowest /health/live took ${Math.round(probedMs)} ms`)
 
-      // Afterwards all is as before.
+      // After the overload, everything recovers.
       t.equal(scrape.sum('http_requests_in_flight', 'ingest'), 0)
       t.equal(scrape.sum('ingest_queue_messages'), 0)
       t.equal((await fetch(`${service.url}/health/ready`)).status, 200)
@@ -126,7 +128,7 @@ for (const { name, make } of databases)
       await again.acknowledge(1000)
       const seen = await again.stop()
       t.strictSame([...seen.statuses.keys()], [200])
-      while (seriesValues(service).descriptors > before.descriptors + SPARE) await delay(50)
-      t.pass('every descriptor is given back')
+      while (resourcesOf(service).descriptors > before.descriptors + SPARE) await delay(50)
+      t.pass('all descriptors are closed')
     },
   )

@@ -4,20 +4,21 @@ import { Connection } from '../connection.ts'
 import { scale } from '../fault-scale.ts'
 import { postOf } from '../load.ts'
 import { startPipeliningClients } from '../pipelining-clients.ts'
-import { seriesValues } from '../scrape.ts'
+import { resourcesOf } from '../scrape.ts'
 import { startService } from '../service.ts'
 
 const SECONDS = scale({ short: 6, full: 30 })
 const TOKEN = 'a-token-of-32-characters-in-tests'
 const MEMORY_MIB = 512
 
-/** A file of the documentation that is larger than what the system keeps for a connection. */
+/** Requests a file that is larger than the socket buffers. */
 const DOCS = 'GET /docs/static/swagger-ui-bundle.js HTTP/1.1\r\nHost: x\r\n\r\n'
+/** A post with a wrong signature. */
 const WRONG = `POST /webhook HTTP/1.1\r\nHost: x\r\nX-Signature: ${'0'.repeat(64)}\r\nContent-Length: 2\r\n\r\n{}`
 
 t.setTimeout(240_000)
 
-/** Sends a request again and again, each on time or not. @returns how many were answered 200 within a second. */
+/** Sends requests repeatedly over one connection. @returns how many were answered 200 within a second. */
 async function measure(
   url: string,
   requestOf: (number: number) => string,
@@ -48,7 +49,7 @@ async function measure(
 }
 
 for (const connections of [2, 400])
-  t.test(`${connections} clients without the secret pipeline and do not read`, async (t) => {
+  t.test(`${connections} pipelining clients that do not read block no others`, async (t) => {
     const service = await startService(t, { API_TOKEN: TOKEN })
     const stop = await startPipeliningClients({
       url: service.url,
@@ -63,7 +64,7 @@ for (const connections of [2, 400])
         () => `GET /stats HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer ${TOKEN}\r\n\r\n`,
       ),
     ])
-    const { memoryMiB } = seriesValues(service)
+    const { memoryMiB } = resourcesOf(service)
     t.comment(`${await stop()} connections`)
     for (const [name, { sent, inTime, statuses }] of Object.entries({ posts, reads })) {
       const share = `${name}: ${inTime} of ${sent} answered 200 within a second`
@@ -72,7 +73,7 @@ for (const connections of [2, 400])
     t.ok(memoryMiB < MEMORY_MIB, `${Math.round(memoryMiB)} MiB`)
   })
 
-t.test('60 pipelined requests for the documentation keep no reader out', async (t) => {
+t.test('60 pipelined requests for the documentation do not block reads', async (t) => {
   const service = await startService(t, { API_TOKEN: TOKEN })
   const stop = await startPipeliningClients({
     url: service.url,

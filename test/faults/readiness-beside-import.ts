@@ -12,8 +12,8 @@ const PROBE_EVERY_MS = 50
 
 t.setTimeout(900_000)
 
-/** Probes and posts while the work is under way: every one must be answered 200. */
-async function isReadyDuring(t: Test, service: Service, work: Promise<unknown>): Promise<void> {
+/** Sends probes and posts until `work` is done, and asserts that each is answered 200. */
+async function assertReadyDuring(t: Test, service: Service, work: Promise<unknown>): Promise<void> {
   const load = new Load({ url: () => service.url, connections: 4, prefix: 'p', pauseMs: 50 })
   const statuses = new Map<number, number>()
   let ended = false
@@ -34,7 +34,7 @@ async function isReadyDuring(t: Test, service: Service, work: Promise<unknown>):
   t.strictSame([...posted.statuses.keys()], [200], 'every post')
 }
 
-/** Writes the lines as fast as they are read. */
+/** Writes the input of an import, as fast as it is read. */
 async function writeLines(to: NodeJS.WritableStream): Promise<void> {
   for (let n = 0; n < MESSAGES; ) {
     let lines = ''
@@ -47,14 +47,14 @@ async function writeLines(to: NodeJS.WritableStream): Promise<void> {
   to.end()
 }
 
-t.test('an import and a repair do not make the service unready', async (t) => {
+t.test('the service stays ready during an import and a repair', async (t) => {
   const path = `${folderOf(t)}/app.db`
   const service = await startService(t)
   const environment = { DATABASE_URL: `sqlite:///${path}` }
 
   const importing = spawnEntry(t, ['import', '-'], environment)
   if (importing.child.stdin) void writeLines(importing.child.stdin)
-  await isReadyDuring(t, service, importing.ended)
+  await assertReadyDuring(t, service, importing.ended)
   t.equal(await importing.ended, 0, importing.stderr())
 
   const database = new Database(path)
@@ -62,6 +62,6 @@ t.test('an import and a repair do not make the service unready', async (t) => {
   database.close()
   const repairing = spawnEntry(t, ['verify', '--repair'], environment)
   repairing.child.stdout?.resume()
-  await isReadyDuring(t, service, repairing.ended)
+  await assertReadyDuring(t, service, repairing.ended)
   t.equal(await repairing.ended, 0, repairing.stderr())
 })

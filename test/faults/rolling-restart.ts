@@ -7,13 +7,14 @@ import { type Service, startService } from '../service.ts'
 
 const RESTARTS = scale({ short: 2, full: 10 })
 
-/** How often the balancer asks who is ready, and how long a service goes on serving after SIGTERM. */
+/** Interval of the readiness checks of the balancer. */
 const CHECK_EVERY_MS = 100
+/** Must be long enough for the balancer to notice. */
 const SHUTDOWN_DELAY_MS = 1000
 
 t.setTimeout(240_000)
 
-/** Sends to whoever is ready, as a load balancer does, which learns of it only from probe to probe. */
+/** A load balancer that sends requests to the last service that was ready at the previous check. */
 class Balancer {
   readonly #services: Service[] = []
   readonly #ready = new Set<Service>()
@@ -26,7 +27,7 @@ class Balancer {
     this.#checked = this.#check()
   }
 
-  /** Adds a service, and resolves once it is sent to. */
+  /** Adds a service. Resolves once it is ready and receives requests. */
   async add(service: Service): Promise<void> {
     this.#services.push(service)
     while (!this.#ready.has(service)) await delay(CHECK_EVERY_MS / 2)
@@ -75,7 +76,11 @@ for (const { name, make } of databases)
     const { acknowledged, statuses, lost } = await load.stop()
     await balancer.stop()
     t.strictSame([...statuses.keys()], [200], 'every request was answered 200')
-    t.equal(lost, 0, 'and no connection was lost')
+    t.equal(lost, 0, 'no connection was lost')
     const stats = (await (await fetch(`${service.url}/stats`)).json()) as { total_messages: number }
-    t.equal(stats.total_messages, acknowledged.length, 'everything that was acknowledged is there')
+    t.equal(
+      stats.total_messages,
+      acknowledged.length,
+      'exactly the acknowledged messages are stored',
+    )
   })

@@ -4,7 +4,7 @@ import t, { type Test } from 'tap'
 import { Load } from '../load.ts'
 import { folderOf, runEntry, startService, wire } from '../service.ts'
 
-/** The damage depends on how the two processes' writes interleave. */
+/** Repeated, as corruption would depend on how the writes of the two processes interleave. */
 const RUNS = 2
 
 const IMPORTED = 2000
@@ -18,7 +18,7 @@ function lines(prefix: string): string {
   ).join('')
 }
 
-/** Every id in the database, which must be sound. */
+/** Asserts that the database is not corrupt. @returns all ids in it. */
 function storedIds(t: Test, path: string): Set<unknown> {
   const database = new Database(path, { readonly: true })
   t.equal(database.pragma('integrity_check', { simple: true }), 'ok')
@@ -45,13 +45,17 @@ for (let run = 1; run <= RUNS; run++) {
       t.equal(status, 0, stderr)
     }
     const { acknowledged, statuses } = await load.stop()
-    t.strictSame([...statuses.keys()].sort(), [200, 503], 'posts are refused')
+    t.strictSame([...statuses.keys()].sort(), [200, 503], 'posts are rejected')
     t.equal((await fetch(`${service.url}/health/ready`)).status, 503)
-    t.equal((await fetch(`${service.url}/stats`)).status, 503, 'reads could be wrong')
+    t.equal(
+      (await fetch(`${service.url}/stats`)).status,
+      503,
+      'reads are rejected, as they could be stale',
+    )
     t.match(
       service.log.filter(({ level, msg }) => level === 'ERROR' && /restart/.test(String(msg))),
       [{ cause: { message: /app\.db-shm/ } }],
-      'said once in the log',
+      'the log says so once',
     )
     service.process.kill('SIGTERM')
     t.equal(await service.ended, 0)

@@ -3,37 +3,38 @@ import { connect, type Socket } from 'node:net'
 import { setTimeout as delay } from 'node:timers/promises'
 import t, { type Test } from 'tap'
 import { Load, postOf } from '../load.ts'
-import { Scrape, seriesValues } from '../scrape.ts'
+import { resourcesOf, Scrape } from '../scrape.ts'
 import { type Service, startService } from '../service.ts'
 
-/** The service's limits: for the headers, for a whole request, and for an answer to be read. */
+/** Time limits of the service: to receive the headers and the whole request, and to send the response. */
 const HEADERS_MS = 10_000
 const REQUEST_MS = 15_000
-const ANSWER_MS = 15_000
+const RESPONSE_MS = 15_000
 
-/** It looks every second who is late, and this machine may be busy. */
+/** Tolerance: the service checks its time limits every second, and the machine may be busy. */
 const GRACE_MS = 4000
 
-/** Nine pages of 100 such messages have 14.7 MB: more than the kernel buffers for a client that does not read. */
+/** Text of a message; nine pages of 100 have 14.7 MB, more than the kernel's socket buffers. */
 const TEXT = '😀'.repeat(4080)
 
-/** Of each kind. */
+/** Number of clients of each kind. */
 const CLIENTS = 20
 
-/** Pools that this test itself keeps for its questions. */
+/** Maximum number of connections that the test itself keeps open. */
 const SPARE = 10
 
 t.setTimeout(90_000)
 t.jobs = 2
 
-/** A client of its own kind on a connection of its own, until the service ends it. */
+/** A connection, until the service closes it. */
 interface Client {
   socket: Socket
-  /** Milliseconds until the connection ended, and what was read of it. */
+  /** Milliseconds until the connection was closed, and the data received. */
   ended: Promise<{ ms: number; read: string }>
 }
 
-async function client(service: Service): Promise<Client> {
+/** Opens a connection that sends nothing yet. */
+async function openClient(service: Service): Promise<Client> {
   const { hostname, port } = new URL(service.url)
   const socket = connect({ host: hostname, port: Number(port), allowHalfOpen: true })
   socket.on('error', () => undefined)
@@ -53,7 +54,7 @@ async function client(service: Service): Promise<Client> {
   }
 }
 
-/** Sends one byte a second. */
+/** Sends one byte per second. */
 async function drip({ socket }: Client, text: string): Promise<void> {
   for (const byte of text) {
     if (!socket.writable) return
@@ -62,10 +63,12 @@ async function drip({ socket }: Client, text: string): Promise<void> {
   }
 }
 
-/** Every client of a kind has been ended in time. */
+/** A kind of slow client. */
 interface Kind {
   name: string
+  /** Time within which the service closes the connection. */
   limitMs: number
+  /** The response, if there is one. */
   answered?: RegExp
   start(service: Service): Promise<Client>
 }
@@ -74,16 +77,16 @@ const HEAD = 'POST /webhook HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n'
 
 const KINDS: Kind[] = [
   {
-    name: 'one that says nothing',
+    name: 'no data',
     limitMs: HEADERS_MS,
-    start: (service) => client(service),
+    start: (service) => openClient(service),
   },
   {
     name: 'slow headers',
     limitMs: HEADERS_MS,
     answered: /^HTTP\/1\.1 408 /,
     async start(service) {
-      const one = await client(service)
+      const one = await openClient(service)
       void drip(one, HEAD)
       return one
     },
@@ -93,52 +96,52 @@ const KINDS: Kind[] = [
     limitMs: REQUEST_MS,
     answered: /^HTTP\/1\.1 408 /,
     async start(service) {
-      const one = await client(service)
+      const one = await openClient(service)
       one.socket.write(HEAD)
       void drip(one, 'x'.repeat(1000))
       return one
     },
   },
   {
-    name: 'half-closed in the middle of a body',
+    name: 'half-closed within a body',
     limitMs: 0,
     answered: /^HTTP\/1\.1 400 /,
     async start(service) {
-      const one = await client(service)
+      const one = await openClient(service)
       one.socket.end(`${HEAD}some of it`)
       return one
     },
   },
   {
-    name: 'half-closed behind a whole request',
+    name: 'half-closed after a whole request',
     limitMs: 0,
     answered: /^HTTP\/1\.1 200 /,
     async start(service) {
-      const one = await client(service)
+      const one = await openClient(service)
       one.socket.end(postOf('half-closed'))
       return one
     },
   },
 ]
 
-/** Senders who do as they should, meanwhile. */
+/** Senders that are not slow. */
 function goodLoad(service: Service): Load {
   return new Load({ url: () => service.url, connections: 2, prefix: 'good-', pauseMs: 50 })
 }
 
 async function assertServed(t: Test, good: Load): Promise<void> {
   const { statuses, lost } = await good.stop()
-  t.strictSame([...statuses.keys()], [200], 'meanwhile others are served')
+  t.strictSame([...statuses.keys()], [200], 'other clients are served')
   t.equal(lost, 0)
 }
 
 t.test(
-  'clients that are slow to send hold nothing beyond their limits',
+  'connections of clients that send slowly are closed after the time limits',
   { buffered: true },
   async (t) => {
     const service = await startService(t)
     await Scrape.of(service)
-    const before = seriesValues(service)
+    const before = resourcesOf(service)
     const good = goodLoad(service)
     const clients = await Promise.all(
       KINDS.map(async (kind) => {
@@ -149,48 +152,52 @@ t.test(
       }),
     )
     while ((await Scrape.of(service)).sum('http_requests_in_flight', 'unverified') < CLIENTS);
-    t.pass('whose body is slow takes room, for as long as it may')
+    t.pass('requests with a slow body count as in flight')
     for (const { kind, ended } of clients) {
       const ends = await Promise.all(ended)
       const slowest = Math.max(...ends.map(({ ms }) => ms))
       t.ok(
         slowest < kind.limitMs + GRACE_MS,
-        `${kind.name}: ended within ${Math.round(slowest)} ms`,
+        `${kind.name}: closed within ${Math.round(slowest)} ms`,
       )
       const { answered } = kind
       if (answered)
         t.ok(
           ends.every(({ read }) => answered.test(read)),
-          `${kind.name}: told so`,
+          `${kind.name}: has the expected response`,
         )
     }
     await assertServed(t, good)
     t.equal((await Scrape.of(service)).sum('http_requests_in_flight', 'ingest'), 0)
-    t.equal((await fetch(`${service.url}/messages/half-closed`)).status, 200, 'it was stored')
-    while (seriesValues(service).descriptors > before.descriptors + SPARE) await delay(50)
-    t.pass('every descriptor is given back')
+    t.equal(
+      (await fetch(`${service.url}/messages/half-closed`)).status,
+      200,
+      'the message of half-closed clients is stored',
+    )
+    while (resourcesOf(service).descriptors > before.descriptors + SPARE) await delay(50)
+    t.pass('all descriptors are closed')
   },
 )
 
 t.test(
-  'clients that do not read their answers hold nothing beyond their limit',
+  'connections of clients that do not read are closed after the time limit',
   { buffered: true },
   async (t) => {
-    // Room for all that they ask for.
+    // A limit that admits all of their requests.
     const service = await startService(t, { MAX_WAITING: '50000' })
     const messages = new Load({ url: () => service.url, connections: 4, prefix: 'm', text: TEXT })
     await messages.acknowledge(200)
     await messages.stop()
-    const before = seriesValues(service)
+    const before = resourcesOf(service)
     const good = goodLoad(service)
     const started = performance.now()
     for (let number = 0; number < 2 * CLIENTS; number++) {
       const { hostname, port } = new URL(service.url)
       const socket = connect(Number(port), hostname)
       socket.on('error', () => undefined)
-      // As many as one connection may pipeline.
+      // One request in flight and eight waiting, the maximum on a connection.
       socket.write('GET /messages?limit=100 HTTP/1.1\r\nHost: x\r\n\r\n'.repeat(9))
-      // Every other one reads a little now and then.
+      // Every other client reads slowly.
       const reading = number % 2 === 0 ? undefined : setInterval(() => socket.read(1024), 500)
       t.teardown(() => {
         clearInterval(reading)
@@ -199,17 +206,17 @@ t.test(
     }
     const open = async () => (await Scrape.of(service)).sum('http_requests_in_flight', 'read')
     let most = 0
-    while (most < 2 * CLIENTS && performance.now() - started < ANSWER_MS) {
+    while (most < 2 * CLIENTS && performance.now() - started < RESPONSE_MS) {
       most = Math.max(most, await open())
       await delay(50)
     }
-    t.equal(most, 2 * CLIENTS, 'every client has a response that waits to be read')
+    t.equal(most, 2 * CLIENTS, 'every client has a response in flight')
     while ((await open()) > 0) await delay(200)
     const ms = Math.round(performance.now() - started)
-    // An answer is given its time once it is there.
-    t.ok(ms < ANSWER_MS + ANSWER_MS / 2 + GRACE_MS, `ended within ${ms} ms`)
+    // The time limit of a response starts when it is ready.
+    t.ok(ms < RESPONSE_MS + RESPONSE_MS / 2 + GRACE_MS, `closed within ${ms} ms`)
     await assertServed(t, good)
-    while (seriesValues(service).descriptors > before.descriptors + SPARE) await delay(50)
-    t.pass('every descriptor is given back')
+    while (resourcesOf(service).descriptors > before.descriptors + SPARE) await delay(50)
+    t.pass('all descriptors are closed')
   },
 )

@@ -7,12 +7,12 @@ import { folderOf, spawnEntry, startService } from '../service.ts'
 
 const MiB = 1024 * 1024
 
-/** What the log is truncated to at most. */
+/** Size to which the write-ahead log is truncated. */
 const LIMIT = 128 * MiB
 
 t.setTimeout(300_000)
 
-t.test('the log that a stalled export let grow is given back once it has gone', async (t) => {
+t.test('the write-ahead log is truncated after a stalled export has ended', async (t) => {
   const path = `${folderOf(t)}/app.db`
   const service = await startService(t)
   const walBytes = () => statSync(`${path}-wal`).size
@@ -24,12 +24,12 @@ t.test('the log that a stalled export let grow is given back once it has gone', 
   })
   await filled.acknowledge(500)
 
-  // Nobody reads what it writes: once the pipe is full, it stalls with its snapshot open.
+  // Its output is not read: once the pipe is full, it stalls with its snapshot open.
   const exporting = spawnEntry(t, ['export'], { DATABASE_URL: `sqlite:///${path}` })
   while ((exporting.child.stdout?.readableLength ?? 0) === 0) await delay(20)
   await filled.stop()
 
-  // A program beside the service writes more than the limit: its log cannot be reused while the export reads.
+  // Another program writes more than the limit, as the log cannot be reused while the export reads.
   const other = new Database(path)
   other.exec('create table ballast (body blob)')
   const insert = other.prepare('insert into ballast values (zeroblob(?))')
@@ -45,7 +45,7 @@ t.test('the log that a stalled export let grow is given back once it has gone', 
   const { latencies, statuses } = await after.stop()
   other.close()
   t.comment(
-    `${Math.round(grown / MiB)} MiB given back after ${ms} ms; slowest post ${Math.round(Math.max(...latencies))} ms`,
+    `${Math.round(grown / MiB)} MiB truncated after ${ms} ms; slowest post ${Math.round(Math.max(...latencies))} ms`,
   )
   t.strictSame([...statuses.keys()], [200])
   service.process.kill('SIGTERM')

@@ -7,14 +7,15 @@ import { scale } from '../fault-scale.ts'
 import { Load } from '../load.ts'
 import { folderOf, type Service, startService } from '../service.ts'
 
-/** Reads, writes and syncs, with the paths behind their descriptors and whole pages. */
+/** System calls that read, write and sync. */
 const CALLS =
   'read,readv,recvfrom,recvmsg,write,writev,sendto,sendmsg,pwrite64,pwritev,fdatasync,fsync'
+/** Traces all threads, with the path of each descriptor and whole pages. */
 const STRACE = ['-f', '-y', '-s', '5000', '-e', `trace=${CALLS}`]
 
 t.setTimeout(120_000)
 
-/** Resolves once every thread of a process is traced. */
+/** Resolves once every thread of the process is traced. */
 async function traced(pid: number | undefined): Promise<void> {
   const tasks = `/proc/${pid}/task`
   const isTraced = (task: string) =>
@@ -22,7 +23,7 @@ async function traced(pid: number | undefined): Promise<void> {
   while (!readdirSync(tasks).every(isTraced)) await delay(20)
 }
 
-/** The system calls of a service, line by line, from now until `stop`. */
+/** Traces the system calls of a service until `stop`, which returns the lines of the trace. */
 async function trace(t: Test, service: Service): Promise<{ stop: () => Promise<string[]> }> {
   const file = `${folderOf(t)}/trace`
   const strace = spawn('strace', [...STRACE, '-o', file, '-p', String(service.process.pid)], {
@@ -41,15 +42,19 @@ async function trace(t: Test, service: Service): Promise<{ stop: () => Promise<s
   }
 }
 
-/** What happened to one message: the numbers of the lines of the trace. */
-interface Life {
+/** The line numbers in the trace of what happens to a message; -1 if missing. */
+interface Timeline {
   arrived: number
   written: number
   synced: number
   answered: number
 }
 
-/** Finds a call on a file: whole, or, where another thread was traced in between, where it was resumed. */
+/**
+ * Finds successful system calls, as line numbers of their begin and their end.
+ *
+ * strace prints a call in two lines, unfinished and resumed, if a call of another thread comes between.
+ */
 function completions(lines: string[], call: RegExp): { begun: number; done: number }[] {
   const begun = new Map<string, number>()
   return lines.flatMap((line, number) => {
@@ -67,8 +72,8 @@ function completions(lines: string[], call: RegExp): { begun: number; done: numb
   })
 }
 
-/** The lives of messages in a trace. */
-function livesOf(lines: string[], ids: string[]): Map<string, Life> {
+/** Returns the timeline of each message. */
+function timelinesOf(lines: string[], ids: string[]): Map<string, Timeline> {
   const syncs = completions(lines, /^(fsync|fdatasync)\(\d+<[^>]*app\.db-wal>/)
   return new Map(
     ids.map((id) => {
@@ -100,10 +105,10 @@ for (const [name, connections, messages] of [
     const { acknowledged } = await load.stop()
     const lines = await tracing.stop()
     const late: unknown[] = []
-    for (const [id, life] of livesOf(lines, acknowledged)) {
-      const { arrived, written, synced, answered } = life
+    for (const [id, timeline] of timelinesOf(lines, acknowledged)) {
+      const { arrived, written, synced, answered } = timeline
       const right = 0 <= arrived && arrived < written && written < synced && synced < answered
-      if (!right) late.push({ id, ...life })
+      if (!right) late.push({ id, ...timeline })
     }
     t.strictSame(late, [], `${acknowledged.length} messages in ${lines.length} system calls`)
     if (connections > 1) {

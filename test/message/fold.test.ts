@@ -2,7 +2,7 @@ import fc from 'fast-check'
 import t from 'tap'
 import { fold } from '../../src/message/fold.ts'
 
-/** The definition, word for word: each code point upper-cased and then lower-cased. */
+/** The definition of `fold`: each code point upper-cased and then lower-cased. */
 function foldByDefinition(text: string): string {
   return Array.from(text, (character) =>
     Array.from(character.toUpperCase(), (upper) => upper.toLowerCase()).join(''),
@@ -14,7 +14,7 @@ t.test('folds every code point as the definition does', async (t) => {
   for (let first = 0; first <= 0x10ffff; first += 0x400) {
     if (first >= 0xd800 && first <= 0xdfff) continue
     const points = Array.from({ length: 0x400 }, (_, n) => String.fromCodePoint(first + n))
-    // Each after a letter, where a final Σ would show.
+    // Each after a letter, so that the rule for a final Σ would apply.
     const text = points.join('α')
     if (fold(text) !== foldByDefinition(text)) different.push(first.toString(16))
   }
@@ -27,7 +27,7 @@ t.test('folds any string as the definition does', async () => {
   )
 })
 
-t.test('brings together what readers take for the same', async (t) => {
+t.test('maps texts that differ only in case to the same fold', async (t) => {
   t.equal(fold('ÄRGER'), fold('ärger'))
   t.equal(fold('ПРИВЕТ'), fold('привет'))
   t.equal(fold('ΟΔΟΣ'), fold('οδος'))

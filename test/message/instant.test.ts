@@ -2,7 +2,7 @@ import fc from 'fast-check'
 import t from 'tap'
 import { instantKey, isMessageInstant } from '../../src/message/instant.ts'
 
-t.test('takes the timestamps that exist', async (t) => {
+t.test('accepts timestamps that exist', async (t) => {
   for (const text of [
     '2025-01-15T10:00:00Z',
     '2025-01-15T10:00:00.5Z',
@@ -16,7 +16,7 @@ t.test('takes the timestamps that exist', async (t) => {
   }
 })
 
-t.test('refuses the ones that do not', async (t) => {
+t.test('rejects timestamps that are malformed or do not exist', async (t) => {
   for (const text of [
     '',
     '2025-01-15',
@@ -47,7 +47,7 @@ t.test('refuses the ones that do not', async (t) => {
   }
 })
 
-t.test('keys compare as instants do', async (t) => {
+t.test('the order of keys is the order of instants', async (t) => {
   const ordered = ['10:00:00Z', '10:00:00.25Z', '10:00:00.5Z', '10:00:01Z'].map((time) =>
     instantKey(`2025-01-15T${time}`),
   )
@@ -56,7 +56,7 @@ t.test('keys compare as instants do', async (t) => {
   t.equal(instantKey('2025-01-15T10:00:00.000Z'), instantKey('2025-01-15T10:00:00Z'))
 })
 
-t.test('offsets name the same instant', async (t) => {
+t.test('the same instant has the same key with any offset', async (t) => {
   const utc = instantKey('2025-01-15T10:00:00.5Z')
   for (const text of [
     '2025-01-15T15:30:00.5+05:30',
@@ -74,7 +74,7 @@ t.test('offsets name the same instant', async (t) => {
   t.equal(instantKey('2025-01-15T10:00:00+05:60'), undefined)
 })
 
-t.test('any two instants compare as their keys, whatever their offsets and fractions', async () => {
+t.test('any two keys compare as their instants, whatever their offsets and fractions', async () => {
   const instant = fc.record({
     ms: fc.integer({ min: Date.UTC(1, 0, 2), max: Date.UTC(9998, 0) }),
     nanos: fc.integer({ min: 0, max: 999_999 }),

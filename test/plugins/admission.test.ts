@@ -4,8 +4,8 @@ import t, { type Test } from 'tap'
 import type { App } from '../../src/app.ts'
 import { post, sign, startApp, wire } from '../service.ts'
 
-/** Lets no message reach the store until it is told to. */
-function holdAppends(t: Test, app: App): { release: () => void } {
+/** Delays every append until `release` is called, or the test ends. */
+function delayAppends(t: Test, app: App): { release: () => void } {
   const append = app.store.append.bind(app.store)
   const gate = Promise.withResolvers<void>()
   app.store.append = async (batch) => {
@@ -16,37 +16,38 @@ function holdAppends(t: Test, app: App): { release: () => void } {
   return { release: () => gate.resolve() }
 }
 
-async function refusals(app: App): Promise<string> {
+/** Returns the number of requests rejected for overload, from the metrics. */
+async function overloads(app: App): Promise<string> {
   const { body } = await app.inject('/metrics')
   return /^http_requests_rejected_total\{reason="overload"\} (\d+)$/m.exec(body)?.[1] ?? 'none'
 }
 
-t.test('beyond its bound it refuses, and takes again what comes after', async (t) => {
+t.test('rejects posts over the limit with 503, and accepts posts again below it', async (t) => {
   const { app, log } = await startApp(t, { maxWaiting: 2 })
-  const { release } = holdAppends(t, app)
+  const { release } = delayAppends(t, app)
   const waiting = ['one', 'two'].map((message_id) => post(app, wire({ message_id })))
   while (app.admission.count('ingest') < 2) await new Promise((resolve) => setImmediate(resolve))
 
-  const refused = await post(app, wire({ message_id: 'three' }))
-  t.equal(refused.statusCode, 503)
-  t.equal(refused.headers['retry-after'], '1')
-  t.strictSame(refused.json(), { detail: 'too many requests in flight; retry later' })
+  const rejected = await post(app, wire({ message_id: 'three' }))
+  t.equal(rejected.statusCode, 503)
+  t.equal(rejected.headers['retry-after'], '1')
+  t.strictSame(rejected.json(), { detail: 'too many requests in flight; retry later' })
   t.match(log.at(-1), { status: 503, rejected: 'overload', result: 'error' })
-  // Refused from its headers: nobody looked at the signature.
+  // Rejected before the signature is verified.
   t.equal((await post(app, 'x', {})).statusCode, 503)
-  t.equal(await refusals(app), '2')
+  t.equal(await overloads(app), '2')
   t.match((await app.inject('/metrics')).body, /^http_requests_in_flight\{class="ingest"\} 2$/m)
 
   for (const url of ['/health/live', '/health/ready', '/messages', '/stats']) {
-    t.equal((await app.inject(url)).statusCode, 200, `${url} is not in the messages' way`)
+    t.equal((await app.inject(url)).statusCode, 200, `${url} is served`)
   }
   release()
-  for (const answer of await Promise.all(waiting)) t.equal(answer.statusCode, 200)
+  for (const response of await Promise.all(waiting)) t.equal(response.statusCode, 200)
   t.equal((await post(app, wire({ message_id: 'three' }))).statusCode, 200)
   t.equal(app.admission.count('ingest'), 0)
 })
 
-t.test('reads have a limit of their own, and probes none', async (t) => {
+t.test('reads have a separate limit, and probes have none', async (t) => {
   const { app } = await startApp(t, { maxWaiting: 10 })
   const gate = Promise.withResolvers<void>()
   const stats = app.store.stats.bind(app.store)
@@ -56,10 +57,10 @@ t.test('reads have a limit of their own, and probes none', async (t) => {
   }
   const waiting = app.inject('/stats')
   while (app.admission.count('read') < 1) await new Promise((resolve) => setImmediate(resolve))
-  const refused = await app.inject('/messages')
-  t.equal(refused.statusCode, 503)
-  t.strictSame(refused.json(), { detail: 'too many requests in flight; retry later' })
-  t.equal(refused.headers['cache-control'], 'no-store', 'with the headers of every answer there')
+  const rejected = await app.inject('/messages')
+  t.equal(rejected.statusCode, 503)
+  t.strictSame(rejected.json(), { detail: 'too many requests in flight; retry later' })
+  t.equal(rejected.headers['cache-control'], 'no-store', 'with the security headers')
   t.equal((await post(app, wire({ message_id: 'm' }))).statusCode, 200)
   t.equal((await app.inject('/health/ready')).statusCode, 200)
   gate.resolve()
@@ -67,29 +68,32 @@ t.test('reads have a limit of their own, and probes none', async (t) => {
   t.equal((await app.inject('/messages')).statusCode, 200)
 })
 
-t.test('a message whose sender has left goes on taking room until it is stored', async (t) => {
-  const { app } = await startApp(t, { maxWaiting: 1 })
-  const { release } = holdAppends(t, app)
-  const url = await app.listen({ host: '127.0.0.1', port: 0 })
-  const body = wire({ message_id: 'left' })
-  const socket = connect(Number(new URL(url).port), '127.0.0.1')
-  const gone = new Promise<void>((resolve) => {
-    app.server.once('connection', (connection) => connection.once('close', () => resolve()))
-  })
-  socket.write(
-    `POST /webhook HTTP/1.1\r\nHost: x\r\nX-Signature: ${sign(body)}\r\nContent-Length: ${body.length}\r\n\r\n${body}`,
-  )
-  while (app.admission.count('ingest') < 1) await new Promise((resolve) => setImmediate(resolve))
-  socket.destroy()
-  await gone
-  t.equal((await post(app, wire({ message_id: 'next' }))).statusCode, 503)
-  const ended = new Promise<void>((resolve) => app.requestTracker.onCompleted(() => resolve()))
-  release()
-  await ended
-  t.equal((await post(app, wire({ message_id: 'next' }))).statusCode, 200)
-})
+t.test(
+  'a message counts as in flight until it is stored, even if its client disconnects',
+  async (t) => {
+    const { app } = await startApp(t, { maxWaiting: 1 })
+    const { release } = delayAppends(t, app)
+    const url = await app.listen({ host: '127.0.0.1', port: 0 })
+    const body = wire({ message_id: 'left' })
+    const socket = connect(Number(new URL(url).port), '127.0.0.1')
+    const gone = new Promise<void>((resolve) => {
+      app.server.once('connection', (connection) => connection.once('close', () => resolve()))
+    })
+    socket.write(
+      `POST /webhook HTTP/1.1\r\nHost: x\r\nX-Signature: ${sign(body)}\r\nContent-Length: ${body.length}\r\n\r\n${body}`,
+    )
+    while (app.admission.count('ingest') < 1) await new Promise((resolve) => setImmediate(resolve))
+    socket.destroy()
+    await gone
+    t.equal((await post(app, wire({ message_id: 'next' }))).statusCode, 503)
+    const ended = new Promise<void>((resolve) => app.requestTracker.onCompleted(() => resolve()))
+    release()
+    await ended
+    t.equal((await post(app, wire({ message_id: 'next' }))).statusCode, 200)
+  },
+)
 
-t.test('evicts a post whose body does not arrive, and not one that is being stored', async (t) => {
+t.test('evicts a post whose body does not arrive, but not one that is being stored', async (t) => {
   const { app, log } = await startApp(t, { maxWaiting: 1 })
   const url = await app.listen({ host: '127.0.0.1', port: 0 })
   const slow = connect(Number(new URL(url).port), '127.0.0.1')
@@ -97,8 +101,8 @@ t.test('evicts a post whose body does not arrive, and not one that is being stor
   slow.resume()
   slow.write('POST /webhook HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n{')
   while (app.admission.count('unverified') < 1) await new Promise((next) => setImmediate(next))
-  const { release } = holdAppends(t, app)
-  // Rejected until the slow one may be evicted.
+  const { release } = delayAppends(t, app)
+  // Rejected until the slow one is old enough to be evicted.
   let stored: ReturnType<typeof post> | undefined
   while (app.admission.count('ingest') < 1) {
     stored = post(app, wire({ message_id: 'stored' }))
@@ -114,7 +118,7 @@ t.test('evicts a post whose body does not arrive, and not one that is being stor
   )
 })
 
-t.test('posts without a valid signature take no room from those that have one', async (t) => {
+t.test('posts without a verified signature do not take the places of verified ones', async (t) => {
   const { app } = await startApp(t, { maxWaiting: 2 })
   const url = await app.listen({ host: '127.0.0.1', port: 0 })
   for (let number = 0; number < 2; number++) {
@@ -130,7 +134,7 @@ t.test('posts without a valid signature take no room from those that have one', 
   t.equal(status, 200)
 })
 
-t.test('a client that does not read documentation keeps no reader with a token out', async (t) => {
+t.test('public requests that stall do not take the places of reads', async (t) => {
   const { app } = await startApp(t, { maxWaiting: 10, apiTokens: ['token'] })
   const url = await app.listen({ host: '127.0.0.1', port: 0 })
   const socket = connect(Number(new URL(url).port), '127.0.0.1')
@@ -142,9 +146,9 @@ t.test('a client that does not read documentation keeps no reader with a token o
   t.equal((await app.inject({ url: '/stats', headers })).statusCode, 200)
 })
 
-t.test('a connection stays in step though a body arrives after its refusal', async (t) => {
+t.test('a connection stays usable if the body arrives after the rejection', async (t) => {
   const { app } = await startApp(t, { maxWaiting: 1 })
-  const { release } = holdAppends(t, app)
+  const { release } = delayAppends(t, app)
   const url = await app.listen({ host: '127.0.0.1', port: 0 })
   const first = post(app, wire({ message_id: 'first' }))
   while (app.admission.count('ingest') < 1) await new Promise((resolve) => setImmediate(resolve))
@@ -154,9 +158,9 @@ t.test('a connection stays in step though a body arrives after its refusal', asy
   const socket = connect(Number(new URL(url).port), '127.0.0.1').setEncoding('utf8')
   t.teardown(() => socket.destroy())
   socket.write(head)
-  const [refused] = await once(socket, 'data')
-  t.match(refused, /^HTTP\/1.1 503 /)
-  t.notMatch(refused, /^connection: close/im)
+  const [rejected] = await once(socket, 'data')
+  t.match(rejected, /^HTTP\/1.1 503 /)
+  t.notMatch(rejected, /^connection: close/im)
   release()
   await first
   socket.write(body)

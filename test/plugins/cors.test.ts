@@ -10,20 +10,20 @@ const preflight = (origin: string, method = 'GET') => ({
   'access-control-request-headers': 'authorization',
 })
 
-t.test('is off unless it is asked for', async (t) => {
+t.test('is off by default', async (t) => {
   const { app } = await startApp(t)
-  const answer = await app.inject({ url: '/stats', headers: { origin: ORIGIN } })
-  t.equal(answer.statusCode, 200)
-  t.notMatch(Object.keys(answer.headers).join(), /access-control|vary/)
-  const asked = await app.inject({
+  const response = await app.inject({ url: '/stats', headers: { origin: ORIGIN } })
+  t.equal(response.statusCode, 200)
+  t.notMatch(Object.keys(response.headers).join(), /access-control|vary/)
+  const denied = await app.inject({
     method: 'OPTIONS',
     url: '/stats',
     headers: preflight(ORIGIN),
   })
-  t.equal(asked.statusCode, 405)
+  t.equal(denied.statusCode, 405)
 })
 
-t.test('a page of these origins may read, and its errors too', async (t) => {
+t.test('a page of an allowed origin may read responses and errors', async (t) => {
   const { app } = await startApp(t, { ...CORS, apiTokens: ['token'] })
   for (const origin of CORS.corsOrigins) {
     for (const url of ['/stats', '/messages?limit=x', '/messages/unknown', '/nowhere', '/docs']) {
@@ -38,7 +38,7 @@ t.test('a page of these origins may read, and its errors too', async (t) => {
   }
 })
 
-t.test('a page of another origin may not', async (t) => {
+t.test('a page of another origin may not read responses', async (t) => {
   const { app } = await startApp(t, CORS)
   for (const origin of [
     'https://other.example',
@@ -52,18 +52,18 @@ t.test('a page of another origin may not', async (t) => {
     for (const method of ['GET', 'OPTIONS'] as const) {
       const { headers } = await app.inject({ method, url: '/stats', headers: preflight(origin) })
       t.equal(headers['access-control-allow-origin'], undefined, `${method} ${origin}`)
-      t.equal(headers.vary, 'Origin', 'nor what a cache kept for somebody else')
+      t.equal(headers.vary, 'Origin', 'caches must not reuse a response for another origin')
     }
   }
 })
 
-t.test('a preflight is answered before anybody must show a token', async (t) => {
+t.test('responds to a preflight without a token', async (t) => {
   const { app, log } = await startApp(t, { ...CORS, apiTokens: ['token'] })
   for (const url of ['/messages', '/messages/m', '/stats', '/webhook', '/nowhere/4915112345678']) {
-    const answer = await app.inject({ method: 'OPTIONS', url, headers: preflight(ORIGIN) })
-    t.equal(answer.statusCode, 204, url)
-    t.equal(answer.body, '')
-    t.match(answer.headers, {
+    const response = await app.inject({ method: 'OPTIONS', url, headers: preflight(ORIGIN) })
+    t.equal(response.statusCode, 204, url)
+    t.equal(response.body, '')
+    t.match(response.headers, {
       'access-control-allow-origin': ORIGIN,
       'access-control-allow-methods': 'GET, HEAD',
       'access-control-allow-headers': 'Authorization, X-Request-ID',
@@ -75,12 +75,12 @@ t.test('a preflight is answered before anybody must show a token', async (t) => 
   t.match(body, /^http_requests_total\{method="OPTIONS",path="unmatched",status="204"\} 1$/m)
 })
 
-t.test('any other OPTIONS is answered as without', async (t) => {
+t.test('other OPTIONS requests are handled as without CORS', async (t) => {
   const { app } = await startApp(t, CORS)
   for (const headers of [{}, { origin: ORIGIN }]) {
-    const answer = await app.inject({ method: 'OPTIONS', url: '/messages', headers })
-    t.equal(answer.statusCode, 405)
-    t.equal(answer.headers.allow, 'GET, HEAD')
+    const response = await app.inject({ method: 'OPTIONS', url: '/messages', headers })
+    t.equal(response.statusCode, 405)
+    t.equal(response.headers.allow, 'GET, HEAD')
     const unknown = await app.inject({ method: 'OPTIONS', url: '/nowhere', headers })
     t.equal(unknown.statusCode, 404)
     t.strictSame(unknown.json(), { detail: 'not found' })

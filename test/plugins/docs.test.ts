@@ -14,12 +14,12 @@ interface Operation {
 }
 
 t.test(
-  '/openapi.json is valid OpenAPI 3.1 and describes every route with its errors',
+  '/openapi.json is valid OpenAPI 3.1 and describes the responses of every route',
   async (t) => {
     const { app } = await startApp(t)
-    const answer = await app.inject('/openapi.json')
-    t.equal(answer.statusCode, 200)
-    const document = answer.json()
+    const response = await app.inject('/openapi.json')
+    t.equal(response.statusCode, 200)
+    const document = response.json()
     t.equal(document.openapi, '3.1.0')
     const { valid, errors } = await new Validator().validate(document)
     t.ok(valid, JSON.stringify(errors))
@@ -28,7 +28,7 @@ t.test(
     for (const [path, operations] of Object.entries<Record<string, Operation>>(document.paths)) {
       for (const [method, { summary, operationId, responses }] of Object.entries(operations)) {
         t.match(operationId, /^[a-z]+[A-Z][A-Za-z]+$/, `${method} ${path} has an operationId`)
-        t.ok(summary, `${method} ${path} says what it is for`)
+        t.ok(summary, `${method} ${path} has a summary`)
         described[`${method} ${path}`] = Object.keys(responses)
         for (const [status, { content }] of Object.entries(responses)) {
           const example = content?.['application/json']?.example
@@ -63,7 +63,7 @@ t.test(
   },
 )
 
-t.test('/docs renders it and fetches nothing from elsewhere', async (t) => {
+t.test('/docs loads nothing from other sites', async (t) => {
   const { app } = await startApp(t)
   const page = await app.inject('/docs')
   t.equal(page.statusCode, 200)
@@ -75,12 +75,12 @@ t.test('/docs renders it and fetches nothing from elsewhere', async (t) => {
     t.equal(file.statusCode, 200, link)
   }
   const initializer = await app.inject('/docs/static/swagger-initializer.js')
-  t.match(initializer.body, /"layout":"BaseLayout"/, 'without a bar')
+  t.match(initializer.body, /"layout":"BaseLayout"/, 'without a top bar')
   t.match(initializer.body, /"validatorUrl":null/)
   t.match(page.body, '<title>Lyftr Webhook API</title>')
 })
 
-/** A program as a user of the API would write it against generated types. */
+/** A client program that uses the generated types. */
 const PROGRAM = `
 import type { components, operations, paths } from './api.ts'
 
@@ -107,7 +107,7 @@ const busiest = ({ messages_per_sender: [first] }: components['schemas']['Stats'
 export { busiest, busy, idsOf, link, message, queries, reasons, wait, wrong }
 `
 
-t.test('a client generated from it compiles, with every schema under its name', async (t) => {
+t.test('a generated client compiles, with a type for each named schema', async (t) => {
   const { app } = await startApp(t, { apiTokens: ['x'] })
   const document = (await app.inject('/openapi.json')).json()
   t.same(Object.keys(document.components.schemas).sort(), [
@@ -147,7 +147,7 @@ t.test('a client generated from it compiles, with every schema under its name', 
   t.equal(compiled.status, 0, compiled.stderr)
 })
 
-t.test('offers to authorise only where there are tokens', async (t) => {
+t.test('has security schemes only if tokens are configured', async (t) => {
   const { app: open } = await startApp(t)
   t.notOk((await open.inject('/openapi.json')).json().components.securitySchemes)
   const { app: closed } = await startApp(t, { apiTokens: ['x'] })

@@ -1,7 +1,7 @@
 import t from 'tap'
 import { startApp } from '../service.ts'
 
-t.test('an unknown path is a 404, whatever is sent there', async (t) => {
+t.test('returns 404 for an unknown path, whatever the method and the body', async (t) => {
   const { app } = await startApp(t)
   for (const request of [
     { url: '/' },
@@ -17,14 +17,14 @@ t.test('an unknown path is a 404, whatever is sent there', async (t) => {
     { method: 'PUT', url: '/nowhere', payload: 'x', headers: { 'content-type': '/' } },
     { method: 'PROPFIND', url: '/nowhere' },
   ] as const) {
-    const answer = await app.inject(request)
-    t.equal(answer.statusCode, 404)
-    t.strictSame(answer.json(), { detail: 'not found' })
-    t.ok(answer.headers['x-request-id'])
+    const response = await app.inject(request)
+    t.equal(response.statusCode, 404)
+    t.strictSame(response.json(), { detail: 'not found' })
+    t.ok(response.headers['x-request-id'])
   }
 })
 
-t.test('another method is a 405 that tells which are allowed', async (t) => {
+t.test('returns 405 with Allow for another method', async (t) => {
   const { app } = await startApp(t)
   for (const [method, url, allow] of [
     ['GET', '/webhook', 'POST'],
@@ -39,24 +39,24 @@ t.test('another method is a 405 that tells which are allowed', async (t) => {
     ['POST', '/openapi.json', 'GET, HEAD'],
     ['PROPFIND', '/messages', 'GET, HEAD'],
   ] as const) {
-    // The types of inject know fewer methods than HTTP has.
-    const answer = await app.inject({ method: method as 'GET', url })
-    t.equal(answer.statusCode, 405, `${method} ${url}`)
-    t.equal(answer.headers.allow, allow)
-    if (method !== 'HEAD') t.match(answer.json(), { detail: /^method not allowed/ })
+    // The types of inject have fewer methods than HTTP.
+    const response = await app.inject({ method: method as 'GET', url })
+    t.equal(response.statusCode, 405, `${method} ${url}`)
+    t.equal(response.headers.allow, allow)
+    if (method !== 'HEAD') t.match(response.json(), { detail: /^method not allowed/ })
   }
 })
 
-t.test('a path that is no URL is a 400', async (t) => {
+t.test('returns 400 for an invalid URL path', async (t) => {
   const { app, log } = await startApp(t)
-  const answer = await app.inject('/%zz')
-  t.equal(answer.statusCode, 400)
-  t.strictSame(answer.json(), { detail: 'the path is not a valid URL path' })
+  const response = await app.inject('/%zz')
+  t.equal(response.statusCode, 400)
+  t.strictSame(response.json(), { detail: 'the path is not a valid URL path' })
   t.match(log, [{ method: 'GET', path: '/…zz', status: 400 }])
-  t.equal(answer.headers['x-request-id'], log[0]?.request_id)
+  t.equal(response.headers['x-request-id'], log[0]?.request_id)
 })
 
-t.test('a slash at the end changes nothing', async (t) => {
+t.test('ignores a trailing slash', async (t) => {
   const { app } = await startApp(t)
   t.equal((await app.inject('/stats/')).statusCode, 200)
 })

@@ -5,7 +5,7 @@ import { post, sign, startApp, startService, wire } from '../service.ts'
 
 const SENSITIVE = { from: '+4915112345678', to: '+33612345678', text: 'a private word' }
 
-t.test('one line a request, with the fields of the reference', async (t) => {
+t.test('writes one line per request, with the fields of the legacy Python service', async (t) => {
   const { app, log } = await startApp(t)
   await app.inject('/messages?from=%2B4915112345678&q=private')
   t.equal(log.length, 1)
@@ -17,7 +17,7 @@ t.test('one line a request, with the fields of the reference', async (t) => {
 })
 
 t.test(
-  'a post to the webhook tells its message, its result and whether it was known',
+  'logs the id, the result and the duplicate flag of a post, and no personal data',
   async (t) => {
     const { app, log } = await startApp(t)
     const body = wire({ message_id: 'm1', ...SENSITIVE })
@@ -54,30 +54,30 @@ t.test(
   },
 )
 
-t.test('a 5xx is an error and tells its cause, to the log alone', async (t) => {
+t.test('logs the cause of a 5xx, and does not send it', async (t) => {
   const { app, log } = await startApp(t)
   app.store.stats = () => Promise.reject(new Error('inner reason'))
-  const answer = await app.inject('/stats')
-  t.equal(answer.statusCode, 500)
-  t.strictSame(answer.json(), { detail: 'internal server error' })
+  const response = await app.inject('/stats')
+  t.equal(response.statusCode, 500)
+  t.strictSame(response.json(), { detail: 'internal server error' })
   t.match(log, [{ level: 'ERROR', status: 500, cause: { message: 'inner reason' } }])
 })
 
-t.test('a sane X-Request-ID is taken over and returned, another one made up', async (t) => {
+t.test('returns and logs a valid X-Request-ID, and replaces an invalid one', async (t) => {
   const { app, log } = await startApp(t)
   for (const id of ['abc-123', 'a b~!', 'x'.repeat(128)]) {
-    const answer = await app.inject({ url: '/nowhere', headers: { 'x-request-id': id } })
-    t.equal(answer.headers['x-request-id'], id)
+    const response = await app.inject({ url: '/nowhere', headers: { 'x-request-id': id } })
+    t.equal(response.headers['x-request-id'], id)
     t.equal(log.at(-1)?.request_id, id)
   }
   for (const id of ['', 'x'.repeat(129), 'tab\there', 'é', 'line\u007f']) {
-    const answer = await app.inject({ url: '/nowhere', headers: { 'x-request-id': id } })
-    t.match(answer.headers['x-request-id'], /^[0-9a-f-]{36}$/)
-    t.equal(log.at(-1)?.request_id, answer.headers['x-request-id'])
+    const response = await app.inject({ url: '/nowhere', headers: { 'x-request-id': id } })
+    t.match(response.headers['x-request-id'], /^[0-9a-f-]{36}$/)
+    t.equal(log.at(-1)?.request_id, response.headers['x-request-id'])
   }
 })
 
-t.test('LOG_LEVEL leaves out what is less important', async (t) => {
+t.test('writes no lines below LOG_LEVEL', async (t) => {
   const { app, log } = await startApp(t, { logLevel: 'ERROR', secret: undefined })
   await app.inject('/stats')
   await app.inject('/health/ready')
@@ -85,7 +85,7 @@ t.test('LOG_LEVEL leaves out what is less important', async (t) => {
   t.equal(log.length, 1)
 })
 
-t.test('a request that its client gave up is logged', async (t) => {
+t.test('logs a request whose client disconnected as 499', async (t) => {
   const service = await startService(t)
   const { port, hostname } = new URL(service.url)
   const socket = connect(Number(port), hostname)
@@ -102,44 +102,41 @@ t.test('a request that its client gave up is logged', async (t) => {
   )
 })
 
-t.test(
-  'a message whose sender left before the answer is told with what became of it',
-  async (t) => {
-    const { app, log } = await startApp(t)
-    const url = await app.listen({ host: '127.0.0.1', port: 0 })
-    const append = app.store.append.bind(app.store)
-    let release = () => {}
-    const entered = new Promise<void>((resolve) => {
-      app.store.append = async (batch) => {
-        resolve()
-        await new Promise<void>((done) => {
-          release = done
-        })
-        return append(batch)
-      }
-    })
-    const body = wire({ message_id: 'm' })
-    const socket = connect(Number(new URL(url).port), '127.0.0.1')
-    await once(socket, 'connect')
-    socket.write(
-      `POST /webhook HTTP/1.1\r\nHost: x\r\nX-Signature: ${sign(body)}\r\nContent-Length: ${body.length}\r\n\r\n${body}`,
-    )
-    await entered
-    // A mere end may come from a client that still reads.
-    socket.resetAndDestroy()
-    const gone = new Promise<void>((resolve) => app.server.once('request', () => resolve()))
-    await fetch(`${url}/health/live`)
-    await gone
-    release()
-    await app.close()
-    t.match(
-      log.filter(({ path }) => path === '/webhook'),
-      [{ status: 499, message_id: 'm', dup: false, result: 'created' }],
-    )
-  },
-)
+t.test('logs the result of a message whose client disconnected before the response', async (t) => {
+  const { app, log } = await startApp(t)
+  const url = await app.listen({ host: '127.0.0.1', port: 0 })
+  const append = app.store.append.bind(app.store)
+  let release = () => {}
+  const entered = new Promise<void>((resolve) => {
+    app.store.append = async (batch) => {
+      resolve()
+      await new Promise<void>((done) => {
+        release = done
+      })
+      return append(batch)
+    }
+  })
+  const body = wire({ message_id: 'm' })
+  const socket = connect(Number(new URL(url).port), '127.0.0.1')
+  await once(socket, 'connect')
+  socket.write(
+    `POST /webhook HTTP/1.1\r\nHost: x\r\nX-Signature: ${sign(body)}\r\nContent-Length: ${body.length}\r\n\r\n${body}`,
+  )
+  await entered
+  // A reset, as after a FIN the client may still read.
+  socket.resetAndDestroy()
+  const gone = new Promise<void>((resolve) => app.server.once('request', () => resolve()))
+  await fetch(`${url}/health/live`)
+  await gone
+  release()
+  await app.close()
+  t.match(
+    log.filter(({ path }) => path === '/webhook'),
+    [{ status: 499, message_id: 'm', dup: false, result: 'created' }],
+  )
+})
 
-t.test('logs the template of the route, and of other paths no more than letters', async (t) => {
+t.test('logs the route template, and redacts paths without a route', async (t) => {
   const { app, log } = await startApp(t, { corsOrigins: ['https://page.example'] })
   const preflight = { 'access-control-request-method': 'GET', origin: 'https://page.example' }
   for (const [url, path] of [
@@ -162,14 +159,14 @@ t.test('logs the template of the route, and of other paths no more than letters'
   ] as const) {
     for (const method of ['GET', 'DELETE', 'OPTIONS'] as const) {
       await app.inject({ method, url, headers: method === 'OPTIONS' ? preflight : {} })
-      // A preflight is answered for any path, whether there is a route or not.
+      // Preflights have no route, whatever their path.
       if (method !== 'OPTIONS') t.equal(log.at(-1)?.path, path, `${method} ${url.slice(0, 40)}`)
     }
   }
   t.notMatch(log.map(({ path }) => path).join(), /[^a-z/:_*…,.-]/)
 })
 
-t.test('of an error it logs no properties that may hold values', async (t) => {
+t.test('logs no properties of an error that may hold user data', async (t) => {
   const { app, log } = await startApp(t)
   const detail = 'Failing row contains (m, +4915112345678)'
   app.store.stats = () =>

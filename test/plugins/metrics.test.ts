@@ -3,13 +3,13 @@ import t from 'tap'
 import type { App } from '../../src/app.ts'
 import { post, sign, startApp, wire } from '../service.ts'
 
-/** The samples of a scrape whose name starts so. */
+/** Returns the lines of a scrape that start with this prefix. */
 async function scrape(app: App, name: string): Promise<string[]> {
   const { body } = await app.inject('/metrics')
   return body.split('\n').filter((line) => line.startsWith(name))
 }
 
-t.test('every result of the webhook is there at 0 from the start', async (t) => {
+t.test('starts the counter of every webhook result at 0', async (t) => {
   const { app } = await startApp(t)
   t.same(
     await scrape(app, 'webhook_requests_total'),
@@ -19,7 +19,7 @@ t.test('every result of the webhook is there at 0 from the start', async (t) => 
   )
 })
 
-t.test('counts the results of the webhook', async (t) => {
+t.test('counts webhook requests by result', async (t) => {
   const { app } = await startApp(t)
   const body = wire({ message_id: 'm' })
   t.same(await scrape(app, 'webhook_conflicting'), ['webhook_conflicting_duplicates_total 0'])
@@ -44,7 +44,7 @@ t.test('counts the results of the webhook', async (t) => {
 })
 
 t.test(
-  'counts and times requests by method, template and status, strangers under one name',
+  'counts and times requests by method, route template and status, unmatched ones together',
   async (t) => {
     const { app } = await startApp(t)
     await app.inject('/messages?limit=1')
@@ -72,17 +72,17 @@ t.test(
   },
 )
 
-t.test('tells of the process, and never asks the database', async (t) => {
+t.test('reports metrics of the process without accessing the database', async (t) => {
   const { app } = await startApp(t)
   await app.store.close()
-  const answer = await app.inject('/metrics')
-  t.equal(answer.statusCode, 200)
-  t.match(answer.headers['content-type'], /^text\/plain; version=0\.0\.4/)
-  t.match(answer.body, /^process_resident_memory_bytes \d/m)
-  t.match(answer.body, /^nodejs_eventloop_lag_seconds/m)
+  const response = await app.inject('/metrics')
+  t.equal(response.statusCode, 200)
+  t.match(response.headers['content-type'], /^text\/plain; version=0\.0\.4/)
+  t.match(response.body, /^process_resident_memory_bytes \d/m)
+  t.match(response.body, /^nodejs_eventloop_lag_seconds/m)
 })
 
-t.test('two instances in one process count for themselves', async (t) => {
+t.test('two instances in one process have separate metrics', async (t) => {
   const { app: one } = await startApp(t)
   const { app: other } = await startApp(t)
   await one.inject('/stats')
@@ -91,7 +91,7 @@ t.test('two instances in one process count for themselves', async (t) => {
   t.ok((await scrape(other, 'http_requests_total{')).every((one) => one.endsWith(' 0')))
 })
 
-t.test('tells how the inbox and the database are', async (t) => {
+t.test('reports batches, commits and the backlog of the store', async (t) => {
   const { app } = await startApp(t)
   await Promise.all(['a', 'b', 'c'].map((message_id) => post(app, wire({ message_id }))))
   await app.store.catchUp()
@@ -102,7 +102,7 @@ t.test('tells how the inbox and the database are', async (t) => {
   t.match(await scrape(app, 'store_wal_bytes'), [/ [1-9]\d+$/])
 })
 
-t.test('counts a 414 as unmatched, and starts no series of a route for it', async (t) => {
+t.test('counts a 414 as unmatched only', async (t) => {
   const { app } = await startApp(t)
   t.equal((await app.inject(`/messages/${'x'.repeat(7000)}`)).statusCode, 414)
   const series = await scrape(app, 'http_requests_total{')
@@ -112,7 +112,7 @@ t.test('counts a 414 as unmatched, and starts no series of a route for it', asyn
   )
 })
 
-t.test('every documented status of every route but 414 is there at 0 from the start', async (t) => {
+t.test('starts the counters of every documented status but 414 at 0', async (t) => {
   const { app } = await startApp(t, { apiTokens: ['x'], maxRequestsPerMinute: 100 })
   const { paths } = (await app.inject('/openapi.json')).json()
   const series = await scrape(app, 'http_requests_total{')
@@ -131,7 +131,7 @@ t.test('every documented status of every route but 414 is there at 0 from the st
 const { error: noPromtool } = spawnSync('promtool', ['--version'])
 const skip = noPromtool !== undefined && 'promtool is not installed: install the package prometheus'
 
-t.test('promtool has nothing to say', { skip }, async (t) => {
+t.test('promtool reports no problems', { skip }, async (t) => {
   const { app } = await startApp(t)
   await post(app, wire({ message_id: 'm' }))
   const { body } = await app.inject('/metrics')
@@ -143,7 +143,7 @@ t.test('promtool has nothing to say', { skip }, async (t) => {
   t.equal(status, 0)
 })
 
-t.test('tells the limits, the build, readiness and the size of the store', async (t) => {
+t.test('reports the limits, the build, readiness and the size of the store', async (t) => {
   const { app } = await startApp(t)
   t.match(await scrape(app, 'build_info{'), [/^build_info\{version="[\d.]+",node="[\d.]+"\} 1$/])
   t.ok(
@@ -159,7 +159,7 @@ t.test('tells the limits, the build, readiness and the size of the store', async
   t.same(await scrape(app, 'service_ready'), ['service_ready 0'])
 })
 
-t.test('counts each 429 by its reason', async (t) => {
+t.test('counts each 429 by reason', async (t) => {
   const { app } = await startApp(t, { maxFailuresPerMinute: 1, maxRequestsPerMinute: 3 })
   const limited = () => scrape(app, 'http_requests_limited_total{')
   const expected = (requests: number, failures: number) => [
@@ -169,12 +169,12 @@ t.test('counts each 429 by its reason', async (t) => {
   for (let n = 0; n < 2; n++) await post(app, '{}', {})
   t.same(await limited(), expected(0, 1))
   t.equal((await post(app, '{}', {})).statusCode, 429)
-  // A scrape would be limited too.
+  // From the registry, as a request for /metrics would get 429, too.
   const body = await app.registry.metrics()
   t.ok(body.includes('http_requests_limited_total{reason="requests"} 1\n'))
 })
 
-t.test('tells how late messages arrive, once each, within bounds', async (t) => {
+t.test('records the delivery delay of new messages, between 0 and 7 days', async (t) => {
   const { app } = await startApp(t)
   const future = wire({ message_id: 'future', ts: '9999-01-01T00:00:00Z' })
   await post(app, future)

@@ -4,7 +4,7 @@ import { post, sign, startApp, wire } from '../service.ts'
 
 const BODY = wire({ message_id: 'm' })
 
-/** Posts from an address, rightly signed or not. */
+/** Posts a message from an address with a signature, by default an invalid one. */
 const postFrom = (app: App, remoteAddress: string, signature = 'wrong', forwarded?: string) =>
   app.inject({
     method: 'POST',
@@ -17,8 +17,8 @@ const postFrom = (app: App, remoteAddress: string, signature = 'wrong', forwarde
     payload: Buffer.from(BODY),
   })
 
-/** The statuses of so many wrong posts, one after the other. */
-async function guess(app: App, times: number, address: string, forwarded?: string) {
+/** Sends posts with an invalid signature in sequence. @returns their statuses. */
+async function postInvalid(app: App, times: number, address: string, forwarded?: string) {
   const statuses: number[] = []
   for (let n = 0; n < times; n++) {
     statuses.push((await postFrom(app, address, 'wrong', forwarded)).statusCode)
@@ -26,12 +26,14 @@ async function guess(app: App, times: number, address: string, forwarded?: strin
   return statuses
 }
 
-t.test('an address that sends too many wrong signatures is told to wait', async (t) => {
+t.test('returns 429 to an address with too many invalid signatures', async (t) => {
   const { app, log } = await startApp(t, { maxFailuresPerMinute: 3 })
-  t.same(await guess(app, 5, '192.0.2.1'), [401, 401, 401, 429, 429])
-  const refused = await postFrom(app, '192.0.2.1')
-  t.strictSame(refused.json(), { detail: 'too many failed attempts from this address' })
-  t.ok(Number(refused.headers['retry-after']) >= 1 && Number(refused.headers['retry-after']) <= 60)
+  t.same(await postInvalid(app, 5, '192.0.2.1'), [401, 401, 401, 429, 429])
+  const rejected = await postFrom(app, '192.0.2.1')
+  t.strictSame(rejected.json(), { detail: 'too many failed attempts from this address' })
+  t.ok(
+    Number(rejected.headers['retry-after']) >= 1 && Number(rejected.headers['retry-after']) <= 60,
+  )
   t.match(log.at(-1), {
     level: 'ERROR',
     status: 429,
@@ -42,84 +44,84 @@ t.test('an address that sends too many wrong signatures is told to wait', async 
   t.match(body, /^webhook_requests_total\{result="invalid_signature"\} 6$/m)
   t.match(body, /^webhook_requests_total\{result="error"\} 0$/m)
 
-  const right = await postFrom(app, '192.0.2.1', sign(BODY))
-  t.equal(right.statusCode, 200, 'a right signature from there passes')
+  const valid = await postFrom(app, '192.0.2.1', sign(BODY))
+  t.equal(valid.statusCode, 200, 'a valid signature from the same address')
   t.notOk('client' in (log.at(-2) ?? {}))
-  t.same(await guess(app, 1, '192.0.2.2'), [401], 'another address is another matter')
+  t.same(await postInvalid(app, 1, '192.0.2.2'), [401], 'another address')
 })
 
-t.test('wrong tokens count with wrong signatures, right ones pass', async (t) => {
+t.test('counts invalid tokens and signatures together, and accepts valid ones', async (t) => {
   const { app } = await startApp(t, { maxFailuresPerMinute: 2, apiTokens: ['token'] })
   const read = (authorization?: string) =>
     app.inject({ url: '/stats', headers: authorization === undefined ? {} : { authorization } })
   t.equal((await read()).statusCode, 401)
   t.equal((await post(app, BODY, {})).statusCode, 401)
-  const refused = await read('Bearer wrong')
-  t.equal(refused.statusCode, 429)
-  t.ok(Number(refused.headers['retry-after']) >= 1)
+  const rejected = await read('Bearer wrong')
+  t.equal(rejected.statusCode, 429)
+  t.ok(Number(rejected.headers['retry-after']) >= 1)
   t.equal((await read('Bearer token')).statusCode, 200)
   t.equal((await post(app, BODY)).statusCode, 200)
 })
 
-t.test('0 is no limit', async (t) => {
+t.test('0 disables the limit', async (t) => {
   const { app } = await startApp(t, { maxFailuresPerMinute: 0 })
-  t.same(new Set(await guess(app, 400, '192.0.2.1')), new Set([401]))
+  t.same(new Set(await postInvalid(app, 400, '192.0.2.1')), new Set([401]))
 })
 
-t.test('is 300 unless set otherwise', async (t) => {
+t.test('the default limit is 300', async (t) => {
   const { app } = await startApp(t)
   t.same(
-    (await guess(app, 302, '192.0.2.1')).map((status, n) => status === (n < 300 ? 401 : 429)),
+    (await postInvalid(app, 302, '192.0.2.1')).map((status, n) => status === (n < 300 ? 401 : 429)),
     Array.from({ length: 302 }, () => true),
   )
 })
 
-t.test('an address of IPv6 is its /64, one of IPv4 in IPv6 is the same', async (t) => {
+t.test('counts IPv6 by /64, and IPv4-mapped addresses as IPv4', async (t) => {
   const { app } = await startApp(t, { maxFailuresPerMinute: 1 })
-  t.same(await guess(app, 1, '2001:db8:1:2::1'), [401])
-  t.same(await guess(app, 1, '2001:db8:1:2:ffff:ffff:ffff:ffff'), [429])
-  t.same(await guess(app, 1, '2001:db8:1:3::1'), [401])
-  t.same(await guess(app, 1, '192.0.2.1'), [401])
-  t.same(await guess(app, 1, '::ffff:192.0.2.1'), [429])
+  t.same(await postInvalid(app, 1, '2001:db8:1:2::1'), [401])
+  t.same(await postInvalid(app, 1, '2001:db8:1:2:ffff:ffff:ffff:ffff'), [429])
+  t.same(await postInvalid(app, 1, '2001:db8:1:3::1'), [401])
+  t.same(await postInvalid(app, 1, '192.0.2.1'), [401])
+  t.same(await postInvalid(app, 1, '::ffff:192.0.2.1'), [429])
 })
 
-t.test('nobody is believed about addresses unless TRUST_PROXY says so', async (t) => {
+t.test('ignores X-Forwarded-For by default', async (t) => {
   const { app } = await startApp(t, { maxFailuresPerMinute: 1 })
-  t.same(await guess(app, 1, '192.0.2.1', '198.51.100.1'), [401])
-  t.same(await guess(app, 1, '192.0.2.1', '198.51.100.2'), [429])
+  t.same(await postInvalid(app, 1, '192.0.2.1', '198.51.100.1'), [401])
+  t.same(await postInvalid(app, 1, '192.0.2.1', '198.51.100.2'), [429])
 })
 
-t.test('a number of proxies is believed, and nothing before them', async (t) => {
+t.test('trusts a number of proxies, and no addresses beyond them', async (t) => {
   const { app } = await startApp(t, { maxFailuresPerMinute: 1, trustProxy: 1 })
-  t.same(await guess(app, 1, '10.0.0.1', 'lie, 198.51.100.1'), [401])
-  t.same(await guess(app, 1, '10.0.0.1', 'other lie, 198.51.100.1'), [429])
-  t.same(await guess(app, 1, '10.0.0.2', '198.51.100.1'), [429])
-  t.same(await guess(app, 1, '10.0.0.1', '198.51.100.1, 198.51.100.2'), [401])
-  t.same(await guess(app, 1, '10.0.0.1'), [401], 'itself where it names nobody')
+  t.same(await postInvalid(app, 1, '10.0.0.1', 'lie, 198.51.100.1'), [401])
+  t.same(await postInvalid(app, 1, '10.0.0.1', 'other lie, 198.51.100.1'), [429])
+  t.same(await postInvalid(app, 1, '10.0.0.2', '198.51.100.1'), [429])
+  t.same(await postInvalid(app, 1, '10.0.0.1', '198.51.100.1, 198.51.100.2'), [401])
+  t.same(await postInvalid(app, 1, '10.0.0.1'), [401], 'the proxy itself without X-Forwarded-For')
 })
 
-t.test('proxies are believed by their addresses, and nobody else', async (t) => {
+t.test('trusts proxies by address, and no others', async (t) => {
   const { app } = await startApp(t, {
     maxFailuresPerMinute: 1,
     trustProxy: ['10.0.0.0/8', 'fd00::/8'],
   })
-  t.same(await guess(app, 1, '10.1.2.3', '198.51.100.1'), [401])
-  t.same(await guess(app, 1, '::ffff:10.9.9.9', '198.51.100.1'), [429])
-  t.same(await guess(app, 1, 'fd00::1', '203.0.113.1, 198.51.100.1, 10.0.0.7'), [429])
-  t.same(await guess(app, 1, '198.51.100.2', '198.51.100.1'), [401], 'not whoever comes past them')
+  t.same(await postInvalid(app, 1, '10.1.2.3', '198.51.100.1'), [401])
+  t.same(await postInvalid(app, 1, '::ffff:10.9.9.9', '198.51.100.1'), [429])
+  t.same(await postInvalid(app, 1, 'fd00::1', '203.0.113.1, 198.51.100.1, 10.0.0.7'), [429])
+  t.same(await postInvalid(app, 1, '198.51.100.2', '198.51.100.1'), [401], 'an untrusted address')
 })
 
-t.test('everything is believed where everybody is', async (t) => {
+t.test('trusts all of X-Forwarded-For if all proxies are trusted', async (t) => {
   const { app } = await startApp(t, { maxFailuresPerMinute: 1, trustProxy: true })
-  t.same(await guess(app, 1, '192.0.2.1', '198.51.100.1, 10.0.0.1'), [401])
-  t.same(await guess(app, 1, '192.0.2.2', '198.51.100.1'), [429])
+  t.same(await postInvalid(app, 1, '192.0.2.1', '198.51.100.1, 10.0.0.1'), [401])
+  t.same(await postInvalid(app, 1, '192.0.2.2', '198.51.100.1'), [429])
   const nonsense = ['', ',', 'unknown', 'x'.repeat(10_000), '::1%eth0', '\u00e9']
   for (const [n, text] of nonsense.entries()) {
-    t.same(await guess(app, 1, `192.0.2.${n + 3}`, text), [401], text.slice(0, 20))
+    t.same(await postInvalid(app, 1, `192.0.2.${n + 3}`, text), [401], text.slice(0, 20))
   }
 })
 
-t.test('a client has one key, however proxies write its address', async (t) => {
+t.test('counts a client by one key, whatever the notation of its address', async (t) => {
   const { app } = await startApp(t, { maxFailuresPerMinute: 1, trustProxy: 1 })
   const spellings = [
     [
@@ -139,37 +141,37 @@ t.test('a client has one key, however proxies write its address', async (t) => {
     ['fe80::1', 'fe80::1%eth0', '[fe80::2%25eth1]:1024', 'fe80:0::5'],
   ]
   for (const [first = '', ...others] of spellings) {
-    t.same(await guess(app, 1, '10.0.0.1', first), [401], first)
-    for (const other of others) t.same(await guess(app, 1, '10.0.0.1', other), [429], other)
+    t.same(await postInvalid(app, 1, '10.0.0.1', first), [401], first)
+    for (const other of others) t.same(await postInvalid(app, 1, '10.0.0.1', other), [429], other)
   }
 })
 
-t.test('a trusted proxy is recognised though another writes its port', async (t) => {
+t.test('recognizes a trusted proxy whose address has a port', async (t) => {
   const { app } = await startApp(t, { maxFailuresPerMinute: 1, trustProxy: ['10.0.0.0/8'] })
-  t.same(await guess(app, 1, '10.0.0.1', '4.4.4.4, 10.0.0.2:5000'), [401])
-  t.same(await guess(app, 1, '10.0.0.1', '4.4.4.5, 10.0.0.2:5001'), [401])
-  t.same(await guess(app, 1, '10.0.0.1', '4.4.4.4:1, [::ffff:10.0.0.2]:5002'), [429])
+  t.same(await postInvalid(app, 1, '10.0.0.1', '4.4.4.4, 10.0.0.2:5000'), [401])
+  t.same(await postInvalid(app, 1, '10.0.0.1', '4.4.4.5, 10.0.0.2:5001'), [401])
+  t.same(await postInvalid(app, 1, '10.0.0.1', '4.4.4.4:1, [::ffff:10.0.0.2]:5002'), [429])
 })
 
-t.test('what is no address counts as the proxy that sent it, and is not logged', async (t) => {
+t.test('counts an invalid address as the proxy that sent it, and does not log it', async (t) => {
   const { app, log } = await startApp(t, { maxFailuresPerMinute: 3, trustProxy: true })
   const nonsense = ['4915112345678', '+49 151 12345678', '49151:1', 'x'.repeat(10_000)]
-  t.same(await guess(app, 1, '192.0.2.1', nonsense[0]), [401])
-  t.same(await guess(app, 1, '192.0.2.1', nonsense[1]), [401])
-  t.same(await guess(app, 1, '192.0.2.1', nonsense[2]), [401])
-  t.same(await guess(app, 1, '192.0.2.1', nonsense[3]), [429])
-  t.same(await guess(app, 1, '192.0.2.9', `${nonsense[0]}, 192.0.2.1`), [429])
+  t.same(await postInvalid(app, 1, '192.0.2.1', nonsense[0]), [401])
+  t.same(await postInvalid(app, 1, '192.0.2.1', nonsense[1]), [401])
+  t.same(await postInvalid(app, 1, '192.0.2.1', nonsense[2]), [401])
+  t.same(await postInvalid(app, 1, '192.0.2.1', nonsense[3]), [429])
+  t.same(await postInvalid(app, 1, '192.0.2.9', `${nonsense[0]}, 192.0.2.1`), [429])
   t.strictSame(new Set(log.map(({ client }) => client)), new Set(['192.0.2.1']))
   t.notMatch(JSON.stringify(log), /4915|x{9}/)
 })
 
-t.test('a step of the clock neither prolongs a limit nor lifts it', async (t) => {
+t.test('changes of the wall clock do not affect limits', async (t) => {
   const { app } = await startApp(t, { maxFailuresPerMinute: 1, maxRequestsPerMinute: 3 })
   const { now } = Date
   t.teardown(() => {
     Date.now = now
   })
-  await guess(app, 2, '192.0.2.1')
+  await postInvalid(app, 2, '192.0.2.1')
   for (const hours of [-2, 2]) {
     Date.now = () => now() + hours * 3_600_000
     const failed = await postFrom(app, '192.0.2.1')

@@ -8,7 +8,7 @@ const BODY = wire({ message_id: 'm' })
 
 const PREFLIGHT = { origin: 'https://page.example', 'access-control-request-method': 'GET' }
 
-t.test('every request but a health probe is counted, and gets 429 over the limit', async (t) => {
+t.test('returns 429 to every request over the limit except health probes', async (t) => {
   const { app, log } = await startApp(t, {
     maxRequestsPerMinute: 1,
     trustProxy: 1,
@@ -34,22 +34,22 @@ t.test('every request but a health probe is counted, and gets 429 over the limit
   ]
   for (const [n, [status, method, url, headers]] of requests.entries()) {
     const from = { 'x-forwarded-for': `192.0.2.${n}` }
-    const ask = () =>
+    const send = () =>
       app.inject({
-        // The types of inject know fewer methods than HTTP has.
+        // The types of inject have fewer methods than HTTP.
         method: method as 'GET',
         url,
         headers: { ...from, ...headers },
         ...(method === 'POST' ? { payload: Buffer.from(BODY) } : {}),
       })
     const name = `${method} ${url.slice(0, 30)}`
-    t.equal((await ask()).statusCode, status, name)
-    const refused = await ask()
-    t.equal(refused.statusCode, 429, name)
-    t.strictSame(refused.json(), { detail: 'too many requests from this address' }, name)
-    t.ok(Number(refused.headers['retry-after']) >= 1, name)
+    t.equal((await send()).statusCode, status, name)
+    const rejected = await send()
+    t.equal(rejected.statusCode, 429, name)
+    t.strictSame(rejected.json(), { detail: 'too many requests from this address' }, name)
+    t.ok(Number(rejected.headers['retry-after']) >= 1, name)
     t.match(log.at(-1), { status: 429 }, name)
-    t.equal(refused.headers['cache-control'], url === '/webhook' ? undefined : 'no-store', name)
+    t.equal(rejected.headers['cache-control'], url === '/webhook' ? undefined : 'no-store', name)
     const other = await app.inject({ url: '/stats', headers: from })
     t.equal(other.statusCode, 429, `${name} counts with other requests`)
     for (const probe of ['/health/live', '/health/ready']) {
@@ -63,16 +63,16 @@ t.test('every request but a health probe is counted, and gets 429 over the limit
   t.notOk('429' in (paths?.['/health/live']?.get?.responses ?? {}))
 })
 
-t.test('a page of an allowed origin can read its 429', async (t) => {
+t.test('a page of an allowed origin may read a 429', async (t) => {
   const { app } = await startApp(t, { maxRequestsPerMinute: 1, corsOrigins: [PREFLIGHT.origin] })
-  const ask = () => app.inject({ url: '/stats', headers: { origin: PREFLIGHT.origin } })
-  await ask()
-  const refused = await ask()
-  t.equal(refused.statusCode, 429)
-  t.equal(refused.headers['access-control-allow-origin'], PREFLIGHT.origin)
+  const send = () => app.inject({ url: '/stats', headers: { origin: PREFLIGHT.origin } })
+  await send()
+  const rejected = await send()
+  t.equal(rejected.statusCode, 429)
+  t.equal(rejected.headers['access-control-allow-origin'], PREFLIGHT.origin)
 })
 
-t.test('what the HTTP parser rejects counts against the address of its connection', async (t) => {
+t.test('counts input that the HTTP parser rejects against the remote address', async (t) => {
   const { app, log } = await startApp(t, { maxRequestsPerMinute: 3 })
   const url = await app.listen({ host: '127.0.0.1', port: 0 })
   for (const [request, status] of [
@@ -85,27 +85,27 @@ t.test('what the HTTP parser rejects counts against the address of its connectio
     const connection = await Connection.to(url)
     t.teardown(() => connection.close())
     connection.send(request)
-    const answer = await connection.answer()
-    t.equal(answer.status, status)
+    const response = await connection.answer()
+    t.equal(response.status, status)
     t.match(log.at(-1), { status })
-    if (status === 429) t.ok(Number(answer.headers['retry-after']) >= 1)
+    if (status === 429) t.ok(Number(response.headers['retry-after']) >= 1)
   }
   t.equal((await fetch(`${url}/stats`)).status, 429)
   t.equal((await fetch(`${url}/health/live`)).status, 200)
 })
 
-t.test('a body is not read for an address over its limit', async (t) => {
+t.test('rejects a request over the limit before its body is read', async (t) => {
   const { app } = await startApp(t, { maxRequestsPerMinute: 1 })
   const url = await app.listen({ host: '127.0.0.1', port: 0 })
   await fetch(`${url}/stats`)
   const socket = connect(Number(new URL(url).port), '127.0.0.1')
   t.teardown(() => socket.destroy())
   socket.write('POST /webhook HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n{')
-  const [answer] = await once(socket, 'data')
-  t.match(String(answer), /^HTTP\/1.1 429 /)
+  const [response] = await once(socket, 'data')
+  t.match(String(response), /^HTTP\/1.1 429 /)
 })
 
-t.test('there is no limit on requests unless it is set', async (t) => {
+t.test('has no limit on requests by default', async (t) => {
   const { app } = await startApp(t, { maxWaiting: 99_999 })
   const answers = await Promise.all(Array.from({ length: 1200 }, () => app.inject('/stats')))
   t.ok(answers.every(({ statusCode }) => statusCode === 200))

@@ -1,7 +1,7 @@
 import t from 'tap'
 import { startApp } from '../service.ts'
 
-t.test('no answer is kept, framed, guessed at or told of to others', async (t) => {
+t.test('every response has the security headers', async (t) => {
   const { app } = await startApp(t)
   for (const request of [
     { url: '/messages' },
@@ -32,7 +32,7 @@ t.test('no answer is kept, framed, guessed at or told of to others', async (t) =
   }
 })
 
-t.test('what breaks off is not kept either', async (t) => {
+t.test('a 503 has the security headers', async (t) => {
   const { app } = await startApp(t)
   await app.store.close()
   for (const url of ['/messages', '/messages/m', '/stats']) {
@@ -42,14 +42,14 @@ t.test('what breaks off is not kept either', async (t) => {
   }
 })
 
-t.test('the documentation may load its own files, and no others', async (t) => {
+t.test('the documentation has a policy that allows its own files only', async (t) => {
   const { app } = await startApp(t)
   const page = await app.inject('/docs')
   t.match(page.headers['content-security-policy'], /^default-src 'none'; script-src 'self'; /)
   t.equal(page.headers['x-frame-options'], 'DENY')
-  t.notMatch(page.body, /<script(?![^>]* src=)|<[^>]* on\w+=|javascript:/, 'no script of its own')
+  t.notMatch(page.body, /<script(?![^>]* src=)|<[^>]* on\w+=|javascript:/, 'no inline scripts')
   const script = await app.inject('/docs/static/swagger-ui-bundle.js')
-  t.match(script.headers['cache-control'], /max-age/, 'which browsers may keep')
+  t.match(script.headers['cache-control'], /max-age/, 'static files may be cached')
   const { etag } = script.headers
   const again = await app.inject({
     url: '/docs/static/swagger-ui-bundle.js',

@@ -7,7 +7,7 @@ import { folderOf, post, SECRET, sign, startApp, startService, wire } from '../s
 
 const verify = createVerifier(SECRET)
 
-t.test('takes what openssl makes, in either case, with or without its prefix', async (t) => {
+t.test('accepts a signature in upper or lower case, with or without its prefix', async (t) => {
   // printf %s hello | openssl dgst -sha256 -hmac testsecret
   const hex = createHmac('sha256', 'testsecret').update('hello').digest('hex')
   for (const header of [hex, hex.toUpperCase(), `sha256=${hex}`, `sha256=${hex.toUpperCase()}`]) {
@@ -15,7 +15,7 @@ t.test('takes what openssl makes, in either case, with or without its prefix', a
   }
 })
 
-t.test('refuses whatever is not exactly the signature', async (t) => {
+t.test('rejects every other header', async (t) => {
   const hex = sign('hello')
   for (const header of [
     undefined,
@@ -39,20 +39,20 @@ t.test('refuses whatever is not exactly the signature', async (t) => {
   }
 })
 
-t.test('takes the signature of any bytes, and no other', async () => {
+t.test('accepts the signature of any bytes, and no other', async () => {
   const bytes = fc.uint8Array({ maxLength: 200 })
   fc.assert(
     fc.property(bytes, bytes, fc.nat(63), (body, other, at) => {
       const hex = sign(body)
       const wrong = hex[at] === '0' ? '1' : '0'
-      const altered = hex.slice(0, at) + wrong + hex.slice(at + 1)
+      const modified = hex.slice(0, at) + wrong + hex.slice(at + 1)
       const same = Buffer.from(body).equals(Buffer.from(other))
-      return verify(body, hex) && !verify(body, altered) && Boolean(verify(other, hex)) === same
+      return verify(body, hex) && !verify(body, modified) && Boolean(verify(other, hex)) === same
     }),
   )
 })
 
-t.test('comes before everything in the body and whatever it calls itself', async (t) => {
+t.test('returns 401 before it checks the media type and the body', async (t) => {
   const { app } = await startApp(t)
   const body = wire({ message_id: 'a' })
   for (const [payload, headers] of [
@@ -67,14 +67,14 @@ t.test('comes before everything in the body and whatever it calls itself', async
     ['x=1', { 'content-type': 'application/x-www-form-urlencoded' }],
     ['x', { 'content-type': 'text/plain' }],
   ] as const) {
-    const answer = await post(app, payload, headers)
-    t.equal(answer.statusCode, 401)
-    t.strictSame(answer.json(), { detail: 'invalid signature' })
+    const response = await post(app, payload, headers)
+    t.equal(response.statusCode, 401)
+    t.strictSame(response.json(), { detail: 'invalid signature' })
   }
   t.equal((await app.store.stats()).total_messages, 0)
 })
 
-t.test('is over the bytes as they were sent', async (t) => {
+t.test('covers the raw bytes of the body', async (t) => {
   const { app } = await startApp(t)
   const spaced = `{ "message_id" : "a",  "from":"+1","to":"+2","ts":"2025-01-15T10:00:00Z", "text":"caf\\u00e9 é 👍" }\n`
   t.equal((await post(app, spaced)).statusCode, 200)
@@ -82,7 +82,7 @@ t.test('is over the bytes as they were sent', async (t) => {
   t.equal(data[0]?.text, 'café é 👍')
 })
 
-t.test('tells which of two secrets signed', async (t) => {
+t.test('returns which of two secrets made the signature', async (t) => {
   const verifyBoth = createVerifier('new', 'old')
   const body = Buffer.from('hello')
   t.equal(verifyBoth(body, sign('hello', 'new')), 'current')
@@ -91,7 +91,7 @@ t.test('tells which of two secrets signed', async (t) => {
   t.equal(createVerifier('new')(body, sign('hello', 'old')), undefined)
 })
 
-/** Posts a message and scrapes: its status, and how often each secret was used. */
+/** Posts a message. @returns its status, and the numbers of signatures by the current and the previous secret. */
 async function postWith(url: string, id: string, secret: string) {
   const body = wire({ message_id: id })
   const { status } = await fetch(`${url}/webhook`, {
@@ -105,7 +105,7 @@ async function postWith(url: string, id: string, secret: string) {
   return [status, used('current'), used('previous')]
 }
 
-t.test('a secret is changed by the runbook without losing a message', async (t) => {
+t.test('rotating the secret as documented loses no message', async (t) => {
   const folder = folderOf(t)
   writeFileSync(`${folder}/first`, 'first secret\n')
   writeFileSync(`${folder}/second`, 'second secret\n')

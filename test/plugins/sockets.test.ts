@@ -6,19 +6,19 @@ import { Connection } from '../connection.ts'
 import { postOf } from '../load.ts'
 import { type LogLine, sign, startApp, wire } from '../service.ts'
 
-/** Sends bytes as they are, and returns everything that comes back until the server closes. */
-async function exchange(t: Test, port: number, ...chunks: string[]): Promise<string> {
+/** Sends raw bytes. @returns everything received until the server closes the connection. */
+async function sendRaw(t: Test, port: number, ...chunks: string[]): Promise<string> {
   const socket: Socket = connect(port, '127.0.0.1')
   t.teardown(() => socket.destroy())
-  let answer = ''
+  let response = ''
   socket.setEncoding('utf8').on('data', (text) => {
-    answer += text
+    response += text
   })
   socket.on('error', () => undefined)
   await once(socket, 'connect')
   for (const chunk of chunks) socket.write(chunk)
   if (!socket.closed) await once(socket, 'close')
-  return answer
+  return response
 }
 
 async function listening(t: Test): Promise<{ app: App; port: number; log: LogLine[] }> {
@@ -32,11 +32,11 @@ function nextLine(app: App, log: LogLine[]): Promise<LogLine | undefined> {
   return new Promise((resolve) => app.requestTracker.onCompleted(() => resolve(log.at(-1))))
 }
 
-function detailOf(answer: string): unknown {
-  return JSON.parse(answer.split('\r\n\r\n')[1] ?? '').detail
+function detailOf(response: string): unknown {
+  return JSON.parse(response.split('\r\n\r\n')[1] ?? '').detail
 }
 
-t.test('what is no HTTP is refused in the service’s own form, logged and counted', async (t) => {
+t.test('rejects, logs and counts input that is not valid HTTP', async (t) => {
   const { port, log } = await listening(t)
   for (const [request, status] of [
     ['NONSENSE\r\n\r\n', 400],
@@ -44,37 +44,37 @@ t.test('what is no HTTP is refused in the service’s own form, logged and count
     [`GET / HTTP/1.1\r\nHost: x\r\nX: ${'x'.repeat(20_000)}\r\n\r\n`, 431],
     ['CONNECT example.org:443 HTTP/1.1\r\nHost: x\r\n\r\n', 405],
   ] as const) {
-    const answer = await exchange(t, port, request)
-    t.match(answer, new RegExp(`^HTTP/1.1 ${status} `))
-    t.type(detailOf(answer), 'string')
+    const response = await sendRaw(t, port, request)
+    t.match(response, new RegExp(`^HTTP/1.1 ${status} `))
+    t.type(detailOf(response), 'string')
     t.match(log.at(-1), { status })
   }
   t.equal(log.filter(({ request_id }) => request_id !== undefined).length, 4)
 })
 
-t.test('a request without a Host is a 400', async (t) => {
+t.test('returns 400 to a request without Host', async (t) => {
   const { port } = await listening(t)
-  const answer = await exchange(t, port, 'GET /stats HTTP/1.1\r\nConnection: close\r\n\r\n')
-  t.match(answer, /^HTTP\/1.1 400 /)
-  t.equal(detailOf(answer), 'a Host header is needed')
+  const response = await sendRaw(t, port, 'GET /stats HTTP/1.1\r\nConnection: close\r\n\r\n')
+  t.match(response, /^HTTP\/1.1 400 /)
+  t.equal(detailOf(response), 'a Host header is required')
 })
 
-t.test('an unknown expectation is ignored', async (t) => {
+t.test('ignores an unknown Expect header', async (t) => {
   const { port } = await listening(t)
-  const answer = await exchange(
+  const response = await sendRaw(
     t,
     port,
     'GET /health/live HTTP/1.1\r\nHost: x\r\nExpect: miracles\r\nConnection: close\r\n\r\n',
   )
-  t.match(answer, /^HTTP\/1.1 200 /)
+  t.match(response, /^HTTP\/1.1 200 /)
 })
 
-t.test('two signature headers are ambiguous, even when both are right', async (t) => {
+t.test('rejects two signature headers, even if both are valid', async (t) => {
   const { port } = await listening(t)
   const body = wire({ message_id: 'm' })
   const header = `X-Signature: ${sign(body)}\r\n`
   const post = (headers: string) =>
-    exchange(
+    sendRaw(
       t,
       port,
       `POST /webhook HTTP/1.1\r\nHost: x\r\nConnection: close\r\n${headers}Content-Length: ${body.length}\r\n\r\n${body}`,
@@ -84,45 +84,42 @@ t.test('two signature headers are ambiguous, even when both are right', async (t
   t.match(await post(header), /^HTTP\/1.1 200 /)
 })
 
-t.test(
-  'a body over the limit is refused before it is read, and the connection closed',
-  async (t) => {
-    const { port } = await listening(t)
-    const announced = await exchange(
-      t,
-      port,
-      'POST /webhook HTTP/1.1\r\nHost: x\r\nContent-Length: 65537\r\n\r\n',
-    )
-    t.match(announced, /^HTTP\/1.1 413 /)
-    t.match(announced, /^connection: close/im)
+t.test('rejects a body over the limit before it is read, and closes the connection', async (t) => {
+  const { port } = await listening(t)
+  const announced = await sendRaw(
+    t,
+    port,
+    'POST /webhook HTTP/1.1\r\nHost: x\r\nContent-Length: 65537\r\n\r\n',
+  )
+  t.match(announced, /^HTTP\/1.1 413 /)
+  t.match(announced, /^connection: close/im)
 
-    const chunk = `8000\r\n${'x'.repeat(0x8000)}\r\n`
-    const endless = await exchange(
-      t,
-      port,
-      'POST /webhook HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n',
-      chunk.repeat(3),
-    )
-    t.match(endless, /^HTTP\/1.1 413 /)
-  },
-)
+  const chunk = `8000\r\n${'x'.repeat(0x8000)}\r\n`
+  const endless = await sendRaw(
+    t,
+    port,
+    'POST /webhook HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n',
+    chunk.repeat(3),
+  )
+  t.match(endless, /^HTTP\/1.1 413 /)
+})
 
-t.test('a request whose body breaks the protocol is one line in the log', async (t) => {
+t.test('logs a request with a malformed body once', async (t) => {
   const { port, log } = await listening(t)
-  const answer = await exchange(
+  const response = await sendRaw(
     t,
     port,
     'POST /webhook HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nabc',
     'defgh\r\nnonsense\r\n',
   )
-  t.match(answer, /^HTTP\/1.1 400 /)
+  t.match(response, /^HTTP\/1.1 400 /)
   t.match(
     log.filter(({ request_id }) => request_id !== undefined),
     [{ method: 'POST', path: '/webhook', status: 400 }],
   )
 })
 
-t.test('a tunnel that is reset harms nobody', async (t) => {
+t.test('survives the reset of a CONNECT request', async (t) => {
   const { port } = await listening(t)
   for (let n = 0; n < 20; n++) {
     const socket = connect(port, '127.0.0.1')
@@ -132,43 +129,43 @@ t.test('a tunnel that is reset harms nobody', async (t) => {
     socket.resetAndDestroy()
     await once(socket, 'close')
   }
-  const answer = await exchange(
+  const response = await sendRaw(
     t,
     port,
     'GET /health/live HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n',
   )
-  t.match(answer, /^HTTP\/1.1 200 /)
+  t.match(response, /^HTTP\/1.1 200 /)
 })
 
-t.test('what is refused on a socket carries the id of its log line', async (t) => {
+t.test('a rejection on a socket has the request id of its log line', async (t) => {
   const { port, log } = await listening(t)
-  const answer = await exchange(t, port, 'NONSENSE\r\n\r\n')
-  t.equal(/^x-request-id: (\S+)/im.exec(answer)?.[1], log.at(-1)?.request_id)
+  const response = await sendRaw(t, port, 'NONSENSE\r\n\r\n')
+  t.equal(/^x-request-id: (\S+)/im.exec(response)?.[1], log.at(-1)?.request_id)
 })
 
-t.test('nonsense behind a message does not take the place of its answer', async (t) => {
+t.test('responds to a post before it rejects malformed input that follows', async (t) => {
   const { port, log } = await listening(t)
   const body = wire({ message_id: 'm' })
-  const answer = await exchange(
+  const response = await sendRaw(
     t,
     port,
     `POST /webhook HTTP/1.1\r\nHost: x\r\nX-Signature: ${sign(body)}\r\nContent-Length: ${body.length}\r\n\r\n${body}NONSENSE\r\n\r\n`,
   )
-  t.match(answer, /^HTTP\/1.1 200 [\s\S]*HTTP\/1.1 400 /)
+  t.match(response, /^HTTP\/1.1 200 [\s\S]*HTTP\/1.1 400 /)
   t.match(
     log.filter(({ request_id }) => request_id !== undefined),
     [{ message_id: 'm', status: 200, result: 'created' }, { status: 400 }],
   )
 })
 
-t.test('a post before a request with a broken body gets its own answer first', async (t) => {
+t.test('responds to a post before it rejects a malformed body that follows', async (t) => {
   const { port, log } = await listening(t)
-  const answer = await exchange(
+  const response = await sendRaw(
     t,
     port,
     `${postOf('m')}POST /webhook HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nnonsense\r\n`,
   )
-  t.match(answer, /^HTTP\/1.1 200 [\s\S]*HTTP\/1.1 400 /)
+  t.match(response, /^HTTP\/1.1 200 [\s\S]*HTTP\/1.1 400 /)
   t.match(
     log.filter(({ request_id }) => request_id !== undefined),
     [
@@ -178,7 +175,7 @@ t.test('a post before a request with a broken body gets its own answer first', a
   )
 })
 
-t.test('pipelined requests are answered in order, one at a time', async (t) => {
+t.test('handles pipelined requests in order, one at a time', async (t) => {
   const { app, port } = await listening(t)
   let most = 0
   const append = app.store.append.bind(app.store)
@@ -188,33 +185,33 @@ t.test('pipelined requests are answered in order, one at a time', async (t) => {
   }
   const ids = ['a', 'b', 'c', 'd']
   const last = 'GET /health/live HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n'
-  const answer = await exchange(t, port, ids.map((id) => postOf(id)).join('') + last)
+  const response = await sendRaw(t, port, ids.map((id) => postOf(id)).join('') + last)
   t.strictSame(
-    [...answer.matchAll(/^x-request-id: (.)\r$/gim)].map(([, id]) => id),
+    [...response.matchAll(/^x-request-id: (.)\r$/gim)].map(([, id]) => id),
     ids,
   )
   t.equal(most, 1)
 })
 
-t.test('a connection with very many pipelined requests is closed', async (t) => {
+t.test('closes a connection with too many pipelined requests', async (t) => {
   const { port, log } = await listening(t)
-  await exchange(t, port, Array.from({ length: 100 }, (_, id) => postOf(`m${id}`)).join(''))
+  await sendRaw(t, port, Array.from({ length: 100 }, (_, id) => postOf(`m${id}`)).join(''))
   t.ok(log.filter(({ method }) => method === 'POST').length < 100)
 })
 
-t.test('a client that half-closes after its request is answered', async (t) => {
+t.test('responds to a client that half-closes its connection', async (t) => {
   const { port, log } = await listening(t)
   for (const request of [postOf('m'), 'GET /messages HTTP/1.1\r\nHost: x\r\n\r\n']) {
     const socket = connect({ port, host: '127.0.0.1', allowHalfOpen: true }).setEncoding('utf8')
     socket.end(request)
-    const [answer] = await once(socket, 'data')
-    t.match(answer, /^HTTP\/1.1 200 /)
+    const [response] = await once(socket, 'data')
+    t.match(response, /^HTTP\/1.1 200 /)
     await once(socket, 'close')
   }
   t.match(log.slice(-2), [{ status: 200, message_id: 'm' }, { status: 200 }])
 })
 
-t.test('a read is cancelled when its client has closed the connection', async (t) => {
+t.test('cancels a read whose client disconnects', async (t) => {
   const { app, port, log } = await listening(t)
   const cancelled = new Promise<void>((resolve) => {
     app.store.stats = (signal) =>
@@ -235,7 +232,7 @@ t.test('a read is cancelled when its client has closed the connection', async (t
   t.match(await line, { path: '/stats', status: 499 })
 })
 
-t.test('a post that is aborted in its body is counted', async (t) => {
+t.test('counts a post that is aborted in its body', async (t) => {
   const { app, port, log } = await listening(t)
   const line = nextLine(app, log)
   const socket = connect(port, '127.0.0.1')
@@ -246,7 +243,7 @@ t.test('a post that is aborted in its body is counted', async (t) => {
   t.match((await app.inject('/metrics')).body, /^webhook_requests_total\{result="aborted"\} 1$/m)
 })
 
-t.test('what arrives on open connections while the service closes is answered', async (t) => {
+t.test('serves requests on open connections while the service closes', async (t) => {
   const { app, port } = await listening(t)
   const connections = await Promise.all(
     Array.from({ length: 32 }, () => Connection.to(`http://127.0.0.1:${port}`)),

@@ -4,12 +4,12 @@ import t from 'tap'
 import { createTokenVerifier } from '../../src/plugins/tokens.ts'
 import { post, startApp, wire } from '../service.ts'
 
-const bearing = (token: string) => ({ authorization: `Bearer ${token}` })
+const bearer = (token: string) => ({ authorization: `Bearer ${token}` })
 
-const CLOSED = { apiTokens: ['one', 'two'], metricsTokens: ['scraper'] }
+const TOKENS = { apiTokens: ['one', 'two'], metricsTokens: ['scraper'] }
 
-t.test('whoever reads messages and statistics must bear one of the tokens', async (t) => {
-  const { app } = await startApp(t, CLOSED)
+t.test('messages and statistics require one of the API tokens', async (t) => {
+  const { app } = await startApp(t, TOKENS)
   await post(app, wire({ message_id: 'm' }))
   for (const method of ['GET', 'HEAD'] as const) {
     for (const url of ['/messages', '/messages/m', '/messages/unknown', '/stats', '/stats/']) {
@@ -21,31 +21,31 @@ t.test('whoever reads messages and statistics must bear one of the tokens', asyn
         t.strictSame(without.json(), { detail: 'this needs a valid bearer token' })
       }
 
-      const wrong = await app.inject({ method, url, headers: bearing('scraper') })
+      const wrong = await app.inject({ method, url, headers: bearer('scraper') })
       t.equal(wrong.statusCode, 401)
       t.equal(wrong.headers['www-authenticate'], 'Bearer error="invalid_token"')
 
-      for (const token of CLOSED.apiTokens) {
-        const right = await app.inject({ method, url, headers: bearing(token) })
+      for (const token of TOKENS.apiTokens) {
+        const right = await app.inject({ method, url, headers: bearer(token) })
         t.equal(right.statusCode, url.endsWith('unknown') ? 404 : 200)
         t.notOk('www-authenticate' in right.headers)
       }
     }
   }
-  t.equal((await app.inject('/messages?limit=x')).statusCode, 401, 'before the question')
+  t.equal((await app.inject('/messages?limit=x')).statusCode, 401, 'before validation')
 })
 
-t.test('whoever reads the metrics must bear a token for them', async (t) => {
-  const { app } = await startApp(t, CLOSED)
+t.test('the metrics require a metrics token', async (t) => {
+  const { app } = await startApp(t, TOKENS)
   t.equal((await app.inject('/metrics')).statusCode, 401)
-  t.equal((await app.inject({ url: '/metrics', headers: bearing('one') })).statusCode, 401)
-  const { statusCode, body } = await app.inject({ url: '/metrics', headers: bearing('scraper') })
+  t.equal((await app.inject({ url: '/metrics', headers: bearer('one') })).statusCode, 401)
+  const { statusCode, body } = await app.inject({ url: '/metrics', headers: bearer('scraper') })
   t.equal(statusCode, 200)
   t.match(body, /^http_requests_total\{method="GET",path="\/metrics",status="401"\} 2$/m)
 })
 
-t.test('everything else stays open', async (t) => {
-  const { app } = await startApp(t, CLOSED)
+t.test('other routes require no token', async (t) => {
+  const { app } = await startApp(t, TOKENS)
   t.equal((await post(app, wire({ message_id: 'm' }))).statusCode, 200)
   for (const url of ['/health/live', '/health/ready', '/docs', '/openapi.json']) {
     t.equal((await app.inject(url)).statusCode, 200, url)
@@ -54,7 +54,7 @@ t.test('everything else stays open', async (t) => {
   t.equal((await app.inject({ method: 'DELETE', url: '/messages' })).statusCode, 405)
 })
 
-t.test('each is closed by itself, and what is open is said once', async (t) => {
+t.test('warns at start about each kind of routes that is open', async (t) => {
   const { app, log } = await startApp(t, { apiTokens: ['one'] })
   const url = await app.listen({ host: '127.0.0.1', port: 0 })
   t.equal((await fetch(`${url}/metrics`)).status, 200)
@@ -63,15 +63,15 @@ t.test('each is closed by itself, and what is open is said once', async (t) => {
     log.filter(({ level }) => level === 'WARNING'),
     [{ msg: /^METRICS_TOKEN is not set/ }],
   )
-  const { app: open, log: said } = await startApp(t)
+  const { app: open, log: openLog } = await startApp(t)
   await open.listen({ host: '127.0.0.1', port: 0 })
   t.match(
-    said.filter(({ level }) => level === 'WARNING'),
+    openLog.filter(({ level }) => level === 'WARNING'),
     [{ msg: /^API_TOKEN is not set/ }, { msg: /^METRICS_TOKEN is not set/ }],
   )
 })
 
-t.test('takes one whole token and no other credentials', async (t) => {
+t.test('accepts one exact token and no other credentials', async (t) => {
   const verify = createTokenVerifier(['s3cret', 'other/one=='])
   for (const header of ['Bearer s3cret', 'bearer s3cret', 'BEARER  s3cret', 'Bearer other/one==']) {
     t.ok(verify(header), header)
@@ -100,8 +100,8 @@ t.test('takes one whole token and no other credentials', async (t) => {
   t.notOk(createTokenVerifier([])('Bearer undefined'))
 })
 
-t.test('of two Authorization headers the first one counts', async (t) => {
-  const { app } = await startApp(t, CLOSED)
+t.test('uses the first of two Authorization headers', async (t) => {
+  const { app } = await startApp(t, TOKENS)
   const url = await app.listen({ host: '127.0.0.1', port: 0 })
   for (const [first, second, status] of [
     ['one', 'wrong', 200],
@@ -111,12 +111,12 @@ t.test('of two Authorization headers the first one counts', async (t) => {
     socket.write(
       `GET /stats HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer ${first}\r\nAuthorization: Bearer ${second}\r\nConnection: close\r\n\r\n`,
     )
-    const [answer] = await once(socket, 'data')
-    t.match(String(answer), new RegExp(`^HTTP/1.1 ${status} `))
+    const [response] = await once(socket, 'data')
+    t.match(String(response), new RegExp(`^HTTP/1.1 ${status} `))
   }
 })
 
-t.test('OpenAPI tells of tokens where they are wanted', async (t) => {
+t.test('OpenAPI documents which operations require a token', async (t) => {
   const { app } = await startApp(t, { apiTokens: ['one'] })
   const { paths, components } = (await app.inject('/openapi.json')).json()
   t.match(components.securitySchemes, { API_TOKEN: { type: 'http', scheme: 'bearer' } })
@@ -124,10 +124,10 @@ t.test('OpenAPI tells of tokens where they are wanted', async (t) => {
   for (const [path, { get, post }] of Object.entries<Record<string, Record<string, object>>>(
     paths,
   )) {
-    const closed = /^\/(messages|stats)/.test(path)
+    const isProtected = /^\/(messages|stats)/.test(path)
     const { security, responses } = get ?? post ?? {}
-    t.strictSame(security, closed ? [{ API_TOKEN: [] }] : undefined, path)
-    t.equal('401' in (responses ?? {}), closed || path === '/webhook', path)
+    t.strictSame(security, isProtected ? [{ API_TOKEN: [] }] : undefined, path)
+    t.equal('401' in (responses ?? {}), isProtected || path === '/webhook', path)
   }
   const { app: open } = await startApp(t)
   t.notMatch(JSON.stringify((await open.inject('/openapi.json')).json()), /"security"/)

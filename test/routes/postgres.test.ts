@@ -1,7 +1,7 @@
 import t from 'tap'
 import { NO_SERVER } from '../db/postgres/server.ts'
 
-// What is promised over HTTP does not depend on where the messages are.
+// The routes behave the same on PostgreSQL: these tests run again with a PostgreSQL store.
 t.jobs = 2
 for (const name of ['messages', 'stats', 'webhook']) {
   t.spawn(
@@ -11,6 +11,6 @@ for (const name of ['messages', 'stats', 'webhook']) {
       env: { ...process.env, TEST_STORE: 'postgres' },
       skip: NO_SERVER,
     },
-    `${name} in PostgreSQL`,
+    `${name} on PostgreSQL`,
   )
 }

@@ -1,7 +1,7 @@
 import t from 'tap'
 import { postAll, startApp } from '../service.ts'
 
-t.test('counts messages and senders in the form of the reference', async (t) => {
+t.test('counts messages and senders in the format of the legacy Python service', async (t) => {
   const { app } = await startApp(t)
   t.strictSame((await app.inject('/stats')).json(), {
     total_messages: 0,

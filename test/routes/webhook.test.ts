@@ -5,32 +5,32 @@ import { post, postAll, sign, startApp, startService, wire } from '../service.ts
 
 const ALL = { order: 'asc' as const, limit: 100, offset: 0 }
 
-t.test('stores a message and answers a duplicate alike, altered or not', async (t) => {
+t.test('stores a message, and returns 200 for a duplicate, conflicting or not', async (t) => {
   const { app } = await startApp(t)
   for (const text of ['first', 'first', 'second']) {
-    const answer = await post(app, wire({ message_id: 'm1', text }))
-    t.equal(answer.statusCode, 200)
-    t.equal(answer.body, '{"status":"ok"}')
+    const response = await post(app, wire({ message_id: 'm1', text }))
+    t.equal(response.statusCode, 200)
+    t.equal(response.body, '{"status":"ok"}')
   }
   const { data, total } = await app.store.page(ALL)
   t.equal(total, 1)
   t.match(data[0], { message_id: 'm1', text: 'first', created_at: /^\d{4}-\d\d-\d\dT[\d:]{8}Z$/ })
 })
 
-t.test('sixty copies at once make one row and one created', async (t) => {
+t.test('stores one of sixty concurrent copies', async (t) => {
   const { app, log } = await startApp(t)
   const copies = Array.from({ length: 60 }, (_, n) =>
     post(app, wire({ message_id: 'same', text: String(n) })),
   )
-  const answers = await Promise.all(copies)
-  t.ok(answers.every(({ statusCode }) => statusCode === 200))
+  const responses = await Promise.all(copies)
+  t.ok(responses.every(({ statusCode }) => statusCode === 200))
   t.equal((await app.store.stats()).total_messages, 1)
   await app.close()
   t.equal(log.filter(({ result }) => result === 'created').length, 1)
   t.equal(log.filter(({ result }) => result === 'duplicate').length, 59)
 })
 
-t.test('takes every valid message', async (t) => {
+t.test('accepts every valid message', async (t) => {
   const { app } = await startApp(t)
   const text = (max: number) =>
     fc
@@ -53,8 +53,8 @@ t.test('takes every valid message', async (t) => {
   const seen = new Set<string>()
   await fc.assert(
     fc.asyncProperty(message, async (sent) => {
-      const answer = await post(app, JSON.stringify(sent))
-      t.equal(answer.statusCode, 200, answer.body)
+      const response = await post(app, JSON.stringify(sent))
+      t.equal(response.statusCode, 200, response.body)
       if (seen.has(sent.message_id)) return
       seen.add(sent.message_id)
       const { data } = await app.store.page({ ...ALL, from: sent.from })
@@ -65,7 +65,7 @@ t.test('takes every valid message', async (t) => {
   )
 })
 
-t.test('takes the extremes', async (t) => {
+t.test('accepts values at the limits', async (t) => {
   const { app } = await startApp(t)
   await postAll(t, app, [
     { message_id: '👍'.repeat(512), text: '👍'.repeat(4096) },
@@ -83,14 +83,14 @@ const phone = (loc: string) => ({
   type: 'value_error',
 })
 
-t.test('reports all problems at once, in the form of the reference', async (t) => {
+t.test('reports all errors at once, in the format of the legacy Python service', async (t) => {
   const { app } = await startApp(t)
-  const answer = await post(
+  const response = await post(
     app,
     '{"message_id":"","from":"919876543210","to":["+1"],"ts":"2025-02-30T10:00:00Z","text":12}',
   )
-  t.equal(answer.statusCode, 422)
-  const { detail } = answer.json()
+  t.equal(response.statusCode, 422)
+  const { detail } = response.json()
   t.same(
     detail.map(({ loc, type }: { loc: string[]; type: string }) => [...loc, type]),
     [
@@ -112,7 +112,7 @@ t.test('reports all problems at once, in the form of the reference', async (t) =
   })
 })
 
-t.test('refuses every invalid field, and stores nothing', async (t) => {
+t.test('rejects every invalid field, and stores nothing', async (t) => {
   const { app } = await startApp(t)
   const bad: Record<string, unknown[]> = {
     message_id: ['', 'x'.repeat(513), 'a\0', '\ud800', 1, null, true, ['a'], {}],
@@ -124,10 +124,10 @@ t.test('refuses every invalid field, and stores nothing', async (t) => {
   for (const [field, values] of Object.entries(bad)) {
     for (const value of values) {
       const body = JSON.stringify({ ...JSON.parse(wire({ message_id: 'm' })), [field]: value })
-      const answer = await post(app, body)
-      t.equal(answer.statusCode, 422, `${field} ${JSON.stringify(value)?.slice(0, 40)}`)
+      const response = await post(app, body)
+      t.equal(response.statusCode, 422, `${field} ${JSON.stringify(value)?.slice(0, 40)}`)
       t.same(
-        answer.json().detail.map(({ loc }: { loc: string[] }) => loc),
+        response.json().detail.map(({ loc }: { loc: string[] }) => loc),
         [['body', field]],
       )
     }
@@ -135,7 +135,7 @@ t.test('refuses every invalid field, and stores nothing', async (t) => {
   t.equal((await app.store.stats()).total_messages, 0)
 })
 
-t.test('refuses a body that is no JSON object', async (t) => {
+t.test('rejects a body that is not a JSON object', async (t) => {
   const { app } = await startApp(t)
   for (const body of [
     '',
@@ -157,13 +157,13 @@ t.test('refuses a body that is no JSON object', async (t) => {
     ]),
     '['.repeat(60_000),
   ]) {
-    const answer = await post(app, body)
-    t.equal(answer.statusCode, 422, String(body).slice(0, 40))
-    t.match(answer.json().detail, [{ loc: ['body'], msg: /^[Bb]ody / }])
+    const response = await post(app, body)
+    t.equal(response.statusCode, 422, String(body).slice(0, 40))
+    t.match(response.json().detail, [{ loc: ['body'], msg: /^[Bb]ody / }])
   }
 })
 
-t.test('takes JSON by any of its names, and nothing else', async (t) => {
+t.test('accepts JSON media types, and no others', async (t) => {
   const { app } = await startApp(t)
   const attempt = async (type: string | undefined, id: string) => {
     const body = wire({ message_id: id })
@@ -194,9 +194,9 @@ t.test('takes JSON by any of its names, and nothing else', async (t) => {
     'json',
     '/',
   ]) {
-    const answer = await attempt(type, 'refused')
-    t.equal(answer.statusCode, 415, type)
-    t.match(answer.json(), { detail: /expected application\/json/ })
+    const response = await attempt(type, 'refused')
+    t.equal(response.statusCode, 415, type)
+    t.match(response.json(), { detail: /expected application\/json/ })
   }
   t.equal((await app.store.stats()).total_messages, 5)
 })
@@ -207,9 +207,9 @@ t.test('verifies the signature before a malformed Content-Type', async (t) => {
   const types = [';;;', '', 'a/b/c', 'application/json, text/plain', 'undefined']
   for (const type of types) {
     const signed = { 'x-signature': sign(body), 'content-type': type }
-    const answer = await post(app, body, signed)
-    t.equal(answer.statusCode, 415, type)
-    t.match(answer.json(), { detail: /expected application\/json/ })
+    const response = await post(app, body, signed)
+    t.equal(response.statusCode, 415, type)
+    t.match(response.json(), { detail: /expected application\/json/ })
     t.match(log.at(-1), { result: 'validation_error' })
     t.equal((await post(app, body, { 'content-type': type })).statusCode, 401, type)
     t.match(log.at(-1), { result: 'invalid_signature', client: '127.0.0.1' })
@@ -223,19 +223,19 @@ t.test('verifies the signature before a malformed Content-Type', async (t) => {
   t.equal((await app.store.stats()).total_messages, 0)
 })
 
-t.test('a compressed body is a 415, after its signature', async (t) => {
+t.test('returns 415 for a compressed body with a valid signature', async (t) => {
   const { app, log } = await startApp(t)
   const body = wire({ message_id: 'm' })
   const packed = gzipSync(body)
   for (const coding of ['gzip', 'br', 'GZIP', 'identity, gzip', 'x']) {
-    const answer = await post(app, packed, {
+    const response = await post(app, packed, {
       'x-signature': sign(packed),
       'content-encoding': coding,
       'content-type': 'text/plain',
     })
-    t.equal(answer.statusCode, 415, coding)
-    t.match(answer.json(), { detail: /content coding/ })
-    t.equal(answer.headers['accept-encoding'], 'identity', 'RFC 9110, section 12.5.3')
+    t.equal(response.statusCode, 415, coding)
+    t.match(response.json(), { detail: /content coding/ })
+    t.equal(response.headers['accept-encoding'], 'identity', 'RFC 9110, section 12.5.3')
     t.match(log.at(-1), { level: 'INFO', status: 415, result: 'validation_error' })
   }
   const unsigned = await post(app, packed, { 'content-encoding': 'gzip' })
@@ -248,27 +248,27 @@ t.test('a compressed body is a 415, after its signature', async (t) => {
   }
 })
 
-t.test('a body of 64 KiB is read, one byte more is not', async (t) => {
+t.test('accepts a body of 64 KiB, and rejects one byte more', async (t) => {
   const { app } = await startApp(t)
   const padded = (size: number) => {
     const body = wire({ message_id: String(size) })
     return body + ' '.repeat(size - Buffer.byteLength(body))
   }
   t.equal((await post(app, padded(65_536))).statusCode, 200)
-  const answer = await post(app, padded(65_537), {})
-  t.equal(answer.statusCode, 413, 'before the signature')
-  t.match(answer.json(), { detail: 'the body is too large' })
-  t.equal(answer.headers.connection, 'close')
+  const response = await post(app, padded(65_537), {})
+  t.equal(response.statusCode, 413, 'before the signature')
+  t.match(response.json(), { detail: 'the body is too large' })
+  t.equal(response.headers.connection, 'close')
 })
 
-t.test('without a secret every post is refused with 503 and nothing is stored', async (t) => {
+t.test('without a secret it rejects every post with 503 and stores nothing', async (t) => {
   const { app, startLog } = await startApp(t, { secret: undefined })
   const body = wire({ message_id: 'm' })
   for (const headers of [{ 'x-signature': sign(body) }, { 'x-signature': sign(body, '') }, {}]) {
-    const answer = await post(app, body, headers)
-    t.equal(answer.statusCode, 503)
-    t.match(answer.json(), { detail: /WEBHOOK_SECRET/ })
-    t.equal(answer.headers['retry-after'], '1')
+    const response = await post(app, body, headers)
+    t.equal(response.statusCode, 503)
+    t.match(response.json(), { detail: /WEBHOOK_SECRET/ })
+    t.equal(response.headers['retry-after'], '1')
   }
   t.equal((await post(app, 'x'.repeat(70_000), {})).statusCode, 503, 'before the size')
   t.equal((await app.store.stats()).total_messages, 0)
@@ -278,24 +278,24 @@ t.test('without a secret every post is refused with 503 and nothing is stored', 
   )
 })
 
-t.test('what cannot be stored gets 503, and the sender may try again', async (t) => {
+t.test('returns 503 with Retry-After if the message cannot be stored', async (t) => {
   const { app } = await startApp(t)
   await app.store.close()
-  const answer = await post(app, wire({ message_id: 'm' }))
-  t.equal(answer.statusCode, 503)
-  t.equal(answer.headers['retry-after'], '1')
-  t.strictSame(answer.json(), { detail: 'the database is not available' })
+  const response = await post(app, wire({ message_id: 'm' }))
+  t.equal(response.statusCode, 503)
+  t.equal(response.headers['retry-after'], '1')
+  t.strictSame(response.json(), { detail: 'the database is not available' })
 })
 
-t.test('a message that was answered 200 survives kill -9', async (t) => {
+t.test('a message whose response was 200 survives kill -9', async (t) => {
   const service = await startService(t)
   const body = wire({ message_id: 'kept' })
-  const answer = await fetch(`${service.url}/webhook`, {
+  const response = await fetch(`${service.url}/webhook`, {
     method: 'POST',
     headers: { 'x-signature': sign(body) },
     body: Buffer.from(body),
   })
-  t.equal(answer.status, 200)
+  t.equal(response.status, 200)
   service.process.kill('SIGKILL')
   t.equal(await service.ended, 'SIGKILL')
   const again = await startService(t)

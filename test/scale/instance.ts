@@ -2,16 +2,13 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { closeSync, openSync } from 'node:fs'
 import { join } from 'node:path'
-import { setTimeout as delay } from 'node:timers/promises'
+import { freePort } from '../../tools/free-port.ts'
+import { until } from '../../tools/until.ts'
 import { SECRET } from '../service.ts'
-import { freePort } from './free-port.ts'
 
 const ENTRY = new URL('../../bin/lyftr-webhook.js', import.meta.url).pathname
 
-/** How long an instance may take to be ready, its migrations included, in milliseconds. */
-const READY_WITHIN_MS = 60_000
-
-/** Whether what is at the address answers 200 now. */
+/** Returns whether a GET of the URL is answered with a 2xx status. */
 export async function answers(url: string): Promise<boolean> {
   try {
     const response = await fetch(url)
@@ -22,20 +19,7 @@ export async function answers(url: string): Promise<boolean> {
   }
 }
 
-/** Resolves once the condition holds, which is looked at every few milliseconds. @throws when it takes too long. */
-export async function until(
-  what: string,
-  holds: () => boolean | Promise<boolean>,
-  withinMs = READY_WITHIN_MS,
-): Promise<void> {
-  const deadline = Date.now() + withinMs
-  while (!(await holds())) {
-    if (Date.now() > deadline) throw new Error(`after ${withinMs} ms still not: ${what}`)
-    await delay(20)
-  }
-}
-
-/** One process of the service on a port that it keeps when it ends and starts again. */
+/** A process of the service, which keeps its port across restarts. */
 export class Instance {
   readonly port: number
   readonly url: string
@@ -51,12 +35,12 @@ export class Instance {
     this.#logFile = join(folder, `${port}.log`)
   }
 
-  /** An instance that is not started yet; its log goes to a file in the folder, as it does in production. */
+  /** Returns an instance that is not started yet. Its log goes to a file in the folder. */
   static async create(environment: Record<string, string>, folder: string): Promise<Instance> {
     return new Instance(await freePort(), environment, folder)
   }
 
-  /** Starts it and resolves once it is ready. @throws when it ends instead. */
+  /** Starts the process and resolves once it is ready. @throws Error if it exits instead. */
   async start(): Promise<void> {
     const log = openSync(this.#logFile, 'a')
     const child = spawn(process.execPath, [ENTRY, 'serve'], {
@@ -72,29 +56,29 @@ export class Instance {
     this.#child = child
     this.#ended = once(child, 'exit').then(([code, signal]) => code ?? signal)
     await until(`${this.url} is ready`, async () => {
-      if (child.exitCode !== null) throw new Error(`an instance ended with ${child.exitCode}`)
+      if (child.exitCode !== null) throw new Error(`an instance exited with ${child.exitCode}`)
       return this.ready()
     })
   }
 
-  /** Whether it says that it is ready. */
+  /** Returns whether its readiness check passes. */
   ready(): Promise<boolean> {
     return answers(`${this.url}/health/ready`)
   }
 
-  /** Asks it to end, as an orchestrator does. @returns the exit status, or the signal that ended it. */
+  /** Sends SIGTERM. @returns the exit status, or the signal that ended the process. */
   terminate(): Promise<number | string | null> {
     this.#child?.kill('SIGTERM')
     return this.#ended
   }
 
-  /** Ends it at once. */
+  /** Sends SIGKILL and waits for the process to exit. */
   async kill(): Promise<void> {
     this.#child?.kill('SIGKILL')
     await this.#ended
   }
 
-  /** How many posts ended like this since it started. */
+  /** Returns how many posts had this result since the process started. */
   async counted(result: 'created' | 'duplicate'): Promise<number> {
     const metrics = await (await fetch(`${this.url}/metrics`)).text()
     const found = new RegExp(`^webhook_requests_total{result="${result}"} (\\d+)$`, 'm').exec(

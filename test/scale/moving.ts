@@ -3,16 +3,16 @@ import { pipeline } from 'node:stream/promises'
 import { setTimeout as delay } from 'node:timers/promises'
 import Database from 'better-sqlite3'
 import t, { type Test } from 'tap'
-import { writeMessages } from '../../bench/corpus.ts'
+import { writeMessages } from '../../tools/corpus.ts'
 import { folderOf, runEntry, spawnEntry } from '../service.ts'
 import { assertExact } from './recount.ts'
 import { createInstance, startCluster, startTopology } from './topology.ts'
 import { LOAD_MS, Traffic } from './traffic.ts'
 
-/** Messages that the old service has before the move. */
+/** Messages of the old service before the move. */
 const OLD_MESSAGES = 10_000
 
-/** What the pages are compared with; each in both orders, from the start and from further on. */
+/** Filters of the pages to compare, in both orders and at several offsets. */
 const FILTERS = [
   '',
   '&since=2023-01-01T00:00:00Z',
@@ -23,7 +23,7 @@ const FILTERS = [
   '&q=ß',
 ]
 
-/** `lyftr-webhook export | lyftr-webhook import -`. */
+/** Runs `lyftr-webhook export | lyftr-webhook import -`. @returns the exit statuses and the reported counts. */
 async function move(t: Test, from: string, to: string, options: string[] = []) {
   const exporting = spawnEntry(t, ['export'], { DATABASE_URL: from })
   const importing = spawnEntry(t, ['import', ...options, '-'], { DATABASE_URL: to })
@@ -44,10 +44,10 @@ async function move(t: Test, from: string, to: string, options: string[] = []) {
   }
 }
 
-/** Every message of a database, in no order of arrival. */
-async function everything(t: Test, database: string): Promise<string[]> {
+/** Returns the exported lines of a database, sorted. */
+async function exportSorted(t: Test, database: string): Promise<string[]> {
   const { status, stdout } = await runEntry(t, ['export'], { DATABASE_URL: database })
-  t.equal(status, 0, 'exports everything')
+  t.equal(status, 0, 'the export succeeds')
   return stdout.trimEnd().split('\n').sort()
 }
 
@@ -56,7 +56,7 @@ async function json(url: string): Promise<{ total: number }> {
   return (await response.json()) as { total: number }
 }
 
-t.test('moving over from SQLite under traffic', async (t) => {
+t.test('moves from SQLite under traffic, with a pause', async (t) => {
   const file = `sqlite:///${folderOf(t)}/old.db`
   const corpus = [...writeMessages(OLD_MESSAGES)].map(({ from_msisdn, to_msisdn, ...rest }) =>
     JSON.stringify({ ...rest, from: from_msisdn, to: to_msisdn }),
@@ -73,52 +73,56 @@ t.test('moving over from SQLite under traffic', async (t) => {
   const started = performance.now()
   const first = await move(t, file, database)
   const seconds = (performance.now() - started) / 1000
-  t.match(first, { statuses: [0, 0], duplicate: 0, rejected: 0 }, 'everything is new')
-  t.ok(first.created > OLD_MESSAGES, `while it runs: ${first.created} in ${seconds.toFixed(1)} s`)
+  t.match(first, { statuses: [0, 0], duplicate: 0, rejected: 0 }, 'creates every message')
+  t.ok(first.created > OLD_MESSAGES, `moves ${first.created} messages in ${seconds.toFixed(1)} s`)
 
   await delay(LOAD_MS)
-  t.equal(await old.terminate(), 0, 'the old service stops')
+  t.equal(await old.terminate(), 0, 'the old service exits with status 0')
   const rest = traffic.acknowledged.length + OLD_MESSAGES - first.created
   const second = await move(t, file, database)
-  t.match(second, { statuses: [0, 0], rejected: 0, duplicate: first.created }, 'the rest is')
-  t.ok(second.created >= rest, `again: ${second.created} more`)
+  t.match(
+    second,
+    { statuses: [0, 0], rejected: 0, duplicate: first.created },
+    'the second run creates only the rest',
+  )
+  t.ok(second.created >= rest, `the second run creates ${second.created} messages`)
 
-  // On another port: the senders must not find it.
-  const still = await createInstance(t, { DATABASE_URL: file })
-  await still.start()
+  // For comparison, on another port, which gets no traffic.
+  const reference = await createInstance(t, { DATABASE_URL: file })
+  await reference.start()
   for (const { url } of instances) {
     t.strictSame(
       await json(`${url}/stats`),
-      await json(`${still.url}/stats`),
-      'the same statistics',
+      await json(`${reference.url}/stats`),
+      'returns the same statistics',
     )
   }
   for (const filter of FILTERS) {
     for (const order of ['asc', 'desc']) {
-      const { total } = await json(`${still.url}/messages?limit=1${filter}`)
+      const { total } = await json(`${reference.url}/messages?limit=1${filter}`)
       for (const offset of [0, Math.floor(total / 2), Math.max(0, total - 50)]) {
         const path = `/messages?limit=100&order=${order}&offset=${offset}${filter}`
-        const [was, is] = [await json(still.url + path), await json(balancer.url + path)]
-        t.strictSame(is, was, `${path.slice(0, 80)}: the same page of ${was.total}`)
+        const [before, after] = [await json(reference.url + path), await json(balancer.url + path)]
+        t.strictSame(after, before, `${path.slice(0, 80)}: the same page of ${before.total}`)
       }
     }
   }
-  const [was, is] = [await everything(t, file), await everything(t, database)]
+  const [before, after] = [await exportSorted(t, file), await exportSorted(t, database)]
   t.ok(
-    is.length === was.length && is.every((line, at) => line === was[at]),
-    `each of ${was.length} messages is the same`,
+    after.length === before.length && after.every((line, index) => line === before[index]),
+    `all ${before.length} messages are the same`,
   )
-  await still.terminate()
+  await reference.terminate()
 
   traffic.url = balancer.url
   await delay(LOAD_MS)
   await traffic.end()
-  t.pass(traffic.told)
+  t.pass(traffic.summary)
   await assertExact(t, cluster, 'moved', instances, traffic.acknowledged)
 })
 
 t.test(
-  'moving over without a pause: the senders change sides before the old one stops',
+  'moves from SQLite without a pause: senders switch before the old service stops',
   async (t) => {
     const file = `sqlite:///${folderOf(t)}/old.db`
     const old = await createInstance(t, { DATABASE_URL: file })
@@ -132,22 +136,22 @@ t.test(
     await move(t, file, database)
     traffic.url = balancer.url
     await delay(LOAD_MS)
-    t.equal(await old.terminate(), 0, 'the old service stops')
-    t.match(await move(t, file, database), { statuses: [0, 0], rejected: 0 }, 'the rest is moved')
+    t.equal(await old.terminate(), 0, 'the old service exits with status 0')
+    t.match(await move(t, file, database), { statuses: [0, 0], rejected: 0 }, 'moves the rest')
     await delay(LOAD_MS)
     await traffic.end()
-    t.equal(traffic.failures.size, 0, traffic.told)
+    t.equal(traffic.failures.size, 0, traffic.summary)
     await assertExact(t, cluster, 'moved', instances, traffic.acknowledged)
   },
 )
 
-t.test('what cannot be moved is listed, and stays where it was', async (t) => {
-  const path = `${folderOf(t)}/reference.db`
-  const reference = new Database(path)
-  reference.exec(`create table messages (
+t.test('lists messages that cannot be moved, and keeps them in the file', async (t) => {
+  const path = `${folderOf(t)}/legacy.db`
+  const legacy = new Database(path)
+  legacy.exec(`create table messages (
     message_id text primary key, from_msisdn text not null, to_msisdn text not null, ts text not null, text text,
     created_at text not null)`)
-  const insert = reference.prepare(
+  const insert = legacy.prepare(
     "insert into messages values (?, ?, '+2', ?, ?, '2025-01-15T10:00:05Z')",
   )
   const instant = '2025-01-15T10:00:00Z'
@@ -156,7 +160,7 @@ t.test('what cannot be moved is listed, and stays where it was', async (t) => {
   insert.run('no text of PostgreSQL', '+1', instant, 'a\0b')
   insert.run('no number', '', instant, 'text')
   insert.run('fits too', '+1', instant, null)
-  reference.close()
+  legacy.close()
   const old = await createInstance(t, { DATABASE_URL: `sqlite:///${path}` })
   await old.start()
 
@@ -177,5 +181,9 @@ t.test('what cannot be moved is listed, and stays where it was', async (t) => {
   ])
   const rows = await cluster.query('moved', 'select message_id from messages order by 1')
   t.strictSame(rows, [{ message_id: 'fits' }, { message_id: 'fits too' }])
-  t.equal((await everything(t, `sqlite:///${path}`)).length, 5, 'the file still has all of them')
+  t.equal(
+    (await exportSorted(t, `sqlite:///${path}`)).length,
+    5,
+    'the file still has every message',
+  )
 })

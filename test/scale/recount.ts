@@ -1,11 +1,11 @@
 import type { Test } from 'tap'
-import type { Cluster } from './cluster.ts'
+import type { Cluster } from '../../tools/cluster.ts'
 import type { Instance } from './instance.ts'
 
-/** The instant of `ts` as text that sorts by its bytes. */
+/** SQL expression of the sort key of `ts`. */
 const KEY = `rtrim(case when ts like '%.%' then rtrim(ts, 'Z0') else rtrim(ts, 'Z') end, '.') collate "C"`
 
-/** What plain SQL counts over the rows. */
+/** Computes the statistics from the rows, in the form of `GET /stats`. */
 async function recount(cluster: Cluster, database: string) {
   const [totals] = await cluster.query<{
     messages: string
@@ -33,7 +33,7 @@ async function recount(cluster: Cluster, database: string) {
   }
 }
 
-/** Asserts that every instance counts what plain SQL counts, and that no acknowledged message is without a row. */
+/** Asserts that acknowledged messages are stored and that statistics equal a recount. */
 export async function assertExact(
   t: Test,
   cluster: Cluster,
@@ -47,10 +47,10 @@ export async function assertExact(
      where not exists (select from messages where message_id = id)`,
     [acknowledged],
   )
-  t.equal(Number(lost?.count), 0, `each of ${acknowledged.length} acknowledged messages is a row`)
+  t.equal(Number(lost?.count), 0, `all ${acknowledged.length} acknowledged messages are stored`)
   const counted = await recount(cluster, database)
   for (const { url } of instances) {
     const stats = await (await fetch(`${url}/stats`)).json()
-    t.strictSame(stats, counted, `counts ${counted.total_messages} messages as plain SQL does`)
+    t.strictSame(stats, counted, `statistics of ${counted.total_messages} messages equal a recount`)
   }
 }

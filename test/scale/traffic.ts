@@ -1,43 +1,44 @@
 import { Agent, type ClientRequest, type IncomingMessage, request } from 'node:http'
 import { setTimeout as delay } from 'node:timers/promises'
 import type { Test } from 'tap'
-import { writeMessages } from '../../bench/corpus.ts'
+import { writeMessages } from '../../tools/corpus.ts'
 import { sign } from '../service.ts'
 
-/** How long the load lasts before, between and after what happens, in milliseconds: LOAD_SECONDS, or one second. */
+/** Milliseconds of traffic between the steps of a test: LOAD_SECONDS, or one second. */
 export const LOAD_MS = Number(process.env.LOAD_SECONDS ?? 1) * 1000
 
-/** Senders that keep a connection, and senders that make one for each message. */
-const KEEPING = 18
-const ANEW = 6
+/** Senders that keep their connection, and senders that open one for each message. */
+const KEEP_ALIVE_SENDERS = 18
+const CLOSE_SENDERS = 6
 
-/** Those who read along. */
+/** Default number of concurrent readers. */
 const READERS = 2
 
-/** A client gives up after this, in milliseconds. */
-const PATIENCE_MS = 15_000
+/** Milliseconds after which a client aborts a request. */
+const REQUEST_TIMEOUT_MS = 15_000
 
-/** How long the last messages may take once the traffic ends, in milliseconds. */
+/** Milliseconds within which the last messages must be acknowledged. */
 const END_WITHIN_MS = 30_000
 
-/** Texts and senders come round again; only the ids are new. */
+/** Texts, senders and recipients, which repeat; ids and timestamps are new. */
 const MESSAGES = [...writeMessages(2000)]
 
-interface Answer {
-  /** The status, or the code of what went wrong instead. */
+interface Result {
+  /** The status code, or the error code if there was no response. */
   outcome: number | string
   retryAfter: string | undefined
 }
 
-/** Sends a body in two parts, the second once the first is on the wire: a large one arrives in pieces. */
+/** Sends a body in two writes, so that the server receives it in several chunks. */
 function sendInParts(request: ClientRequest, body: string): void {
   const middle = body.length >> 1
   request.write(body.slice(0, middle), () => setImmediate(() => request.end(body.slice(middle))))
 }
 
-function ask(url: string, agent: Agent | false, body?: string): Promise<Answer> {
+/** Sends a GET, or a signed POST if there is a body. Never rejects. */
+function send(url: string, agent: Agent | false, body?: string): Promise<Result> {
   return new Promise((resolve) => {
-    const asked = request(url, {
+    const outgoing = request(url, {
       method: body === undefined ? 'GET' : 'POST',
       agent,
       headers:
@@ -48,13 +49,15 @@ function ask(url: string, agent: Agent | false, body?: string): Promise<Answer> 
               'content-length': Buffer.byteLength(body),
               'x-signature': sign(body),
             },
-      timeout: PATIENCE_MS,
+      timeout: REQUEST_TIMEOUT_MS,
     })
     const fail = (error: NodeJS.ErrnoException): void =>
       resolve({ outcome: error.code ?? error.message, retryAfter: undefined })
-    asked.on('timeout', () => asked.destroy(new Error(`no answer within ${PATIENCE_MS} ms`)))
-    asked.on('error', fail)
-    asked.on('response', (response: IncomingMessage) => {
+    outgoing.on('timeout', () =>
+      outgoing.destroy(new Error(`no response within ${REQUEST_TIMEOUT_MS} ms`)),
+    )
+    outgoing.on('error', fail)
+    outgoing.on('response', (response: IncomingMessage) => {
       response.on('error', fail)
       response.on('end', () =>
         resolve({
@@ -64,81 +67,83 @@ function ask(url: string, agent: Agent | false, body?: string): Promise<Answer> 
       )
       response.resume()
     })
-    if (body === undefined) asked.end()
-    else sendInParts(asked, body)
+    if (body === undefined) outgoing.end()
+    else sendInParts(outgoing, body)
   })
 }
 
 /**
- * Traffic as real senders make it: each posts one new message after the other, and the same one again until it is
- * answered 200. Others read: pages, statistics, and one by one what was just acknowledged.
+ * Concurrent senders and readers.
+ * Each sender posts new messages one after another, and repeats each until it gets 200. Readers request the newest
+ * page, the statistics and the last acknowledged message.
  */
 export class Traffic {
-  /** Where the next request goes. */
+  /** Base URL of the next request. */
   url: string
-  /** The ids that were answered 200. */
+  /** Ids of the messages that got 200. */
   readonly acknowledged: string[] = []
-  /** Everything that was answered anything else, and how often. */
+  /** Number of requests with any other result, by result. */
   readonly failures = new Map<string, number>()
-  /** Answers 503 that had no Retry-After. */
+  /** Responses 503 without Retry-After. */
   withoutRetryAfter = 0
-  /** The longest that a post and a read took to be answered, in milliseconds. */
+  /** Milliseconds of the slowest post and of the slowest read. */
   slowestPostMs = 0
   slowestReadMs = 0
-  /** Reads that were answered 200. */
+  /** Reads that got 200. */
   reads = 0
   readonly #prefix: string
   readonly #bodyBytes: number
   readonly #loops: Promise<void>[]
   #number = 0
   #ending = false
-  #givenUp = false
+  #stopped = false
 
   /**
-   * Begins at once, and is given up at the latest when the test ends.
-   * @param prefix begins every id.
-   * @param options.bodyBytes pads each body to this size with a field that the service ignores.
+   * Starts the traffic, which stops at the latest when the test ends.
+   * @param prefix prefix of every id.
+   * @param options.readers number of readers.
+   * @param options.bodyBytes size that each body is padded to, with a field that the service ignores.
    */
   constructor(t: Test, url: string, prefix: string, { readers = READERS, bodyBytes = 0 } = {}) {
     t.teardown(() => {
       this.#ending = true
-      this.#givenUp = true
+      this.#stopped = true
     })
     this.url = url
     this.#prefix = prefix
     this.#bodyBytes = bodyBytes
     this.#loops = [
-      ...Array.from({ length: KEEPING }, () =>
+      ...Array.from({ length: KEEP_ALIVE_SENDERS }, () =>
         this.#send(new Agent({ keepAlive: true, maxSockets: 1 })),
       ),
-      ...Array.from({ length: ANEW }, () => this.#send(false)),
+      ...Array.from({ length: CLOSE_SENDERS }, () => this.#send(false)),
       ...Array.from({ length: readers }, () =>
         this.#read(new Agent({ keepAlive: true, maxSockets: 1 })),
       ),
     ]
   }
 
-  /** Resolves when every message that was begun is acknowledged. @throws when one never is. */
+  /** Sends no new messages, and waits for the last ones. @throws Error if they are not acknowledged in time. */
   async end(): Promise<void> {
     this.#ending = true
     const late = delay(END_WITHIN_MS, undefined, { ref: false }).then(() => {
-      throw new Error(`messages are not acknowledged after ${END_WITHIN_MS} ms: ${this.told}`)
+      throw new Error(`messages are not acknowledged after ${END_WITHIN_MS} ms: ${this.summary}`)
     })
     await Promise.race([Promise.all(this.#loops), late])
   }
 
-  /** What was heard, in words. */
-  get told(): string {
+  /** Counts and times in words, for messages of assertions. */
+  get summary(): string {
     const failures = [...this.failures].map(([outcome, count]) => `${count} times ${outcome}`)
-    return `${this.acknowledged.length} posts and ${this.reads} reads answered 200, the slowest after ${this.slowestPostMs.toFixed(0)} and ${this.slowestReadMs.toFixed(0)} ms; besides: ${failures.join(', ') || 'nothing'}`
+    return `${this.acknowledged.length} posts and ${this.reads} reads got 200, the slowest after ${this.slowestPostMs.toFixed(0)} and ${this.slowestReadMs.toFixed(0)} ms; other results: ${failures.join(', ') || 'none'}`
   }
 
-  #note(what: 'post' | 'read', { outcome, retryAfter }: Answer, started: number): boolean {
+  #record(kind: 'post' | 'read', { outcome, retryAfter }: Result, started: number): boolean {
     const ms = performance.now() - started
-    if (what === 'post') this.slowestPostMs = Math.max(this.slowestPostMs, ms)
+    if (kind === 'post') this.slowestPostMs = Math.max(this.slowestPostMs, ms)
     else this.slowestReadMs = Math.max(this.slowestReadMs, ms)
     if (outcome === 200) return true
-    const failure = `${outcome} to a ${what}`
+    const failure = `${outcome} to a ${kind}`
     this.failures.set(failure, (this.failures.get(failure) ?? 0) + 1)
     if (outcome === 503 && retryAfter === undefined) this.withoutRetryAfter++
     return false
@@ -160,10 +165,10 @@ export class Traffic {
       const body = JSON.stringify(padding ? { ...fields, padding } : fields)
       for (;;) {
         const started = performance.now()
-        const answer = await ask(`${this.url}/webhook`, agent, body)
-        if (this.#note('post', answer, started)) break
-        if (this.#givenUp) return
-        await delay(Number(answer.retryAfter ?? 0.1) * 1000)
+        const result = await send(`${this.url}/webhook`, agent, body)
+        if (this.#record('post', result, started)) break
+        if (this.#stopped) return
+        await delay(Number(result.retryAfter ?? 0.1) * 1000)
       }
       this.acknowledged.push(this.#prefix + number)
     }
@@ -171,14 +176,14 @@ export class Traffic {
   }
 
   async #read(agent: Agent): Promise<void> {
-    for (let turn = 0; !this.#ending; turn++) {
-      const known = this.acknowledged.at(-1)
+    for (let round = 0; !this.#ending; round++) {
+      const newest = this.acknowledged.at(-1)
       const paths = ['/messages?order=desc&limit=20', '/stats']
-      if (known !== undefined) paths.push(`/messages/${known}`)
-      const path = paths[turn % paths.length] ?? ''
+      if (newest !== undefined) paths.push(`/messages/${newest}`)
+      const path = paths[round % paths.length] ?? ''
       const started = performance.now()
-      const answer = await ask(this.url + path, agent)
-      if (this.#note('read', answer, started)) this.reads++
+      const result = await send(this.url + path, agent)
+      if (this.#record('read', result, started)) this.reads++
       else await delay(100)
     }
     agent.destroy()

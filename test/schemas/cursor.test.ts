@@ -5,16 +5,16 @@ import { readCursor, writeCursor } from '../../src/schemas/cursor.ts'
 
 const scope = { order: 'asc' as const, from: '+1', q: 'x' }
 
-t.test('a cursor of any place leads back to it', async () => {
+t.test('a cursor of any position can be read back', async () => {
   fc.assert(
     fc.property(fc.string(), fc.string({ unit: 'binary' }), (key, id) => {
-      const place = { key, id: id.toWellFormed() }
-      return isDeepStrictEqual(readCursor(scope, writeCursor(scope, place)), place)
+      const position = { key, id: id.toWellFormed() }
+      return isDeepStrictEqual(readCursor(scope, writeCursor(scope, position)), position)
     }),
   )
 })
 
-t.test('an altered cursor, or one of another question, leads nowhere', async (t) => {
+t.test('rejects a modified cursor, and one of another scope', async (t) => {
   const cursor = writeCursor(scope, { key: '2025-01-15T10:00:00', id: 'm1' })
   for (let at = 0; at < cursor.length; at++) {
     const other = cursor[at] === 'A' ? 'B' : 'A'
@@ -36,7 +36,7 @@ t.test('an altered cursor, or one of another question, leads nowhere', async (t)
   }
 })
 
-t.test('a cursor is bounded, however long an adopted id is', async (t) => {
+t.test('a cursor has a bounded length for ids of any length', async (t) => {
   for (const id of ['x'.repeat(6500), '\u0001'.repeat(700), '😀'.repeat(100_000)]) {
     const cursor = writeCursor(scope, { key: '', id })
     t.ok(cursor.length <= 8192, `${cursor.length} characters`)

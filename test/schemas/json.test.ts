@@ -4,7 +4,7 @@ import { readJson } from '../../src/schemas/json.ts'
 const read = (text: string) => readJson(Buffer.from(text))
 const wrong = { wrong: 'has more than 128 fields and elements' }
 
-t.test('takes any JSON of up to 128 fields and elements', async (t) => {
+t.test('accepts any JSON of up to 128 fields and elements', async (t) => {
   const numbers = (count: number) => Array.from({ length: count }, (_, n) => n)
   for (const value of [
     numbers(128),
@@ -20,7 +20,7 @@ t.test('takes any JSON of up to 128 fields and elements', async (t) => {
   }
 })
 
-t.test('refuses more, however they stand', async (t) => {
+t.test('rejects more fields and elements, however they are nested', async (t) => {
   for (const text of [
     JSON.stringify(Array.from({ length: 129 }, () => 0)),
     JSON.stringify(Object.fromEntries(Array.from({ length: 129 }, (_, n) => [`"${n}\\`, '']))),
@@ -33,7 +33,7 @@ t.test('refuses more, however they stand', async (t) => {
   }
 })
 
-t.test('tells what is no JSON and what is no UTF-8', async (t) => {
+t.test('reports invalid JSON and invalid UTF-8', async (t) => {
   for (const text of ['', '{', '{"a":1,}', `"${'\\'.repeat(301)}"`, '"'.repeat(301), '\u0001']) {
     t.strictSame(read(text), { wrong: 'is not valid JSON' })
   }

@@ -3,37 +3,37 @@ import { parseIntoClientConfig } from 'pg-connection-string'
 import { StoreOpenError } from '../message-store.ts'
 import { readTls } from './tls.ts'
 
-/** Pools of one store, by what they are for: nobody waits for somebody else's work. */
-export interface Shares {
-  /** Batches under way at once. */
+/** Connections of each pool. */
+export interface PoolSizes {
+  /** Concurrent batches. */
   ingest: number
-  /** Questions that are answered quickly. */
-  answers: number
-  /** Searches and scans. */
+  /** Quick reads. */
+  reads: number
+  /** Reads that may take long. */
   searches: number
-  /** Readiness and counting. */
-  upkeep: number
+  /** Readiness checks, rollups and measurements. */
+  maintenance: number
 }
 
-/** Where a PostgreSQL database is and how to talk to it, as a URL told. */
+/** Result of parsing the URL of a PostgreSQL database. */
 export interface PostgresAddress {
-  /** For the driver; holds the password. */
+  /** Options for the driver, the password included. */
   config: ClientConfig
-  shares: Shares
-  /** Where it is, for messages: without the user and the password. */
+  poolSizes: PoolSizes
+  /** URL for messages, without user, password and options. */
   name: string
 }
 
-/** Pools where the URL has no `max`, the driver's own default. */
+/** Connections if the URL has no `max`: the default of the driver. */
 const DEFAULT_MAX = 10
 
-/** Fewer would leave a kind of work without a connection of its own. */
-const LEAST_MAX = 5
+/** Minimum of `max`: one connection for each pool, and two for maintenance. */
+const MIN_MAX = 5
 
-/** A readiness check does not wait until somebody has counted. */
-const UPKEEP = 2
+/** Two, so that readiness checks do not wait for rollups. */
+const MAINTENANCE = 2
 
-/** Options of the driver that are numbers: a URL only has texts. */
+/** Numeric options of the driver, whose values in a URL are strings. */
 const NUMBERS = [
   'max',
   'min',
@@ -46,16 +46,21 @@ const NUMBERS = [
   'keepAliveInitialDelayMillis',
 ]
 
-/** @returns the shares of so many connections; what is left over answers. */
-function share(max: number): Shares {
+/** Divides the connections among the pools. */
+function divide(max: number): PoolSizes {
   const ingest = Math.max(1, Math.floor(max * 0.3))
   const searches = Math.max(1, Math.floor(max * 0.3))
-  return { ingest, searches, upkeep: UPKEEP, answers: max - ingest - searches - UPKEEP }
+  return {
+    ingest,
+    searches,
+    maintenance: MAINTENANCE,
+    reads: max - ingest - searches - MAINTENANCE,
+  }
 }
 
 /**
- * Reads a `postgres://` URL with the options of the driver, the pool's and TLS included.
- * @throws StoreOpenError in one line that repeats no password.
+ * Parses a `postgres://` URL, with the options of the driver, of its pool and of TLS.
+ * @throws StoreOpenError in one line that does not contain the password.
  */
 export function readAddress(url: string): PostgresAddress {
   const { url: withoutTls, ...tls } = readTls(url)
@@ -64,7 +69,7 @@ export function readAddress(url: string): PostgresAddress {
     config = { ...parseIntoClientConfig(withoutTls), ...tls }
   } catch (error) {
     const reason = error instanceof Error && 'code' in error ? `: ${error.code}` : ''
-    throw new StoreOpenError(`not a URL that the PostgreSQL driver understands${reason}`)
+    throw new StoreOpenError(`not a URL that the PostgreSQL driver accepts${reason}`)
   }
   for (const option of NUMBERS) {
     if (config[option] === undefined) continue
@@ -75,13 +80,13 @@ export function readAddress(url: string): PostgresAddress {
     config[option] = value
   }
   const { max = DEFAULT_MAX, ...rest } = config
-  if (Number(max) < LEAST_MAX) {
-    throw new StoreOpenError(`expected max to be ${LEAST_MAX} connections or more, found ${max}`)
+  if (Number(max) < MIN_MAX) {
+    throw new StoreOpenError(`expected max to be ${MIN_MAX} connections or more, found ${max}`)
   }
-  const place = [config.host || 'localhost', config.port].filter(Boolean).join(':')
+  const host = [config.host || 'localhost', config.port].filter(Boolean).join(':')
   return {
     config: rest,
-    shares: share(Number(max)),
-    name: `postgres://${place}/${config.database ?? ''}`,
+    poolSizes: divide(Number(max)),
+    name: `postgres://${host}/${config.database ?? ''}`,
   }
 }

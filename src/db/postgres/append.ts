@@ -1,14 +1,12 @@
 import { randomBytes } from 'node:crypto'
 import { sql } from 'kysely'
-import { fold } from '../../message/fold.ts'
-import { instantKey } from '../../message/instant.ts'
 import { MESSAGE_COLUMNS, type StoredMessage } from '../../message/message.ts'
 import type { AppendOutcome } from '../message-store.ts'
+import { computeColumns } from './computed-columns.ts'
 import type { Session } from './pool.ts'
 import { build } from './queries/build.ts'
-import { storedSearchKey } from './search-key.ts'
 
-/** What the server is handed of a batch: a list for each column. */
+/** Columns of the batch, each of which is one array parameter of the statement. */
 const COLUMNS = [
   'message_id',
   'from_msisdn',
@@ -21,20 +19,20 @@ const COLUMNS = [
   'ts_key',
 ] as const
 
-/** A message as it is stored, but for its place. */
+/** A row to insert, without its batch and ordinal. */
 type Row = Record<(typeof COLUMNS)[number], string | null>
 
-/** Whatever is there when the statement is built; each run brings its own. */
+/** Placeholders for compiling the statement; each execution passes its own arrays. */
 const NO_ARRAYS = COLUMNS.map((): (string | null)[] => [])
 
-const input = sql<Record<(typeof COLUMNS)[number], string> & { place: number }>`
+const input = sql<Record<(typeof COLUMNS)[number], string> & { ordinal: number }>`
   unnest(${sql.join(NO_ARRAYS.map((array) => sql`${array}::text[]`))}) with ordinality`.as<'input'>(
-  sql`input(${sql.join([...COLUMNS, 'place'].map((column) => sql.ref(column)))})`,
+  sql`input(${sql.join([...COLUMNS, 'ordinal'].map((column) => sql.ref(column)))})`,
 )
 
 /**
- * Stores a batch in one statement, and notes it as uncounted. Ids are met in order, so that batches which share some
- * wait for each other and never in a circle. Compiled once: its parameters are the arrays.
+ * Inserts a batch and its row of `pending_batches`, in one statement.
+ * Ids are inserted in ascending order, so that concurrent batches that share ids wait for each other without deadlock.
  */
 const APPEND = build
   .with(
@@ -44,19 +42,19 @@ const APPEND = build
   .with('inserted', (db) =>
     db
       .insertInto('messages')
-      .columns(['batch', 'place', ...COLUMNS])
+      .columns(['batch', 'ordinal', ...COLUMNS])
       .expression((eb) =>
         eb
           .selectFrom(['arrival', input])
-          .select(['arrival.batch', 'input.place', ...COLUMNS.map((c) => `input.${c}` as const)])
+          .select(['arrival.batch', 'input.ordinal', ...COLUMNS.map((c) => `input.${c}` as const)])
           .orderBy(sql`input.message_id collate "C"`),
       )
       .onConflict((conflict) => conflict.column('message_id').doNothing())
-      .returning(['place']),
+      .returning(['ordinal']),
   )
-  .with('noted', (db) =>
+  .with('pending', (db) =>
     db
-      .insertInto('uncounted')
+      .insertInto('pending_batches')
       .columns(['batch', 'messages'])
       .expression((eb) =>
         eb
@@ -69,10 +67,10 @@ const APPEND = build
       ),
   )
   .selectFrom('inserted')
-  .select('place')
+  .select('ordinal')
   .compile()
 
-/** Statements that are prepared once on each connection: their names by their texts. */
+/** Names of the statements that each connection prepares once, by their text. */
 export const PREPARED: ReadonlyMap<string, string> = new Map([[APPEND.sql, 'append']])
 
 function sameContent(a: StoredMessage, b: StoredMessage): boolean {
@@ -84,7 +82,7 @@ function sameContent(a: StoredMessage, b: StoredMessage): boolean {
   )
 }
 
-/** The messages with these ids, as far as they are stored. */
+/** Returns the stored messages with these ids, by id. */
 async function findStored(session: Session, ids: string[]): Promise<Map<string, StoredMessage>> {
   const rows = await session
     .selectFrom('messages')
@@ -94,22 +92,17 @@ async function findStored(session: Session, ids: string[]): Promise<Map<string, 
   return new Map(rows.map((row) => [row.message_id, row]))
 }
 
-/** Inserts messages, each id once. @returns the places of those that were created. */
-async function insert(session: Session, messages: StoredMessage[]): Promise<{ place: number }[]> {
-  const input = messages.map((message): Row => {
-    const folded = message.text === null ? null : fold(message.text)
-    return {
-      ...message,
-      folded,
-      search_key: storedSearchKey(folded),
-      ts_key: instantKey(message.ts) ?? '',
-    }
-  })
-  const parameters = COLUMNS.map((column) => input.map((row) => row[column]))
-  return (await session.executeQuery<{ place: number }>({ ...APPEND, parameters })).rows
+/** Inserts messages with distinct ids. @returns the ordinals, from 1, of those that were created. */
+async function insert(session: Session, messages: StoredMessage[]): Promise<{ ordinal: number }[]> {
+  const rows = messages.map((message): Row => ({ ...message, ...computeColumns(message) }))
+  const parameters = COLUMNS.map((column) => rows.map((row) => row[column]))
+  return (await session.executeQuery<{ ordinal: number }>({ ...APPEND, parameters })).rows
 }
 
-/** Stores a batch durably, all or nothing. @returns each message's outcome, and how many were created. */
+/**
+ * Stores a batch durably, all or nothing.
+ * @returns the outcome of each message, and the number of messages created.
+ */
 export async function append(
   session: Session,
   batch: readonly StoredMessage[],
@@ -124,34 +117,37 @@ export async function append(
     return { outcomes: batch.map(() => 'created'), created: batch.length }
   }
 
-  const created = new Set(rows.map(({ place }) => unique[Number(place) - 1]))
-  const known = unique
+  const created = new Set(rows.map(({ ordinal }) => unique[Number(ordinal) - 1]))
+  const knownIds = unique
     .filter((message) => !created.has(message))
     .map((message) => message.message_id)
-  const before = known.length === 0 ? new Map() : await findStored(session, known)
+  const known = knownIds.length === 0 ? new Map() : await findStored(session, knownIds)
   const outcomes = batch.map((message): AppendOutcome => {
     const first = firsts.get(message.message_id)
     if (message === first && created.has(message)) return 'created'
-    const kept = before.get(message.message_id) ?? first
-    return kept && !sameContent(message, kept) ? 'conflict' : 'duplicate'
+    const stored = known.get(message.message_id) ?? first
+    return stored && !sameContent(message, stored) ? 'conflict' : 'duplicate'
   })
   return { outcomes, created: rows.length }
 }
 
-/** Runs the statement without messages. @throws where a table, a column or a privilege is missing. */
+/** Runs the statement with an empty batch. @throws if a table, a column or a privilege is missing. */
 export async function checkAppend(session: Session): Promise<void> {
   await insert(session, [])
 }
 
-/** A batch of about 100 KiB: ids so long that the table and each index grow by pages. */
-const REHEARSED = 64
-const REHEARSED_ID_BYTES = 1000
+/**
+ * Size of the trial batch.
+ * With such long ids, the table and each index grow by whole pages, in all about 100 KiB.
+ */
+const TRIAL_MESSAGES = 64
+const TRIAL_ID_BYTES = 1000
 
-/** Stores a batch and rolls it back. @throws where there is no room for it. */
-export async function rehearseAppend(session: Session): Promise<void> {
+/** Stores a trial batch and rolls it back. @throws if the disk is full. */
+export async function tryAppend(session: Session): Promise<void> {
   const instant = '1970-01-01T00:00:00Z'
-  const messages = Array.from({ length: REHEARSED }, () => ({
-    message_id: `readiness check ${randomBytes(REHEARSED_ID_BYTES).toString('base64')}`,
+  const messages = Array.from({ length: TRIAL_MESSAGES }, () => ({
+    message_id: `readiness check ${randomBytes(TRIAL_ID_BYTES).toString('base64')}`,
     from_msisdn: '',
     to_msisdn: '',
     ts: instant,

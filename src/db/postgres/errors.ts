@@ -1,25 +1,27 @@
 import { StoreUnavailableError } from '../message-store.ts'
 
-/** SQLSTATE classes that tell of our own mistake: values, constraints, statements (PostgreSQL, appendix A). */
-const OURS = /^(22|23|42)[0-9A-Z]{3}$/
+/**
+ * SQLSTATE classes of errors in a statement or its values.
+ * 22: data exception, 23: integrity constraint violation, 42: syntax error or access rule violation. Source: PostgreSQL
+ * documentation, appendix A.
+ */
+const STATEMENT_ERROR = /^(22|23|42)[0-9A-Z]{3}$/
 
-function isMistake(error: unknown): boolean {
+/** Whether an error is caused by the service rather than by the connection or the server. */
+function isProgramError(error: unknown): boolean {
   if (error instanceof TypeError || error instanceof RangeError) return true
-  return error instanceof Error && 'code' in error && OURS.test(String(error.code))
+  return error instanceof Error && 'code' in error && STATEMENT_ERROR.test(String(error.code))
 }
 
-/** What went wrong, in one line: where several addresses were tried, what the first one said. */
+/** Returns the message of an error in one line; of the first one if several addresses were tried. */
 export function errorMessage(error: unknown): string {
   if (error instanceof AggregateError && error.errors.length > 0)
     return errorMessage(error.errors[0])
   return error instanceof Error ? error.message : String(error)
 }
 
-/**
- * A failure as a store tells it: whatever is not a mistake of ours lies with the connection or the server, and may be
- * over soon.
- */
+/** Returns the error to reject with: `StoreUnavailableError`, unless the service is at fault. */
 export function toStoreError(error: unknown): unknown {
-  if (error instanceof StoreUnavailableError || isMistake(error)) return error
+  if (error instanceof StoreUnavailableError || isProgramError(error)) return error
   return new StoreUnavailableError(errorMessage(error), { cause: error })
 }

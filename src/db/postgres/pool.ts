@@ -4,34 +4,36 @@ import { type PoolUsage, StoreUnavailableError } from '../message-store.ts'
 import { toStoreError } from './errors.ts'
 import type { PostgresSchema } from './schema.ts'
 
-/** Queries on one connection. */
+/** A query builder that runs its statements on one connection. */
 export type Session = Kysely<PostgresSchema>
 
-/** What ends work before it is done. */
+/** Limits of one piece of work. */
 export interface Limits {
+  /** Cancels the work when aborted. */
   signal?: AbortSignal | undefined
-  /** Milliseconds for all of it, waiting for a connection included. */
-  withinMs?: number | undefined
+  /** Milliseconds for the work, including the wait for a connection. */
+  timeoutMs?: number | undefined
 }
 
-/** Pools for one kind of work, so that no kind waits for another. */
+/** A connection pool for one kind of work. */
 export interface Pool {
   /**
-   * Runs the work on a connection that it has for itself. Work that is cut off rejects at once, and what it does on
-   * the server is cancelled; a connection on which anything failed is not used again.
-   * @throws StoreUnavailableError when it is cut off, or when the database is away.
+   * Runs the work with exclusive use of a connection.
+   * If the work is cancelled or times out, the call rejects at once, and the running statement is cancelled on the
+   * server. Connections are closed after any error.
+   * @throws StoreUnavailableError if the work is cancelled or times out, or if the database is unavailable.
    */
   run<Result>(work: (session: Session) => Promise<Result>, limits?: Limits): Promise<Result>
-  /** Its connections now. */
+  /** The current number of connections, by state. */
   readonly usage: PoolUsage
-  /** Takes no more work, cuts off what is still under way after so many milliseconds, and ends every connection. */
+  /** Rejects new work, cancels running work after the grace period, and closes every connection. */
   close(graceMs: number): Promise<void>
 }
 
-/** How long the connections of a pool may take to end, in milliseconds; then they are left to the system. */
-const END_WITHIN_MS = 1000
+/** Milliseconds for connections to close; those that take longer are abandoned. */
+const END_TIMEOUT_MS = 1000
 
-/** The queries of a pooled connection; those with a name here are prepared once on each. */
+/** Creates the session of a connection. @param names names of the statements to prepare, by their text. */
 function sessionOn(client: pg.PoolClient, names: ReadonlyMap<string, string>): Session {
   const connection = {
     query: (text: string, values: unknown[]) =>
@@ -39,23 +41,23 @@ function sessionOn(client: pg.PoolClient, names: ReadonlyMap<string, string>): S
     release() {},
   }
   const pool = { connect: async () => connection, end: async () => {}, options: {} }
-  // The driver's types know neither a query without a cursor nor one without a name.
+  // The dialect's type of a pool requires cursors, which are unused here.
   return new Kysely({ dialect: new PostgresDialect({ pool: pool as never }) })
 }
 
-/** A pool over the driver's own pool. */
+/** A pool of connections of the `pg` driver. */
 export class PgPool implements Pool {
   readonly #pool: pg.Pool
   readonly #prepared: ReadonlyMap<string, string>
   readonly #cancel: (client: pg.PoolClient) => Promise<void>
   readonly #sessions = new WeakMap<pg.PoolClient, Session>()
   readonly #running = new Set<Promise<unknown>>()
-  readonly #cut = new AbortController()
+  readonly #closed = new AbortController()
   #closing: Promise<void> | undefined
 
   /**
-   * @param cancel cancels the statement of this connection, which stays open meanwhile; never rejects.
-   * @param prepared statements to prepare, by their text: their names.
+   * @param cancel cancels the running statement of a connection, without closing it; must not reject.
+   * @param prepared names of the statements to prepare on each connection, by their text.
    */
   constructor(
     config: pg.PoolConfig,
@@ -65,7 +67,7 @@ export class PgPool implements Pool {
     this.#pool = new pg.Pool(config)
     this.#cancel = cancel
     this.#prepared = prepared
-    // A connection that breaks while nobody uses it is replaced; whoever uses it hears of it from its query.
+    // The pool replaces idle connections that break. On connections in use, the query rejects.
     this.#pool.on('error', () => {})
     this.#pool.on('connect', (client) => client.on('error', () => {}))
   }
@@ -93,32 +95,34 @@ export class PgPool implements Pool {
 
   async #run<Result>(
     work: (session: Session) => Promise<Result>,
-    { signal, withinMs }: Limits,
+    { signal, timeoutMs }: Limits,
   ): Promise<Result> {
-    const end = Promise.withResolvers<never>()
-    const cutOff = (reason: string) => () => end.reject(new StoreUnavailableError(reason))
-    const ends: [AbortSignal, () => void][] = [[this.#cut.signal, cutOff('the store is closed')]]
-    if (signal) ends.push([signal, cutOff('the read was cut off')])
-    for (const [signal, listener] of ends) {
+    const cancelled = Promise.withResolvers<never>()
+    const cancel = (reason: string) => () => cancelled.reject(new StoreUnavailableError(reason))
+    const signals: [AbortSignal, () => void][] = [
+      [this.#closed.signal, cancel('the store is closed')],
+    ]
+    if (signal) signals.push([signal, cancel('the read was cancelled')])
+    for (const [signal, listener] of signals) {
       if (signal.aborted) listener()
       else signal.addEventListener('abort', listener, { once: true })
     }
-    const late = cutOff(`the database did not answer within ${withinMs} ms`)
-    const timer = withinMs === undefined ? undefined : setTimeout(late, withinMs)
+    const onTimeout = cancel(`the database did not answer within ${timeoutMs} ms`)
+    const timer = timeoutMs === undefined ? undefined : setTimeout(onTimeout, timeoutMs)
     try {
-      const client = await this.#connect(end.promise)
-      return await this.#work(client, work, end.promise)
+      const client = await this.#connect(cancelled.promise)
+      return await this.#runOn(client, work, cancelled.promise)
     } finally {
       clearTimeout(timer)
-      for (const [signal, listener] of ends) signal.removeEventListener('abort', listener)
-      end.promise.catch(() => {})
+      for (const [signal, listener] of signals) signal.removeEventListener('abort', listener)
+      cancelled.promise.catch(() => {})
     }
   }
 
-  async #connect(end: Promise<never>): Promise<pg.PoolClient> {
+  async #connect(cancelled: Promise<never>): Promise<pg.PoolClient> {
     const connecting = this.#pool.connect()
     try {
-      return await Promise.race([end, connecting])
+      return await Promise.race([cancelled, connecting])
     } catch (error) {
       connecting.then(
         (client) => client.release(),
@@ -128,10 +132,10 @@ export class PgPool implements Pool {
     }
   }
 
-  async #work<Result>(
+  async #runOn<Result>(
     client: pg.PoolClient,
     work: (session: Session) => Promise<Result>,
-    end: Promise<never>,
+    cancelled: Promise<never>,
   ): Promise<Result> {
     let session = this.#sessions.get(client)
     if (!session) {
@@ -143,7 +147,7 @@ export class PgPool implements Pool {
       settled = true
     })
     try {
-      const result = await Promise.race([end, working])
+      const result = await Promise.race([cancelled, working])
       client.release()
       return result
     } catch (error) {
@@ -162,13 +166,13 @@ export class PgPool implements Pool {
   async #close(graceMs: number): Promise<void> {
     const done = Promise.allSettled(this.#running)
     await settledWithin(graceMs, done)
-    this.#cut.abort()
+    this.#closed.abort()
     await done
-    await settledWithin(END_WITHIN_MS, this.#pool.end())
+    await settledWithin(END_TIMEOUT_MS, this.#pool.end())
   }
 }
 
-/** Waits until the promise is settled, either way, or the time is over. @returns whether it was settled in time. */
+/** Waits for the promise to settle, at most for the given time. @returns whether it settled in time. */
 export async function settledWithin(ms: number, promise: Promise<unknown>): Promise<boolean> {
   let timer: NodeJS.Timeout | undefined
   const late = new Promise<boolean>((resolve) => {

@@ -1,63 +1,65 @@
 import pg, { type ClientBase, type PoolConfig } from 'pg'
-import { type PostgresAddress, readAddress } from './address.ts'
+import { readAddress } from './address.ts'
 import { PREPARED } from './append.ts'
 import { cancelRequest } from './cancel-request.ts'
 import { PgPool, type Pool } from './pool.ts'
 import { applySettings } from './session-settings.ts'
 
-/** What a store talks to its database by. */
+/** Connection pools of a store, one for each kind of work. */
 export interface Pools {
-  /** Takes batches, each durable when it is answered. */
+  /** Batches of messages. */
   ingest: Pool
-  /** Answers quick questions. */
+  /** Quick reads. */
   reads: Pool
-  /** Answers questions that may take long. */
+  /** Reads that may take long: by text or recipient. */
   searches: Pool
-  /** Does what takes as long as it takes: scans, and building an index. */
+  /** Work without a time limit: migrations, scans, index builds. */
   longRunning: Pool
-  /** Counts and probes. */
+  /** Rollups, readiness checks and measurements. */
   maintenance: Pool
-  /** Batches that may be under way at once. */
+  /** Maximum number of concurrent batches. */
   concurrency: number
-  /** Where the database is, for messages. */
+  /** URL of the database for messages, without user, password and options. */
   name: string
 }
 
-/** How connections are made. */
+/** Options of the pools. */
 export interface PoolOptions {
-  /** For the command line: nothing is cut off. */
+  /** Whether statements have no time limit, as for the command line. */
   unlimited: boolean
-  /** Milliseconds that a question may take, after which the server itself ends it. */
+  /** Milliseconds for a read. The caller cancels it then; the server ends it one second later. */
   readTimeoutMs: number
 }
 
-/** Milliseconds to connect, to find a free connection, and for the server to store a batch. */
+/** Milliseconds to connect, or to wait for a free connection. */
 const CONNECT_TIMEOUT_MS = 3000
+
+/** Milliseconds for a statement that is not a read. */
 const STATEMENT_TIMEOUT_MS = 4000
 
-/** Milliseconds after which a connection that nobody needs is given back. */
+/** Milliseconds after which an idle connection is closed. */
 const IDLE_TIMEOUT_MS = 5 * 60_000
 
-/** Milliseconds after which a silent connection is asked whether it is still there. */
+/** Milliseconds without traffic after which TCP keepalive probes are sent. */
 const KEEPALIVE_MS = 10_000
 
-/** Pools for what takes long, over and above the others: none is open without such work. */
-const PATIENT = 2
+/** Connections of the long-running pool, in addition to `max`; opened only when needed. */
+const LONG_RUNNING = 2
 
-/** Milliseconds for a cancel request, for which its connection stays open. */
-const CANCEL_WITHIN_MS = 1000
+/** Milliseconds for a cancel request, during which the connection stays open. */
+const CANCEL_TIMEOUT_MS = 1000
 
 const INT8 = pg.types.builtins.INT8
 
-/** Counts are numbers here: none comes near 2^53. */
+/** Parses bigints as numbers: no count comes near 2^53. */
 const types: pg.CustomTypesConfig = {
   getTypeParser: (type, format) =>
     Number(type) === INT8 ? Number : pg.types.getTypeParser(type, format),
 }
 
-/** Makes the connections of a store, none of which is opened before it is needed. @throws StoreOpenError */
+/** Creates the pools of a store, which open connections when needed. @throws StoreOpenError if the URL is invalid. */
 export function createPools(url: string, options: PoolOptions): Pools {
-  const { config, shares, name }: PostgresAddress = readAddress(url)
+  const { config, poolSizes, name } = readAddress(url)
   const { unlimited, readTimeoutMs } = options
   const settings = (max: number, statementMs: number): PoolConfig => ({
     application_name: 'lyftr-webhook',
@@ -73,21 +75,21 @@ export function createPools(url: string, options: PoolOptions): Pools {
       await applySettings(client, limits, CONNECT_TIMEOUT_MS)
     },
   })
-  const cancel = (client: ClientBase) => cancelRequest(client, CANCEL_WITHIN_MS)
+  const cancel = (client: ClientBase) => cancelRequest(client, CANCEL_TIMEOUT_MS)
   const pool = (config: PoolConfig): Pool => new PgPool(config, cancel, PREPARED)
-  // Whoever asks gives up after its time, also while it waits for a connection.
+  // Reads may spend their whole time limit waiting for a connection.
   const reading = (max: number): Pool =>
     pool({
       ...settings(max, readTimeoutMs + 1000),
       connectionTimeoutMillis: Math.max(readTimeoutMs, CONNECT_TIMEOUT_MS),
     })
   return {
-    ingest: pool(settings(shares.ingest, STATEMENT_TIMEOUT_MS)),
-    reads: reading(shares.answers),
-    searches: reading(shares.searches),
-    longRunning: pool(settings(PATIENT, 0)),
-    maintenance: pool(settings(shares.upkeep, STATEMENT_TIMEOUT_MS)),
-    concurrency: shares.ingest,
+    ingest: pool(settings(poolSizes.ingest, STATEMENT_TIMEOUT_MS)),
+    reads: reading(poolSizes.reads),
+    searches: reading(poolSizes.searches),
+    longRunning: pool(settings(LONG_RUNNING, 0)),
+    maintenance: pool(settings(poolSizes.maintenance, STATEMENT_TIMEOUT_MS)),
+    concurrency: poolSizes.ingest,
     name,
   }
 }

@@ -1,38 +1,39 @@
-interface Runner<Item> {
+interface Demand<Item> {
   resolve: (result: IteratorResult<Item, void>) => void
   reject: (reason: unknown) => void
 }
 
 /**
- * Makes a loop of work that emits: the work goes on only when the next item is asked for, and is aborted when the
- * loop is left.
+ * Adapts a push callback to an async generator, with backpressure.
+ * @param work called once with `push`, which resolves when the consumer requests the next item, and with a signal that
+ *   is aborted when the consumer stops early.
  */
 export async function* pushToAsyncGenerator<Item>(
-  work: (emit: (item: Item) => Promise<void>, signal: AbortSignal) => Promise<void>,
+  work: (push: (item: Item) => Promise<void>, signal: AbortSignal) => Promise<void>,
 ): AsyncGenerator<Item, void> {
-  const left = new AbortController()
-  let runner: Runner<Item> = { resolve() {}, reject() {} }
-  let goOn = (): void => {}
-  const next = (): Promise<IteratorResult<Item, void>> => {
+  const stopped = new AbortController()
+  let demand: Demand<Item> = { resolve() {}, reject() {} }
+  let resume = (): void => {}
+  const request = (): Promise<IteratorResult<Item, void>> => {
     const { promise, resolve, reject } = Promise.withResolvers<IteratorResult<Item, void>>()
-    runner = { resolve, reject }
-    goOn()
+    demand = { resolve, reject }
+    resume()
     return promise
   }
-  const emit = (item: Item): Promise<void> => {
-    const asked = Promise.withResolvers<void>()
-    goOn = asked.resolve
-    runner.resolve({ value: item, done: false })
-    return asked.promise
+  const push = (item: Item): Promise<void> => {
+    const requested = Promise.withResolvers<void>()
+    resume = requested.resolve
+    demand.resolve({ value: item, done: false })
+    return requested.promise
   }
   try {
-    const first = next()
-    work(emit, left.signal).then(
-      () => runner.resolve({ value: undefined, done: true }),
-      (error) => runner.reject(error),
+    const first = request()
+    work(push, stopped.signal).then(
+      () => demand.resolve({ value: undefined, done: true }),
+      (error) => demand.reject(error),
     )
-    for (let item = await first; !item.done; item = await next()) yield item.value
+    for (let item = await first; !item.done; item = await request()) yield item.value
   } finally {
-    left.abort()
+    stopped.abort()
   }
 }

@@ -1,30 +1,31 @@
 import { sql } from 'kysely'
-import { checkAppend, rehearseAppend } from './append.ts'
+import { checkAppend, tryAppend } from './append.ts'
 import type { Pool, Session } from './pool.ts'
 
 /** Milliseconds for a check. */
-const WITHIN_MS = 1000
+const TIMEOUT_MS = 1000
 
 /**
- * Checks that the database takes messages: it is read and written, and the statement that stores a batch runs. Until a
- * check has passed, and again after each failed batch, the check also stores a batch and rolls it back, as the little
- * that it writes otherwise may fit on a full disk.
+ * Checks that the database takes messages.
+ * A check reads, writes, and runs the append statement with an empty batch. The first check, and each check after a
+ * failed batch until one passes, also stores a trial batch and rolls it back, because the heartbeat row alone may still
+ * fit on a full disk.
  */
 export class Readiness {
   readonly #pool: Pool
   #check: Promise<void> | undefined
-  #doubtful = true
+  #needsTrial = true
 
   constructor(pool: Pool) {
     this.#pool = pool
   }
 
-  /** Call it after a batch failed. */
-  doubt(): void {
-    this.#doubtful = true
+  /** Makes the next check store a trial batch; to be called after a failed batch. */
+  requireTrial(): void {
+    this.#needsTrial = true
   }
 
-  /** Rejects when the database takes no messages. Callers share the check that is running. */
+  /** Rejects if the database takes no messages. Concurrent callers share one check. */
   check(): Promise<void> {
     this.#check ??= this.#run().finally(() => {
       this.#check = undefined
@@ -33,23 +34,23 @@ export class Readiness {
   }
 
   async #run(): Promise<void> {
-    const doubtful = this.#doubtful
-    // A batch that fails meanwhile makes the next check doubtful.
-    this.#doubtful = false
+    const withTrial = this.#needsTrial
+    // Reset before the check, so that a batch that fails meanwhile is not overlooked.
+    this.#needsTrial = false
     try {
-      await this.#pool.run((session) => check(session, doubtful), { withinMs: WITHIN_MS })
+      await this.#pool.run((session) => check(session, withTrial), { timeoutMs: TIMEOUT_MS })
     } catch (error) {
-      this.#doubtful = true
+      this.#needsTrial = true
       throw error
     }
   }
 }
 
-async function check(session: Session, doubtful: boolean): Promise<void> {
+async function check(session: Session, withTrial: boolean): Promise<void> {
   await sql`
     insert into heartbeat (id, at) select 1, ${new Date().toISOString()}
     from (select count(*) from (select from messages limit 1) as any_message) as readable
     on conflict (id) do update set at = excluded.at`.execute(session)
   await checkAppend(session)
-  if (doubtful) await rehearseAppend(session)
+  if (withTrial) await tryAppend(session)
 }

@@ -1,92 +1,146 @@
-import { sql } from 'kysely'
+import { type RawBuilder, sql } from 'kysely'
 import { DAY_LENGTH, MINUTE_LENGTH } from '../key-range.ts'
+import { tryTransactionLock } from './locks.ts'
 import type { Session } from './pool.ts'
+import { countPending } from './queries/pending.ts'
 
-/** Whoever counts holds this lock, in the database's own numbering of advisory locks: the name's bytes, and a purpose. */
-const LOCK = sql`${sql.lit(0x6c796674)}, ${sql.lit(2)}`
-
-/** What became of a step. */
+/** Result of a rollup step. */
 export interface RollupResult {
-  /** Whether another instance was counting, and so nothing was done. */
+  /** Whether another instance held the lock, so that this one did nothing. */
   busy: boolean
-  /** Messages that are still uncounted. */
+  /** Messages that are still pending. */
   left: number
 }
 
-/** The oldest batches, as many as hold about so many messages; at least one. */
-function oldest(messages: number) {
-  return sql`
-    select batch, messages from (
-      select batch, messages, sum(messages) over (order by batch) - messages as before
-      from (select batch, messages from uncounted order by batch limit ${messages}) as first
-    ) as running where before < ${messages}`
+/** Returns the prefix of the sort key. */
+function prefix(length: number): RawBuilder<string> {
+  return sql`substr(ts_key, 1, ${sql.lit(length)})`
+}
+
+/** Returns the sum of a counter and the value that conflicts with it. */
+function plusExcluded(table: 'senders' | 'days' | 'minutes'): RawBuilder<number> {
+  return sql`${sql.ref(`${table}.count`)} + excluded.count`
+}
+
+/** Selects the oldest pending batches, at least one, until they have this many messages. */
+function selectOldestBatches(session: Session, messages: number) {
+  const first = session
+    .selectFrom('pending_batches')
+    .select(['batch', 'messages'])
+    .orderBy('batch')
+    .limit(messages)
+  const running = session.selectFrom(first.as('first')).select((eb) => {
+    const upToHere = eb.fn.sum<number>('messages').over((over) => over.orderBy('batch'))
+    return ['batch', 'messages', eb(upToHere, '-', eb.ref('messages')).as('before')]
+  })
+  return session
+    .selectFrom(running.as('running'))
+    .select(['batch', 'messages'])
+    .where('before', '<', messages)
+}
+
+/** Starts a statement that removes the oldest pending batches. Their messages are its CTE `added`. */
+function removeOldestBatches(session: Session, messages: number) {
+  return session
+    .with('removed', (db) =>
+      db
+        .deleteFrom('pending_batches')
+        .using(selectOldestBatches(session, messages).as('oldest'))
+        .whereRef('pending_batches.batch', '=', 'oldest.batch')
+        .returning('pending_batches.batch'),
+    )
+    .with(
+      (cte) => cte('added').materialized(),
+      (db) =>
+        db
+          .selectFrom('removed')
+          .innerJoin('messages', 'messages.batch', 'removed.batch')
+          .select(['from_msisdn', 'ts_key']),
+    )
+    .with('per_sender', (db) =>
+      db
+        .selectFrom('added')
+        .select((eb) => ['from_msisdn as msisdn', eb.fn.countAll<number>().as('count')])
+        .groupBy('from_msisdn'),
+    )
+}
+
+/** Moves the messages of the oldest pending batches to every counter, in one statement. */
+function addToCounters(session: Session, messages: number) {
+  return removeOldestBatches(session, messages)
+    .with('update_totals', (db) =>
+      db.updateTable('totals').set((eb) => {
+        const added = eb.selectFrom('added').select((eb) => eb.fn.countAll<number>().as('count'))
+        const newSenders = eb
+          .selectFrom('per_sender')
+          .select((eb) => eb.fn.countAll<number>().as('count'))
+          .where((eb) => {
+            const known = eb
+              .selectFrom('senders')
+              .select('senders.msisdn')
+              .whereRef('senders.msisdn', '=', 'per_sender.msisdn')
+            return eb.not(eb.exists(known))
+          })
+        return { messages: eb('messages', '+', added), senders: eb('senders', '+', newSenders) }
+      }),
+    )
+    .with('update_senders', (db) =>
+      db
+        .insertInto('senders')
+        .columns(['msisdn', 'count'])
+        .expression((eb) =>
+          eb.selectFrom('per_sender').select(['msisdn', 'count']).orderBy('msisdn'),
+        )
+        .onConflict((conflict) =>
+          conflict.column('msisdn').doUpdateSet({ count: plusExcluded('senders') }),
+        ),
+    )
+    .with('update_days', (db) =>
+      db
+        .insertInto('days')
+        .columns(['day', 'count'])
+        .expression((eb) =>
+          eb
+            .selectFrom('added')
+            .select((eb) => [prefix(DAY_LENGTH).as('day'), eb.fn.countAll<number>().as('count')])
+            .groupBy('day')
+            .orderBy('day'),
+        )
+        .onConflict((conflict) =>
+          conflict.column('day').doUpdateSet({ count: plusExcluded('days') }),
+        ),
+    )
+    .insertInto('minutes')
+    .columns(['minute', 'count'])
+    .expression((eb) =>
+      eb
+        .selectFrom('added')
+        .select((eb) => [prefix(MINUTE_LENGTH).as('minute'), eb.fn.countAll<number>().as('count')])
+        .groupBy('minute')
+        .orderBy('minute'),
+    )
+    .onConflict((conflict) =>
+      conflict.column('minute').doUpdateSet({ count: plusExcluded('minutes') }),
+    )
 }
 
 /**
- * Adds the messages of batches that were not counted yet to the counters, in one transaction, about so many at a
- * time. One instance counts at a time, and whoever comes second does nothing. Answers are the same before and after.
+ * Adds the messages of the oldest pending batches to the counters, in one transaction.
+ * One instance at a time does so; any other returns at once. Reads return the same before and after.
+ * @param messages approximate number of messages.
  */
 export async function rollUp(session: Session, messages: number): Promise<RollupResult> {
   if ((await countPending(session)) === 0) return { busy: false, left: 0 }
   return await session.transaction().execute(async (trx) => {
-    const { rows } = await sql<{ locked: boolean }>`
-      select pg_try_advisory_xact_lock(${LOCK}) as locked,
-        set_config('synchronous_commit', 'off', true), set_config('enable_seqscan', 'off', true)`.execute(
-      trx,
-    )
-    if (!rows[0]?.locked) return { busy: true, left: await countPending(trx) }
-    await sql`
-      with taken as (
-        delete from uncounted using (${oldest(messages)}) as oldest
-        where uncounted.batch = oldest.batch returning uncounted.batch
-      ), fresh as materialized (
-        select from_msisdn, ts_key from taken join messages on messages.batch = taken.batch
-      ), per_sender as (
-        select from_msisdn as msisdn, count(*) as count from fresh group by from_msisdn
-      ), total as (
-        update totals set messages = messages + (select count(*) from fresh),
-          senders = senders + (select count(*) from per_sender
-            where not exists (select from senders where senders.msisdn = per_sender.msisdn))
-      ), senders_added as (
-        insert into senders (msisdn, count) select msisdn, count from per_sender order by msisdn
-        on conflict (msisdn) do update set count = senders.count + excluded.count
-      ), days_added as (
-        insert into days (day, count)
-        select substr(ts_key, 1, ${sql.lit(DAY_LENGTH)}) as day, count(*) from fresh group by day order by day
-        on conflict (day) do update set count = days.count + excluded.count
-      )
-      insert into minutes (minute, count)
-      select substr(ts_key, 1, ${sql.lit(MINUTE_LENGTH)}) as minute, count(*) from fresh group by minute order by minute
-      on conflict (minute) do update set count = minutes.count + excluded.count`.execute(trx)
-    return { busy: false, left: await countPending(trx) }
+    // A rollup that is lost in a crash is repeated, so its commit need not be synced.
+    const { locked } = await trx
+      .selectNoFrom([
+        tryTransactionLock('rollup').as('locked'),
+        sql`set_config('synchronous_commit', 'off', true)`.as('commit'),
+        sql`set_config('enable_seqscan', 'off', true)`.as('scan'),
+      ])
+      .executeTakeFirstOrThrow()
+    if (locked) await addToCounters(trx, messages).execute()
+    return { busy: !locked, left: await countPending(trx) }
   })
-}
-
-/** Runs work while nobody counts, once whoever does has ended. */
-export async function withRollupLock<Result>(
-  session: Session,
-  work: () => Promise<Result>,
-): Promise<Result> {
-  await sql`select pg_advisory_lock(${LOCK})`.execute(session)
-  try {
-    return await work()
-  } finally {
-    await sql`select pg_advisory_unlock(${LOCK})`.execute(session)
-  }
-}
-
-/** The newest batch that was not counted yet. */
-export async function newestPending(session: Session): Promise<number | undefined> {
-  const newest = session.selectFrom('uncounted').select('batch').orderBy('batch', 'desc').limit(1)
-  return (await newest.executeTakeFirst())?.batch
-}
-
-/** Messages that were not counted yet. @param upTo the newest batch to consider. */
-export async function countPending(session: Session, upTo?: number): Promise<number> {
-  const { left } = await session
-    .selectFrom('uncounted')
-    .select(sql<number>`coalesce(sum(messages), 0)::bigint`.as('left'))
-    .$if(upTo !== undefined, (query) => query.where('batch', '<=', upTo ?? 0))
-    .executeTakeFirstOrThrow()
-  return left
 }

@@ -1,82 +1,88 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import type { ProgressListener } from '../message-store.ts'
 import { type Pool, settledWithin } from './pool.ts'
-import { countPending, newestPending, type RollupResult, rollUp } from './rollup-step.ts'
+import { countPending, newestPendingBatch } from './queries/pending.ts'
+import { type RollupResult, rollUp } from './rollup-step.ts'
 
-/** Average milliseconds between two steps. */
-const EVERY_MS = 500
+/** Average milliseconds between two background runs. */
+const INTERVAL_MS = 500
 
-/** Messages that one step counts. */
-const STEP = 10_000
+/** Messages that one step adds to the counters. */
+const STEP_MESSAGES = 10_000
 
-/** Milliseconds for one step: more than the server allows, for connections on which nothing arrives any more. */
-const STEP_WITHIN_MS = 5000
+/**
+ * Milliseconds for one step.
+ * Above the limits of the server, so that it only ends steps on dead connections.
+ */
+const STEP_TIMEOUT_MS = 5000
 
 /** Pending messages above which ingest is throttled. */
 const MAX_PENDING = 50_000
 
-/** Milliseconds between two attempts of `catchUp` while another instance counts. */
+/** Milliseconds between two attempts of `catchUp` while another instance holds the lock. */
 const BUSY_PAUSE_MS = 50
 
 /**
- * Adds pending batches to the counters, step by step, as long as it is started. At most one step runs at a time, and
- * callers share it.
+ * Adds pending batches to the counters, step by step.
+ * At most one step runs at a time; concurrent callers share it.
  */
 export class Rollup {
   readonly #pool: Pool
-  readonly #withinMs: number | undefined
+  readonly #timeoutMs: number | undefined
   #step: Promise<RollupResult> | undefined
-  /** Whether the last step counted something, or could have. */
+  /** Whether the last step held the lock and succeeded. */
   #effective = true
   #timer: NodeJS.Timeout | undefined
   #stopped = false
   /** Messages in pending batches, as far as this instance knows. */
   backlog = 0
 
-  /** @param unlimited for the command line: steps may take any time. */
+  /** @param unlimited whether steps have no time limit, as for the command line. */
   constructor(pool: Pool, unlimited: boolean) {
     this.#pool = pool
-    this.#withinMs = unlimited ? undefined : STEP_WITHIN_MS
+    this.#timeoutMs = unlimited ? undefined : STEP_TIMEOUT_MS
   }
 
-  /** Runs steps in the background until `stop`, also for what other instances left behind. */
+  /** Runs steps in the background until `stop`, also for the pending batches of other instances. */
   start(): void {
-    const tick = async (): Promise<void> => {
+    const run = async (): Promise<void> => {
       try {
         for (;;) {
-          const { busy, left } = await this.#run()
-          if (busy || left < STEP || this.#stopped) break
+          const { busy, left } = await this.#runStep()
+          if (busy || left < STEP_MESSAGES || this.#stopped) break
         }
       } catch {
-        // The next step may succeed. Writers get the error of their own statements.
+        // Retried at the next run. Writers get the errors of their own statements.
       }
       if (!this.#stopped) this.start()
     }
     // Jitter, so that instances do not compete for the lock.
-    this.#timer = setTimeout(tick, EVERY_MS * (0.5 + Math.random()))
+    this.#timer = setTimeout(run, INTERVAL_MS * (0.5 + Math.random()))
     this.#timer.unref()
   }
 
+  /** Starts no further step in the background. */
   stop(): void {
     this.#stopped = true
     clearTimeout(this.#timer)
   }
 
   /**
-   * Waits for one step while too much is pending. It does not wait where that would not help: while another instance
-   * counts, and after a step that failed or took longer than this, until one succeeds.
+   * Waits for one step, or for the timeout, if too many messages are pending.
+   * Returns at once if waiting would not help: after a step that failed, timed out or found the lock taken, until a
+   * step succeeds.
    */
-  async throttle(withinMs: number): Promise<void> {
+  async throttle(timeoutMs: number): Promise<void> {
     if (this.backlog <= MAX_PENDING || !this.#effective) return
-    if (!(await settledWithin(withinMs, this.#run()))) this.#effective = false
+    if (!(await settledWithin(timeoutMs, this.#runStep()))) this.#effective = false
   }
 
-  /** Resolves once every batch that is pending now is counted, by this instance or another. */
+  /** Resolves once this instance or others have added all batches that are pending now. */
   async catchUp(onProgress?: ProgressListener): Promise<void> {
-    const newest = await this.#pool.run(newestPending)
+    const newest = await this.#pool.run(newestPendingBatch)
     if (newest === undefined) return
     for (;;) {
-      const { busy } = await this.#run()
+      const { busy } = await this.#runStep()
       const left = await this.#pool.run((session) => countPending(session, newest))
       if (left === 0) return
       await onProgress?.(left)
@@ -84,14 +90,14 @@ export class Rollup {
     }
   }
 
-  #run(): Promise<RollupResult> {
+  #runStep(): Promise<RollupResult> {
     this.#step ??= this.#pool
-      .run((session) => rollUp(session, STEP), { withinMs: this.#withinMs })
+      .run((session) => rollUp(session, STEP_MESSAGES), { timeoutMs: this.#timeoutMs })
       .then(
-        (counted) => {
-          this.backlog = counted.left
-          this.#effective = !counted.busy
-          return counted
+        (result) => {
+          this.backlog = result.left
+          this.#effective = !result.busy
+          return result
         },
         (error) => {
           this.#effective = false

@@ -1,49 +1,54 @@
-/** A stored message. Texts that order anything are compared by their bytes, whatever the database's locale. */
+/**
+ * Stored messages.
+ * Sorted and looked-up columns are compared by their bytes, whatever the locale of the database.
+ */
 interface MessagesTable {
-  /** The batch that brought it, and its place there: the order of arrival. */
+  /** Number of the batch that inserted the row; with `ordinal`, the order of arrival. */
   batch: number
-  place: number
+  /** Position of the message in its batch, from 1. */
+  ordinal: number
   message_id: string
   from_msisdn: string
   to_msisdn: string
-  /** As it was sent. */
+  /** The timestamp as the sender wrote it. */
   ts: string
   text: string | null
-  /** The text under `fold`, which no locale has a say in; what is searched. */
+  /** The text under `fold`, which searches compare. */
   folded: string | null
-  /** What is indexed of the folded text where that is not the text itself, see `searchKey`. */
+  /** What the text index covers instead of the folded text, if the two differ; see `searchKey`. */
   search_key: string | null
   created_at: string
-  /** The sort key of `ts`, see `instantKey`. */
+  /** Sort key of `ts`, see `instantKey`; empty if `ts` is not an instant. */
   ts_key: string
 }
 
-/** A row for each batch that the counters below do not have yet, committed together with its messages. */
-interface UncountedTable {
+/** Batches that the counters do not include yet; each row is committed together with its messages. */
+interface PendingBatchesTable {
   batch: number
+  /** Messages that the batch inserted. */
   messages: number
 }
 
-/** One row: the messages and the senders that were counted. */
+/** One row: the numbers of messages and senders that the counters include. */
 interface TotalsTable {
   id: 1
   messages: number
   senders: number
 }
 
-/** Messages per sender. */
+/** Messages by sender. */
 interface SendersTable {
   msisdn: string
   count: number
 }
 
-/** Messages per UTC day, the first 10 characters of the sort key. */
+/** Messages by UTC day, the first 10 characters of the sort key. */
 interface DaysTable {
   day: string
   count: number
 }
 
-/** Messages per UTC minute, the first 16 characters of the sort key. */
+/** Messages by UTC minute, the first 16 characters of the sort key. */
 interface MinutesTable {
   minute: string
   count: number
@@ -55,10 +60,10 @@ interface HeartbeatTable {
   at: string
 }
 
-/** The tables as the newest migration leaves them. */
+/** The tables after the newest migration. */
 export interface PostgresSchema {
   messages: MessagesTable
-  uncounted: UncountedTable
+  pending_batches: PendingBatchesTable
   totals: TotalsTable
   senders: SendersTable
   days: DaysTable

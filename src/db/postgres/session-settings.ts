@@ -1,40 +1,40 @@
 import type { ClientBase } from 'pg'
 
-/** Limits of a session that the server enforces. */
+/** Time limits of a session, enforced by the server. */
 export interface SessionLimits {
-  /** Milliseconds for one statement; 0 for a session whose work may take any time. */
+  /** Milliseconds for one statement; 0 for no limit, which then applies to transactions as well. */
   statementMs: number
-  /** Milliseconds that a statement waits for a lock; 0 for no limit of its own. */
+  /** Milliseconds that a statement may wait for a lock; 0 for no limit. */
   lockMs: number
 }
 
-/** Milliseconds that an open transaction may wait for its client. */
+/** Milliseconds that a transaction may be idle. */
 const IDLE_IN_TRANSACTION_MS = 5000
 
 /** Milliseconds that a transaction may take beyond the limit of one statement. */
 const TRANSACTION_MARGIN_MS = 1000
 
-/** Milliseconds to wait for an acknowledgement of what was sent before the server gives the connection up. */
+/** Milliseconds that sent data may stay unacknowledged before the server closes the connection. */
 const TCP_USER_TIMEOUT_MS = 20_000
 const LONG_RUNNING_TCP_USER_TIMEOUT_MS = 60_000
 
 /**
- * Settings that the statements rely on, whatever the defaults of the server, the database and the role. Not among them:
- * `search_path`, which chooses the schema; what guides the planner; and `default_transaction_read_only`, with which an
- * operator protects a database, and which the service reports by 503.
+ * Settings that the statements rely on.
+ * They override the defaults of the server, the database and the role. Left to the operator are `search_path`, which
+ * selects the schema, the settings of the planner, and `default_transaction_read_only`, under which posts get 503.
  */
 const FIXED = {
   client_encoding: 'UTF8',
   standard_conforming_strings: 'on',
   array_nulls: 'on',
   default_transaction_isolation: 'read committed',
-  // Anything else returns a random part of what a search finds.
+  // Any other value makes searches return a random subset of the matches.
   gin_fuzzy_search_limit: '0',
-  // Compiling a plan would cost more than what runs here.
+  // Compilation would take longer than these queries run.
   jit: 'off',
-  // The pool closes idle connections. The server would close one while a statement is on its way there.
+  // The pool closes idle connections. If the server did, it might do so just as the pool sends a statement.
   idle_session_timeout: '0',
-  // The server notices within half a minute that a client is unreachable, and releases its locks.
+  // The server detects within half a minute that a client is unreachable, and releases its locks.
   tcp_keepalives_idle: '10',
   tcp_keepalives_interval: '5',
   tcp_keepalives_count: '3',
@@ -52,8 +52,8 @@ function limitSettings({ statementMs, lockMs }: SessionLimits): Record<string, n
 }
 
 /**
- * Leaves out what the server does not know, such as `transaction_timeout` before version 17. A commit is on disk
- * before it is acknowledged; `remote_apply` guarantees more and stays.
+ * Sets `synchronous_commit` and those of the given settings that the server has.
+ * `remote_apply` stays, since it guarantees more than `on`. `transaction_timeout` does not exist before version 17.
  */
 const APPLY = `
   select set_config('synchronous_commit',
@@ -63,16 +63,18 @@ const APPLY = `
   where current_setting(name, true) is not null`
 
 /**
- * Sets everything that the statements rely on, in one statement: a pooler passes that on, unlike start-up parameters.
- * @param withinMs after which it rejects. @throws what the server or the connection reports.
+ * Applies the settings and limits to a session.
+ * It uses a statement, since poolers reject or ignore most start-up parameters.
+ * @param timeoutMs milliseconds after which it rejects.
+ * @throws the error of the server or the connection.
  */
 export async function applySettings(
   client: ClientBase,
   limits: SessionLimits,
-  withinMs: number,
+  timeoutMs: number,
 ): Promise<void> {
   const settings = Object.entries({ ...FIXED, ...limitSettings(limits) })
   const values = [settings.map(([name]) => name), settings.map(([, value]) => String(value))]
-  const query = { text: APPLY, values, query_timeout: withinMs }
+  const query = { text: APPLY, values, query_timeout: timeoutMs }
   await client.query(query)
 }

@@ -1,5 +1,4 @@
 import { sql } from 'kysely'
-import type { MessageFilter } from '../../message/filter.ts'
 import { MESSAGE_COLUMNS, type StoredMessage } from '../../message/message.ts'
 import {
   type AppendOutcome,
@@ -16,96 +15,89 @@ import { errorMessage } from './errors.ts'
 import { migrate } from './migrations/migrate.ts'
 import type { Pool, Session } from './pool.ts'
 import { createPools, type PoolOptions, type Pools } from './pools.ts'
-import { pushToAsyncGenerator } from './push-to-async-generator.ts'
 import { countAll } from './queries/counts.ts'
 import { page } from './queries/page.ts'
-import { scan } from './queries/scan.ts'
 import { stats } from './queries/stats.ts'
 import { Readiness } from './readiness.ts'
 import { Rollup } from './rollup.ts'
-import { ensureTextIndex } from './text-index.ts'
+import { inSnapshot } from './snapshot.ts'
+import { TextIndex } from './text-index.ts'
 
-/** Milliseconds for a batch, counting that it waits for included. */
-const APPEND_WITHIN_MS = 3500
+/** Milliseconds for a batch, throttling included. */
+const APPEND_TIMEOUT_MS = 3500
 
-/** Milliseconds for a message, from its arrival to its answer: senders are told within 5 s. */
-const MESSAGE_WITHIN_MS = 4000
+/** Milliseconds for a message from its arrival: senders are promised a response within 5 s. */
+const MESSAGE_TIMEOUT_MS = 4000
 
-/** Milliseconds for a batch while the database is known to be away. */
-const APPEND_WITHIN_AWAY_MS = 500
+/** Milliseconds for a batch while the database is known to be unavailable, and at least for any batch. */
+const MIN_APPEND_TIMEOUT_MS = 500
 
-/** Milliseconds that a batch waits at most for pending batches to be counted. */
-const THROTTLE_MS = 1000
+/** Milliseconds that a batch is throttled at most while too many batches are pending. */
+const THROTTLE_TIMEOUT_MS = 1000
 
 /**
- * Messages that make a batch worth sending beside another. A statement costs about 0.25 ms of processor time however few
- * messages it brings: with 64 senders, batches of 30 cost a fifth less a message than batches of 10.
+ * Messages that justify a concurrent batch.
+ * A statement costs about 0.25 ms of processor time regardless of its size: with 64 senders, batches of 30 cost a fifth
+ * less per message than batches of 10.
  */
-const BESIDE = 32
+const MIN_CONCURRENT_BATCH = 32
 
-/** Messages of one import after which the database is told at once what it now holds. */
-const MANY = 10_000
+/** New messages of one import after which the planner's statistics are updated. */
+const ANALYZE_AFTER_MESSAGES = 10_000
 
-/** How long measuring the database may take, in milliseconds. */
-const SIZE_WITHIN_MS = 1000
+/** Milliseconds to measure the database. */
+const SIZE_TIMEOUT_MS = 1000
 
-/** How often it is tried again to make the index of texts, in milliseconds. */
-const INDEX_EVERY_MS = 60_000
-
-/** How a store is opened. */
+/** Options of a store that do not concern its connections. */
 export interface PostgresStoreOptions {
-  /** For the command line: nothing is cut off. */
+  /** Whether work has no time limit, as for the command line. */
   unlimited: boolean
-  /** Hears what an operator should know. */
+  /** Called with warnings for the operator. */
   onWarning?: WarningListener | undefined
 }
 
-/** Messages in a PostgreSQL database, which any number of stores may share. */
+/** A message store in a PostgreSQL database, which any number of stores may share. */
 export class PostgresStore implements MessageStore {
-  readonly #connections: Pools
+  readonly #pools: Pools
   readonly #unlimited: boolean
   readonly #rollup: Rollup
   readonly #readiness: Readiness
-  #indexTimer: NodeJS.Timeout | undefined
-  #away = false
+  readonly #textIndex: TextIndex
+  /** Whether the last batch failed because the database was unavailable, and no check has passed since. */
+  #unavailable = false
   #created = 0
-  #warnedOfIndex = false
-  readonly #onWarning: PostgresStoreOptions['onWarning']
-  #closed = false
 
-  private constructor(connections: Pools, options: PostgresStoreOptions) {
-    this.#connections = connections
-    this.#unlimited = options.unlimited
-    this.#rollup = new Rollup(connections.maintenance, options.unlimited)
-    this.#readiness = new Readiness(connections.maintenance)
-    this.#onWarning = options.onWarning
+  private constructor(pools: Pools, { unlimited, onWarning }: PostgresStoreOptions) {
+    this.#pools = pools
+    this.#unlimited = unlimited
+    this.#rollup = new Rollup(pools.maintenance, unlimited)
+    this.#readiness = new Readiness(pools.maintenance)
+    this.#textIndex = new TextIndex(pools.longRunning, onWarning)
   }
 
-  /** Opens the database at a `postgres://` URL and brings its schema up to date. @throws StoreOpenError */
+  /** Opens the database at a `postgres://` URL and migrates it. @throws StoreOpenError */
   static open(url: string, options: PostgresStoreOptions & PoolOptions): Promise<PostgresStore> {
     return PostgresStore.openOn(createPools(url, options), options)
   }
 
-  /** The same over connections that are there already. */
-  static async openOn(connections: Pools, options: PostgresStoreOptions): Promise<PostgresStore> {
-    const store = new PostgresStore(connections, options)
+  /** Opens the database of existing pools, which the store then owns, and migrates it. @throws StoreOpenError */
+  static async openOn(pools: Pools, options: PostgresStoreOptions): Promise<PostgresStore> {
+    const store = new PostgresStore(pools, options)
     try {
-      // Where no time limit cuts off a long migration.
-      await connections.longRunning.run(prepare)
+      await pools.longRunning.run(prepare)
       store.#rollup.start()
-      void store.#indexTexts()
+      store.#textIndex.start()
       return store
     } catch (error) {
       await store.close()
-      throw new StoreOpenError(`cannot open ${connections.name}: ${errorMessage(error)}`, {
+      throw new StoreOpenError(`cannot open ${pools.name}: ${errorMessage(error)}`, {
         cause: error,
       })
     }
   }
 
-  /** Batches are stored side by side, by as many connections. */
-  get batching() {
-    return { concurrency: this.#connections.concurrency, beside: BESIDE }
+  get batching(): MessageStore['batching'] {
+    return { concurrency: this.#pools.concurrency, minConcurrentBatch: MIN_CONCURRENT_BATCH }
   }
 
   get status() {
@@ -113,41 +105,41 @@ export class PostgresStore implements MessageStore {
   }
 
   async append(batch: readonly StoredMessage[], waitedMs = 0): Promise<AppendOutcome[]> {
-    const withinMs = this.#away
-      ? APPEND_WITHIN_AWAY_MS
-      : Math.min(APPEND_WITHIN_MS, Math.max(APPEND_WITHIN_AWAY_MS, MESSAGE_WITHIN_MS - waitedMs))
-    const deadline = performance.now() + withinMs
-    await this.#rollup.throttle(Math.min(THROTTLE_MS, withinMs / 2))
+    const timeoutMs = this.#unavailable
+      ? MIN_APPEND_TIMEOUT_MS
+      : Math.min(APPEND_TIMEOUT_MS, Math.max(MIN_APPEND_TIMEOUT_MS, MESSAGE_TIMEOUT_MS - waitedMs))
+    const deadline = performance.now() + timeoutMs
+    await this.#rollup.throttle(Math.min(THROTTLE_TIMEOUT_MS, timeoutMs / 2))
     try {
-      const { outcomes, created } = await this.#connections.ingest.run(
+      const { outcomes, created } = await this.#pools.ingest.run(
         (session) => append(session, batch),
-        { withinMs: this.#unlimited ? undefined : deadline - performance.now() },
+        { timeoutMs: this.#unlimited ? undefined : deadline - performance.now() },
       )
-      this.#away = false
+      this.#unavailable = false
       this.#created += created
       this.#rollup.backlog += created
       return outcomes
     } catch (error) {
-      this.#away = error instanceof StoreUnavailableError
-      this.#readiness.doubt()
+      this.#unavailable = error instanceof StoreUnavailableError
+      this.#readiness.requireTrial()
       throw error
     }
   }
 
   page(query: PageQuery, signal?: AbortSignal) {
-    // What may have to read every message must not hold up the rest.
+    // These may read every message, and must not occupy the connections of quick reads.
     const slow = query.q || query.to !== undefined
-    const pool = slow ? this.#connections.searches : this.#connections.reads
-    return this.#snapshot(pool, (session) => page(session, query), signal)
+    const pool = slow ? this.#pools.searches : this.#pools.reads
+    return this.#readSnapshot(pool, (session) => page(session, query), signal)
   }
 
-  /** Finds none: only adopted ids are too long for a cursor, and PostgreSQL adopts no table. */
+  /** Returns undefined: only ids adopted from a SQLite file can be too long for a cursor. */
   async findPosition() {
     return undefined
   }
 
   stats(signal?: AbortSignal) {
-    return this.#snapshot(this.#connections.reads, stats, signal)
+    return this.#readSnapshot(this.#pools.reads, stats, signal)
   }
 
   message(id: string, signal?: AbortSignal) {
@@ -157,47 +149,23 @@ export class PostgresStore implements MessageStore {
         .select(MESSAGE_COLUMNS)
         .where('message_id', '=', id)
         .executeTakeFirst()
-    return this.#connections.reads.run(find, { signal })
+    return this.#pools.reads.run(find, { signal })
   }
 
-  #snapshot<Result>(
+  #readSnapshot<Result>(
     pool: Pool,
     read: (session: Session) => Promise<Result>,
     signal: AbortSignal | undefined,
   ): Promise<Result> {
-    const inTransaction = (session: Session) =>
-      session
-        .transaction()
-        .setIsolationLevel('repeatable read')
-        .setAccessMode('read only')
-        .execute(read)
-    return pool.run(inTransaction, { signal })
-  }
-
-  scan(filter: MessageFilter) {
-    return scanOver(this.#connections, filter)
+    return pool.run((session) => inSnapshot(session, read), { signal })
   }
 
   catchUp(onProgress?: ProgressListener): Promise<void> {
     return this.#rollup.catchUp(onProgress)
   }
 
-  /** Has the index of texts made, and tried again as long as it is not there; says once why it is not. */
-  async #indexTexts(): Promise<void> {
-    const index = await this.#connections.longRunning.run(ensureTextIndex).catch(() => undefined)
-    if (this.#closed || index === 'there') return
-    if (typeof index === 'object' && !this.#warnedOfIndex) {
-      this.#warnedOfIndex = true
-      this.#onWarning?.('searches have no index and read every text: pg_trgm is not to be had', {
-        cause: index.missing,
-      })
-    }
-    this.#indexTimer = setTimeout(() => void this.#indexTexts(), INDEX_EVERY_MS)
-    this.#indexTimer.unref()
-  }
-
   get pools() {
-    const { ingest, reads, searches, maintenance } = this.#connections
+    const { ingest, reads, searches, maintenance } = this.#pools
     return {
       ingest: ingest.usage,
       reads: reads.usage,
@@ -207,49 +175,47 @@ export class PostgresStore implements MessageStore {
   }
 
   size(): Promise<StoreSize> {
-    return this.#connections.maintenance.run(measure, { withinMs: SIZE_WITHIN_MS })
+    return this.#pools.maintenance.run(measure, { timeoutMs: SIZE_TIMEOUT_MS })
   }
 
   async ready(): Promise<void> {
     await this.#readiness.check()
-    this.#away = false
+    this.#unavailable = false
   }
 
   async close(): Promise<void> {
-    this.#closed = true
     this.#rollup.stop()
-    clearTimeout(this.#indexTimer)
-    const { ingest, reads, searches, longRunning, maintenance } = this.#connections
-    // Until statistics tell of so many new messages, questions would be planned as if there were few.
-    if (this.#unlimited && this.#created > MANY)
-      await longRunning.run(gatherStatistics).catch(() => {})
-    await ingest.close(APPEND_WITHIN_MS)
+    this.#textIndex.stop()
+    const { ingest, reads, searches, longRunning, maintenance } = this.#pools
+    // Otherwise the planner would assume a small table until autovacuum has analysed it.
+    if (this.#unlimited && this.#created > ANALYZE_AFTER_MESSAGES) {
+      await longRunning.run(analyze).catch(() => {})
+    }
+    await ingest.close(APPEND_TIMEOUT_MS)
     await Promise.all([reads, searches, longRunning, maintenance].map((pool) => pool.close(0)))
   }
 }
 
-/** What a filter matches, by connections of a store or of its own. */
-export function scanOver({ longRunning }: Pools, filter: MessageFilter) {
-  return pushToAsyncGenerator<Awaited<ReturnType<PostgresStore['page']>>['data']>((emit, signal) =>
-    longRunning.run((session) => scan(session, filter, emit), { signal }),
-  )
-}
-
+/** Checks the encoding of the database and migrates it. */
 async function prepare(session: Session): Promise<void> {
-  const { rows } = await sql<{ encoding: string }>`
-    select current_setting('server_encoding') as encoding`.execute(session)
-  const encoding = rows[0]?.encoding
-  if (encoding !== 'UTF8') throw new Error(`its encoding is ${encoding}, expected is UTF8`)
+  const { encoding } = await session
+    .selectNoFrom((eb) =>
+      eb.fn<string>('current_setting', [eb.val('server_encoding')]).as('encoding'),
+    )
+    .executeTakeFirstOrThrow()
+  if (encoding !== 'UTF8') throw new Error(`its encoding is ${encoding}; expected UTF8`)
   await migrate(session)
 }
 
-async function gatherStatistics(session: Session): Promise<void> {
-  await sql`vacuum (analyze) messages, senders, minutes, uncounted`.execute(session)
+async function analyze(session: Session): Promise<void> {
+  await sql`vacuum (analyze) messages, senders, minutes, pending_batches`.execute(session)
 }
 
 async function measure(session: Session): Promise<StoreSize> {
-  const { rows } = await sql<{ bytes: number }>`
-    select pg_database_size(current_database()) as bytes`.execute(session)
-  const messages = await countAll(session)
-  return { messages, databaseBytes: rows[0]?.bytes ?? 0, freeBytes: undefined }
+  const { databaseBytes } = await session
+    .selectNoFrom((eb) =>
+      eb.fn<number>('pg_database_size', [eb.fn('current_database')]).as('databaseBytes'),
+    )
+    .executeTakeFirstOrThrow()
+  return { messages: await countAll(session), databaseBytes, freeBytes: undefined }
 }

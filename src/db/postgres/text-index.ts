@@ -1,26 +1,68 @@
 import { sql } from 'kysely'
+import type { WarningListener } from '../message-store.ts'
 import { errorMessage } from './errors.ts'
-import type { Session } from './pool.ts'
+import { tryLock, unlock } from './locks.ts'
+import type { Pool, Session } from './pool.ts'
 import { INDEXED_TEXT } from './queries/filter.ts'
 
-/** Whoever builds the index holds this advisory lock; nobody waits for it. */
-const LOCK = sql`${sql.lit(0x6c796674)}, ${sql.lit(3)}`
+/** Milliseconds between two attempts to create the index. */
+const RETRY_MS = 60_000
 
-/** Whether searches have an index, and if not, why. */
-export type TextIndex =
-  | 'there'
-  /** Another instance is building it. */
-  | 'elsewhere'
-  | {
-      /** What the server said. */
-      missing: string
-    }
+/** Result of an attempt to create the index; `busy` if another instance is building it. */
+type Attempt = 'exists' | 'busy' | { error: string }
 
 /**
- * Looks the index up in the schema of the session alone: `to_regclass` would find that of a service in a schema further
- * down the search path. An interrupted build leaves an index that exists and is not valid.
+ * Creates the index that text searches use, in the background, and retries until it exists.
+ * It is built concurrently, so nothing is locked out, and by one instance at a time. Searches are correct without it,
+ * but slower.
  */
-async function find(session: Session): Promise<{ exists: boolean; valid: boolean }> {
+export class TextIndex {
+  readonly #pool: Pool
+  readonly #onWarning: WarningListener | undefined
+  #timer: NodeJS.Timeout | undefined
+  #stopped = false
+  #warned = false
+
+  /**
+   * @param pool a pool without time limits.
+   * @param onWarning called once if the index cannot be created.
+   */
+  constructor(pool: Pool, onWarning: WarningListener | undefined) {
+    this.#pool = pool
+    this.#onWarning = onWarning
+  }
+
+  /** Starts the first attempt. */
+  start(): void {
+    void this.#attempt()
+  }
+
+  /** Starts no further attempt. */
+  stop(): void {
+    this.#stopped = true
+    clearTimeout(this.#timer)
+  }
+
+  async #attempt(): Promise<void> {
+    const attempt = await this.#pool.run(createIndex).catch(() => undefined)
+    if (this.#stopped || attempt === 'exists') return
+    if (typeof attempt === 'object' && !this.#warned) {
+      this.#warned = true
+      this.#onWarning?.('searches have no index and read every text: pg_trgm is not available', {
+        cause: attempt.error,
+      })
+    }
+    this.#timer = setTimeout(() => this.start(), RETRY_MS)
+    this.#timer.unref()
+  }
+}
+
+/**
+ * Looks up the index in the current schema only.
+ * `to_regclass` would also find the index of another installation further down the search path. An interrupted build
+ * leaves an index that exists and is not valid.
+ */
+async function findIndex(session: Session): Promise<{ exists: boolean; valid: boolean }> {
   const { rows } = await sql<{ valid: boolean }>`
     select indisvalid as valid from pg_index join pg_class on pg_class.oid = indexrelid
     where relname = 'messages_by_text' and relnamespace = current_schema()::regnamespace`.execute(
@@ -29,38 +71,30 @@ async function find(session: Session): Promise<{ exists: boolean; valid: boolean
   return { exists: rows.length > 0, valid: rows[0]?.valid ?? false }
 }
 
-async function build(session: Session): Promise<void> {
+async function buildIndex(session: Session): Promise<void> {
   await sql`create extension if not exists pg_trgm`.execute(session)
   const { rows } = await sql<{ schema: string }>`
     select extnamespace::regnamespace::text as schema from pg_extension where extname = 'pg_trgm'`.execute(
     session,
   )
-  if ((await find(session)).exists) {
+  if ((await findIndex(session)).exists) {
     await sql`drop index concurrently messages_by_text`.execute(session)
   }
-  // The namespace is quoted by the server where it has to be.
+  // Casting to text has quoted the name of the schema where necessary.
   const operators = sql.raw(`${rows[0]?.schema}.gin_trgm_ops`)
   await sql`create index concurrently messages_by_text
     on messages using gin ((${INDEXED_TEXT}) ${operators})`.execute(session)
 }
 
-/**
- * Makes the index that searches use, where the server has `pg_trgm` and lets us: without locking out anybody, and
- * by one instance at a time. Searches are right without it, and slower.
- * @param session one that nothing but the store's end cuts off.
- */
-export async function ensureTextIndex(session: Session): Promise<TextIndex> {
-  if ((await find(session)).valid) return 'there'
-  const { rows } = await sql<{
-    locked: boolean
-  }>`select pg_try_advisory_lock(${LOCK}) as locked`.execute(session)
-  if (!rows[0]?.locked) return 'elsewhere'
+async function createIndex(session: Session): Promise<Attempt> {
+  if ((await findIndex(session)).valid) return 'exists'
+  if (!(await tryLock(session, 'textIndex'))) return 'busy'
   try {
-    if (!(await find(session)).valid) await build(session)
-    return 'there'
+    if (!(await findIndex(session)).valid) await buildIndex(session)
+    return 'exists'
   } catch (error) {
-    return { missing: errorMessage(error) }
+    return { error: errorMessage(error) }
   } finally {
-    await sql`select pg_advisory_unlock(${LOCK})`.execute(session)
+    await unlock(session, 'textIndex')
   }
 }

@@ -2,12 +2,13 @@ import { readFileSync } from 'node:fs'
 import type { ConnectionOptions } from 'node:tls'
 import { StoreOpenError } from '../message-store.ts'
 
-/** Parameters of a connection URL that are about TLS. */
+/** Parameters of a connection URL that concern TLS. */
 const PARAMETERS = ['sslmode', 'sslrootcert', 'sslcert', 'sslkey', 'uselibpqcompat'] as const
 
-/** The value of `sslrootcert` that stands for the public certificate authorities. */
+/** Value of `sslrootcert` that selects the public certificate authorities. */
 const SYSTEM = 'system'
 
+/** Reads the file that a parameter names. @throws StoreOpenError */
 function readCertificate(parameter: string, path: string | undefined): string | undefined {
   if (path === undefined) return undefined
   try {
@@ -18,7 +19,7 @@ function readCertificate(parameter: string, path: string | undefined): string | 
   }
 }
 
-/** Which checks of the server's certificate a mode asks for. */
+/** Returns the options for the certificate checks of a mode. @throws StoreOpenError if the mode is not supported. */
 function checksOf(mode: string, rootCertificate: string | undefined): ConnectionOptions {
   const anyHost: ConnectionOptions = { checkServerIdentity: () => undefined }
   switch (mode) {
@@ -42,13 +43,14 @@ function checksOf(mode: string, rootCertificate: string | undefined): Connection
 }
 
 /**
- * Takes the TLS parameters out of a connection URL and gives them libpq's meaning: the driver treats `require` as
- * `verify-full` and warns about it. A certificate without `sslmode` means `verify-full`.
- * @returns the URL without them, and TLS options where there were any.
- * @throws StoreOpenError for a mode that is not supported, or a file that cannot be read.
+ * Splits a connection URL into the URL without TLS parameters and TLS options.
+ * The parameters mean what they mean to libpq, whereas the driver treats `require` as `verify-full`, with a warning. A
+ * certificate without `sslmode` implies `verify-full`.
+ * @returns no `ssl` if the URL has no TLS parameters.
+ * @throws StoreOpenError if the mode is not supported or a file cannot be read.
  */
 export function readTls(url: string): { url: string; ssl?: ConnectionOptions | false } {
-  const [place = '', ...query] = url.split('?')
+  const [base = '', ...query] = url.split('?')
   const search = new URLSearchParams(query.join('?'))
   const given: Partial<Record<(typeof PARAMETERS)[number], string>> = {}
   for (const parameter of PARAMETERS) {
@@ -56,7 +58,7 @@ export function readTls(url: string): { url: string; ssl?: ConnectionOptions | f
     if (value) given[parameter] = value
     search.delete(parameter)
   }
-  const rest = search.size === 0 ? place : `${place}?${search}`
+  const rest = search.size === 0 ? base : `${base}?${search}`
   const { sslrootcert, sslcert, sslkey } = given
   const implied = sslrootcert ?? sslcert ?? sslkey
   const mode = given.sslmode ?? (implied === undefined ? undefined : 'verify-full')

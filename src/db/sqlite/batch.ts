@@ -2,7 +2,10 @@ import { instantKey } from '../../message/instant.ts'
 import { MESSAGE_COLUMNS, type StoredMessage } from '../../message/message.ts'
 import type { AppendOutcome } from '../message-store.ts'
 
-/** The fields of a batch of messages as one flat list: the structured clone of it is far faster than that of objects. */
+/**
+ * The fields of a batch of messages as one flat list.
+ * Posting it to a worker is far faster than posting objects.
+ */
 export type FlatBatch = (string | null)[]
 
 /** The fields of one message in the order of `MESSAGE_COLUMNS`. */
@@ -25,7 +28,10 @@ export function flatten(batch: readonly StoredMessage[]): FlatBatch {
   return flat
 }
 
-/** Returns the messages of a flattened batch with their sort keys; the key is empty if `ts` is not an instant. */
+/**
+ * Returns the messages of a flattened batch with their sort keys.
+ * The sort key is empty if `ts` is not an instant.
+ */
 export function unflatten(flat: FlatBatch): MessageRow[] {
   const messages: MessageRow[] = []
   for (let start = 0; start < flat.length; start += MESSAGE_COLUMNS.length) {

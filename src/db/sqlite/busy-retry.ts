@@ -7,27 +7,29 @@ const PAUSE_MS = 5
 const NEVER_NOTIFIED = new Int32Array(new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT))
 
 /**
- * Retries work while another program holds a lock. The time for which the lock has been held counts across calls: once
- * the database has been locked for longer than the timeout, further calls fail at once instead of waiting one by one.
+ * Retries work while another program holds a lock.
+ * The time for which the lock has been held counts across calls: once the database has been locked for longer than the
+ * timeout, further calls fail at once instead of waiting one by one.
  */
 export class BusyRetry {
   readonly #commits: () => unknown
   #lockedSince: number | undefined
   #seenCommits: unknown
 
-  /** @param commits returns a value that changes with every commit of another connection, which releases its lock. */
+  /** @param commits returns a value that changes whenever another connection commits, and so unlocks. */
   constructor(commits: () => unknown = () => undefined) {
     this.#commits = commits
   }
 
-  /** Milliseconds for which one lock has been held, as far as calls have observed it; 0 if the last call got it. */
+  /** Milliseconds for which one lock has been held, as observed by calls; 0 if the last call got it. */
   get lockedMs(): number {
     return this.#lockedSince === undefined ? 0 : performance.now() - this.#lockedSince
   }
 
   /**
-   * Runs the work until it no longer meets a lock, or until the lock has been held or this call has waited for
-   * `timeoutMs`. With a timeout of 0 it runs once, which takes as long as SQLite's own busy timeout.
+   * Runs the work, and repeats it while another program holds a lock.
+   * Gives up when the lock has been held, or this call has waited, for `timeoutMs`. With a timeout of 0 it runs once,
+   * which takes as long as SQLite's own busy timeout.
    * @throws SqliteError when the time is over.
    */
   run<Result>(timeoutMs: number, work: () => Result): Result {

@@ -10,15 +10,21 @@ export const BUSY_TIMEOUT_MS = 4000
 /** Milliseconds that SQLite itself waits during a write, which `BusyRetry` repeats. */
 const WRITE_BUSY_TIMEOUT_MS = 50
 
-/** Page cache of a reader, in KiB: small, as the page cache of the operating system is shared by all readers. */
+/**
+ * Page cache of a reader, in KiB.
+ * It is small, as all readers share the page cache of the operating system.
+ */
 const READER_CACHE_KIB = 4096
 
-/** WAL size, in pages of 4 KiB, that triggers a checkpoint: large, as a page is copied once however often it changed. */
+/**
+ * WAL size, in pages of 4 KiB, that triggers a checkpoint.
+ * It is large, as a checkpoint copies a page once however often it has changed.
+ */
 const CHECKPOINT_PAGES = 8000
 
 /**
- * Size in bytes to which the write-ahead log is truncated after a checkpoint. It is above what ordinary writes and an
- * import need, so that only growth during a long read is undone.
+ * Size in bytes to which the write-ahead log is truncated after a checkpoint.
+ * It is above what ordinary writes and an import need, so that only growth during a long read is undone.
  */
 export const LOG_LIMIT = 128 * 1024 * 1024
 
@@ -31,8 +37,9 @@ function defineInstantKey(database: Database.Database): void {
 }
 
 /**
- * Opens the connection that writes, in WAL mode and with every commit synced to disk. Defines the SQL functions
- * `instant_key(ts)`, the sort key of a timestamp, and `indexed_text(text)`, the text that the trigram index contains.
+ * Opens the connection that writes, in WAL mode and with every commit synced to disk.
+ * Defines the SQL functions `instant_key(ts)`, the sort key of a timestamp, and `indexed_text(text)`, the text that the
+ * trigram index contains.
  */
 export function openWriter(path: string, fileMustExist: boolean): Database.Database {
   const database = new Database(path, { timeout: BUSY_TIMEOUT_MS, fileMustExist })
@@ -59,9 +66,10 @@ export function optimizeForBulk(database: Database.Database): void {
 }
 
 /**
- * Opens a read-only connection. Defines the SQL functions `contains_folded(text, needle)`, whether the folded text
- * contains the folded needle, and `check_cancelled()`, which is always true. Both call `throwIfCancelled` for every row:
- * a read can be cancelled in no other way, as better-sqlite3 does not expose `sqlite3_interrupt`.
+ * Opens a read-only connection.
+ * Defines the SQL functions `contains_folded(text, needle)`, whether the folded text contains the folded needle, and
+ * `check_cancelled()`, which is always true. Both call `throwIfCancelled` for every row: a read can be cancelled in no
+ * other way, as better-sqlite3 does not expose `sqlite3_interrupt`.
  */
 export function openReader(path: string, throwIfCancelled: () => void): Database.Database {
   const database = new Database(path, { timeout: BUSY_TIMEOUT_MS, readonly: true })
@@ -78,8 +86,8 @@ export function openReader(path: string, throwIfCancelled: () => void): Database
 }
 
 /**
- * Opens a read-only connection and begins a transaction on it, whose snapshot is the database as of now. Defines
- * `instant_key(ts)` besides the functions of a reader. Closing the connection ends the transaction.
+ * Opens a read-only connection with a transaction whose snapshot is taken now.
+ * Defines `instant_key(ts)` besides the functions of a reader. Closing the connection ends the transaction.
  */
 export function openSnapshot(
   path: string,

@@ -2,8 +2,8 @@ import Database from 'better-sqlite3'
 import { StoreCorruptError, StoreOpenError, StoreUnavailableError } from '../message-store.ts'
 
 /**
- * Returns a predicate for errors of SQLite with one of these primary result codes, or an extended code of it.
- * https://sqlite.org/rescode.html
+ * Returns a predicate for SQLite errors with one of these primary result codes.
+ * It also matches the extended codes of these. https://sqlite.org/rescode.html
  */
 function hasCode(...codes: string[]): (error: unknown) => boolean {
   const pattern = new RegExp(`^SQLITE_(${codes.join('|')})(_|$)`)
@@ -25,7 +25,10 @@ const isTransient = hasCode(
 /** Whether another connection holds a lock. */
 export const isLocked = hasCode('BUSY', 'LOCKED')
 
-/** Whether the disk is full: SQLite reports `FULL` for ENOSPC, and an I/O error for quotas and file size limits. */
+/**
+ * Whether the disk is full.
+ * SQLite reports `FULL` for ENOSPC, and an I/O error for quotas and file size limits.
+ */
 export const isDiskFull = hasCode('FULL', 'IOERR')
 
 /** Whether the database is corrupt. */

@@ -47,7 +47,10 @@ function sizeInPlace({ path, dev, ino }: FileIdentity): number {
   )
 }
 
-/** Creates a folder and its parents. Node's recursive `mkdir` does not terminate where a folder cannot be created (/proc). */
+/**
+ * Creates a folder and its parents.
+ * Node's recursive `mkdir` does not terminate where a folder cannot be created (/proc).
+ */
 export function makeFolder(folder: string): void {
   if (existsSync(folder)) return
   makeFolder(dirname(folder))
@@ -60,7 +63,8 @@ export function makeFolder(folder: string): void {
 }
 
 /**
- * Returns the path without symbolic links, from which SQLite derives the names of its log and shared memory.
+ * Returns the path without symbolic links.
+ * SQLite derives the names of its log and shared memory from this path.
  * @throws Error for a symbolic link to a file that does not exist.
  */
 export function resolveLinks(path: string): string {
@@ -74,8 +78,8 @@ export function resolveLinks(path: string): string {
 }
 
 /**
- * Returns the absolute path of the file that a write to this path creates or changes. Follows symbolic links, also to a
- * file that does not exist yet.
+ * Returns the absolute path of the file that a write to this path creates or changes.
+ * Follows symbolic links, also to a file that does not exist yet.
  */
 export function resolveTarget(path: string): string {
   if (existsSync(path)) return realpathSync(path)
@@ -85,12 +89,18 @@ export function resolveTarget(path: string): string {
   return existsSync(folder) ? join(realpathSync(folder), basename(path)) : resolve(path)
 }
 
-/** Returns the paths of the files that SQLite keeps next to a database. @param path without symbolic links. */
+/**
+ * Returns the paths of the files that SQLite keeps next to a database.
+ * @param path without symbolic links.
+ */
 export function companionFiles(path: string): string[] {
   return ['-wal', '-shm', '-journal'].map((suffix) => path + suffix)
 }
 
-/** Returns the identity of the files of a database that has just been opened. @param path without symbolic links. */
+/**
+ * Returns the identity of the files of a database that has just been opened.
+ * @param path without symbolic links.
+ */
 export function identifyFiles(configuredPath: string, path: string): DatabaseFiles {
   return {
     database: identify(configuredPath),
@@ -100,9 +110,10 @@ export function identifyFiles(configuredPath: string, path: string): DatabaseFil
 }
 
 /**
- * Detects that a file of an open database was removed or replaced. Without the same log and shared memory, processes do
- * not see each other's locks and could overwrite each other's commits. So once one of these was missing, every further
- * check fails, even if the file is put back, until the database is opened anew.
+ * Detects that a file of an open database was removed or replaced.
+ * Without the same log and shared memory, processes do not see each other's locks and could overwrite each other's
+ * commits. So once one of these was missing, every further check fails, even if the file is put back, until the
+ * database is opened anew.
  */
 export class FileGuard {
   readonly #files: DatabaseFiles
@@ -112,7 +123,11 @@ export class FileGuard {
     this.#files = files
   }
 
-  /** Checks the log and the shared memory. @returns the size of the log in bytes. @throws StoreDetachedError */
+  /**
+   * Checks the log and the shared memory.
+   * @returns the size of the log in bytes.
+   * @throws StoreDetachedError
+   */
   assertShared(): number {
     if (this.#detached) throw this.#detached
     try {

@@ -6,8 +6,8 @@ import { rangeOf } from '../key-range.ts'
 export type FilterParameters = Record<keyof MessageFilter, string>
 
 /**
- * Returns the values of the conditions of a filter, for pages and scans. An absent `from`, `to` or `q` is the empty
- * string: statements without that condition do not use it.
+ * Returns the values of the conditions of a filter, for pages and scans.
+ * An absent `from`, `to` or `q` is the empty string: statements without that condition do not use it.
  */
 export function filterParameters(filter: MessageFilter): FilterParameters {
   return {

@@ -1,12 +1,12 @@
 import { isDiskFull } from './errors.ts'
 
 /**
- * Bytes that a disk that was full must accept before it counts as writable. A small write can succeed where an append
- * fails, because it may overwrite part of the write-ahead log.
+ * Bytes that a disk that was full must accept before it counts as writable.
+ * A small write can succeed where an append fails, because it may overwrite part of the write-ahead log.
  */
 const REQUIRED_BYTES = 4 * 1024 * 1024
 
-/** Remembers that a write failed because the disk was full, until a write of `REQUIRED_BYTES` has succeeded. */
+/** Remembers that the disk was full, until a write of `REQUIRED_BYTES` has succeeded. */
 export class FullDisk {
   readonly #fill: (text: string) => void
   #full = false

@@ -4,8 +4,9 @@ import type { SenderRuns } from './sender-runs.ts'
 import { prepareAll } from './statement.ts'
 
 /**
- * Prepares the indexing of messages above the watermark. The function that it returns indexes at most `limit` messages
- * in one transaction, moves the watermark, and returns their number, which is less than the limit once none are left.
+ * Prepares the indexing of messages above the watermark.
+ * The function that it returns indexes at most `limit` messages in one transaction, moves the watermark, and returns
+ * their number, which is less than the limit once none are left.
  *
  * A step of many messages is what makes indexing cheap: counters are summed before they are updated, and keys are
  * inserted in order, so that neighbours share pages.

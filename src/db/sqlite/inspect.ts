@@ -8,10 +8,16 @@ import { BUSY_TIMEOUT_MS } from './connection.ts'
 import { isCorruption } from './errors.ts'
 import { APPLICATION_ID } from './migrations/migrate.ts'
 
-/** Maximum size in bytes of a file whose integrity is checked at every start, which takes some tenths of a second. */
+/**
+ * Maximum size in bytes of a file whose integrity is checked at every start.
+ * The check of such a file takes some tenths of a second.
+ */
 const MAX_CHECKED_BYTES = 64 * 1024 * 1024
 
-/** Size in bytes of the smallest database, one page. SQLite would treat a file of one byte as a new database. */
+/**
+ * Size in bytes of the smallest database, one page.
+ * SQLite would treat a file of one byte as a new database.
+ */
 const MIN_DATABASE_BYTES = 512
 
 /** Tables of the migrator, which it creates before the first migration. */
@@ -83,7 +89,7 @@ function sizeOf(path: string): number {
   return statSync(path, { throwIfNoEntry: false })?.size ?? 0
 }
 
-/** Whether opening the database would change a file: roll back a transaction, or create the shared memory. */
+/** Whether opening the database would roll back a transaction or create the shared memory. */
 function needsRecovery(path: string): boolean {
   return sizeOf(`${path}-journal`) > 0 || (sizeOf(`${path}-wal`) > 0 && sizeOf(`${path}-shm`) === 0)
 }
@@ -104,8 +110,9 @@ function copyDatabase(path: string): string | undefined {
 }
 
 /**
- * Throws if a database that needs recovery is foreign, which it finds out on a recovered copy. Does not throw if the
- * copy cannot be made or read: the temporary folder may be full, or another process may have written meanwhile.
+ * Throws if a database that needs recovery is foreign, which it finds out on a recovered copy.
+ * Does not throw if the copy cannot be made or read: the temporary folder may be full, or another process may have
+ * written meanwhile.
  */
 function rejectForeignCopy(path: string): void {
   const folder = copyDatabase(path)
@@ -143,9 +150,9 @@ function inspect(path: string, { size }: Stats): void {
 }
 
 /**
- * Throws if a file is not a database of this service or the legacy one, or is corrupt, without changing a byte. Accepts
- * a missing or empty file. The integrity of a file above `MAX_CHECKED_BYTES` is not checked, and if such a file is
- * foreign, SQLite may recover it.
+ * Throws if a file is corrupt, or is not a database of this service or the legacy one.
+ * Does not change a byte. Accepts a missing or empty file. The integrity of a file above `MAX_CHECKED_BYTES` is not
+ * checked, and if such a file is foreign, SQLite may recover it.
  * @throws StoreCorruptError, or Error with a message of one line.
  */
 export function inspectFile(path: string): void {

@@ -13,7 +13,10 @@ interface Bucket {
 export interface InstantCounts {
   /** Returns the number of messages whose key is less than this one. */
   before(key: string): number
-  /** Returns the minute of the message with this rank, counted from 0 in the order of keys. @throws RangeError */
+  /**
+   * Returns the minute of the message with this rank, counted from 0 in the order of keys.
+   * @throws RangeError
+   */
   minuteOfRank(rank: number): Minute
 }
 
@@ -27,7 +30,10 @@ function merge(indexed: Bucket[], above: Bucket[]): Bucket[] {
     .sort((a, b) => (a.bucket < b.bucket ? -1 : 1))
 }
 
-/** Returns the bucket that contains a rank, and the number of messages in the buckets before it. @throws RangeError */
+/**
+ * Returns the bucket that contains a rank, and the number of messages in the buckets before it.
+ * @throws RangeError
+ */
 function bucketOfRank(buckets: Bucket[], rank: number): Bucket & { before: number } {
   let before = 0
   for (const { bucket, count } of buckets) {
@@ -38,8 +44,9 @@ function bucketOfRank(buckets: Bucket[], rank: number): Bucket & { before: numbe
 }
 
 /**
- * Prepares counts by instant in a snapshot with a given watermark. They read the counters of days and minutes, so their
- * cost grows with the number of days and with the messages of one minute, not with the number of messages.
+ * Prepares counts by instant in a snapshot with a given watermark.
+ * They read the counters of days and minutes, so their cost grows with the number of days and with the messages of one
+ * minute, not with the number of messages.
  */
 export function prepareInstantCounts(
   queries: Prepared<typeof countQueries>,

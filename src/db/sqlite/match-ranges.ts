@@ -22,7 +22,7 @@ export interface MatchRanges {
 }
 
 /**
- * Prepares the division of the trigram index into ranges that together contain every match of a phrase.
+ * Prepares the division of the trigram index into ranges that contain all matches of a phrase.
  *
  * FTS5 advances from one match to the next in a single step that cannot be cancelled. The step compares all rows in
  * between that have the same trigrams in other positions, also those beyond an upper bound on the rowid. So each range

@@ -64,7 +64,7 @@ export function preparePaging(
   }
 }
 
-/** Whether the start of the page can be computed from the counters, and its offset is large enough to be worth it. */
+/** Whether the start of the page can be computed from the counters and its offset is worth it. */
 function canSkipMinutes({ offset, after, to }: PageQuery, { accessPath }: Plan): boolean {
   return (
     accessPath === 'instant' && to === undefined && offset > MAX_PLAIN_OFFSET && after === undefined

@@ -21,7 +21,10 @@ export type PageQueries = {
   ranges: typeof rangeQueries
 }
 
-/** The relative cost of reading one row by an access path, measured: a text is read and folded, a match sorted. */
+/**
+ * The relative cost of reading one row by an access path, as measured.
+ * By text, the row is read and folded; by match, it is looked up and sorted.
+ */
 const COST = { instantText: 3, senderText: 4, matches: 2 }
 
 /** Numbers of messages that are known before a page is planned. */
@@ -35,8 +38,8 @@ export interface KnownCounts {
 }
 
 /**
- * The total of a page query, and the access path by which its page is read. `search` returns the parameters of a search
- * of the trigram index; its first call divides the index into ranges.
+ * The total of a page query, and the access path by which its page is read.
+ * `search` returns the parameters of a search of the trigram index; its first call divides the index into ranges.
  */
 export type Plan = { total: number } & (
   | { accessPath: keyof typeof orderedQueries; search?: never }
@@ -51,8 +54,9 @@ interface IndexLookup extends Pick<MatchRanges, 'few' | 'candidates'> {
 }
 
 /**
- * Computes totals and chooses access paths on a connection, within the read transaction of the caller. A page is read
- * by the access path with the lowest estimated cost: the index of instants, one sender's messages, or the trigrams.
+ * Computes totals and chooses access paths on a connection, within the read transaction of the caller.
+ * A page is read by the access path with the lowest estimated cost: the index of instants, one sender's messages, or
+ * the trigrams.
  */
 export class Planner {
   readonly #count: Prepared<typeof countQueries>

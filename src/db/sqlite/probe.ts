@@ -1,15 +1,22 @@
 import { StoreUnavailableError } from '../message-store.ts'
 
-/** Milliseconds after which a call returns even if the check is still running. Kubernetes probes time out after 1 s. */
+/**
+ * Milliseconds after which a call returns even if the check is still running.
+ * Kubernetes probes time out after 1 s.
+ */
 const ANSWER_MS = 700
 
-/** Milliseconds after which a running check counts as failed: a little more than an append waits for a lock. */
+/**
+ * Milliseconds after which a running check counts as failed.
+ * It is a little more than an append waits for a lock.
+ */
 const CHECK_TIMEOUT_MS = 5000
 
 /**
- * A readiness check that concurrent callers share. The check is queued behind appends, which may wait for a lock of
- * another process or for the disk. While it has run for less than `CHECK_TIMEOUT_MS`, calls resolve after `ANSWER_MS`,
- * except after a failure: then they reject until a check has succeeded.
+ * A readiness check that concurrent callers share.
+ * The check is queued behind appends, which may wait for a lock of another process or for the disk. While it has run
+ * for less than `CHECK_TIMEOUT_MS`, calls resolve after `ANSWER_MS`, except after a failure: then they reject until a
+ * check has succeeded.
  */
 export class SharedProbe {
   readonly #check: () => Promise<void>
@@ -25,7 +32,10 @@ export class SharedProbe {
     this.#failure = error
   }
 
-  /** Runs the check, or joins the running one. @throws the error of the check, or StoreUnavailableError if it is slow. */
+  /**
+   * Runs the check, or joins the running one.
+   * @throws the error of the check, or StoreUnavailableError if it is slow.
+   */
   async run(): Promise<void> {
     this.#running ??= {
       since: performance.now(),

@@ -64,13 +64,19 @@ export interface SenderEntry {
   seq: number
 }
 
-/** Number of messages of each UTC day (`DAY_LENGTH` characters of the sort key), up to the watermark. */
+/**
+ * Number of messages of each UTC day, up to the watermark.
+ * A day is the first `DAY_LENGTH` characters of a sort key.
+ */
 interface DaysTable {
   day: string
   count: number
 }
 
-/** Number of messages of each UTC minute (`MINUTE_LENGTH` characters of the sort key), up to the watermark. */
+/**
+ * Number of messages of each UTC minute, up to the watermark.
+ * A minute is the first `MINUTE_LENGTH` characters of a sort key.
+ */
 interface MinutesTable {
   minute: string
   count: number

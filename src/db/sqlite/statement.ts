@@ -6,8 +6,9 @@ export interface NamedParameter {
 }
 
 /**
- * A compiled statement as plain data, which can be posted to a worker thread: the worker then needs no query builder.
- * `Parameters` maps the names of its parameters to the types of their values; `Row` is the type of its rows.
+ * A compiled statement as plain data.
+ * It can be posted to a worker thread, which then needs no query builder. `Parameters` maps the names of its parameters
+ * to the types of their values; `Row` is the type of its rows.
  */
 export interface CompiledStatement<Parameters, Row> {
   sql: string

@@ -1,11 +1,10 @@
-import type { Static } from '@sinclair/typebox'
 import type { Stats } from '../../schemas/stats.ts'
 import { TOP_SENDERS } from '../message-store.ts'
 import type { countQueries } from './queries/count.ts'
 import type { Prepared } from './statement.ts'
 
 /** Prepares the statistics. The function that it returns must run within a read transaction. */
-export function prepareStats(queries: Prepared<typeof countQueries>): () => Static<typeof Stats> {
+export function prepareStats(queries: Prepared<typeof countQueries>): () => Stats {
   return function stats() {
     const { seq: watermark = 0, messages = 0, senders = 0 } = queries.watermark.get() ?? {}
     const above = queries.aboveBySender.all({ watermark })

@@ -5,7 +5,10 @@ import {
 } from '../message-store.ts'
 import { type DatabaseFiles, FileGuard } from './files.ts'
 
-/** Remembers a failure after which the store must be opened anew: corruption, or files that were removed or replaced. */
+/**
+ * Remembers a failure after which the store must be opened anew.
+ * Such a failure is corruption, or files that were removed or replaced.
+ */
 export class StoreGuard {
   readonly #onFailure: ((failure: StoreUnavailableError) => void) | undefined
   #files: FileGuard | undefined
@@ -22,8 +25,9 @@ export class StoreGuard {
   }
 
   /**
-   * Calls `work`, with checks before and after it: the result of a read during which the files were replaced may be
-   * wrong. @throws StoreCorruptError, StoreDetachedError, or what `work` throws.
+   * Calls `work`, and checks the files before and after it.
+   * The result of a read during which the files were replaced may be wrong.
+   * @throws StoreCorruptError, StoreDetachedError, or what `work` throws.
    */
   async run<Result>(work: () => Promise<Result>): Promise<Result> {
     if (this.#failure) throw this.#failure

@@ -29,13 +29,13 @@ import { WorkerClient } from './worker/client.ts'
 import { ReaderPool } from './worker/reader-pool.ts'
 import type { WriterData, WriterOperations, WriterReady } from './worker/writer.ts'
 
-/** Reader threads for reads that may take long, and for all others, which so never wait for the former. */
+/** Separate reader threads for reads that may take long, so that all others never wait for them. */
 const SEARCH_READERS = 2
 const QUICK_READERS = 1
 
 /**
- * Bounds of the number of messages that a bulk store indexes in one transaction, and its target duration in
- * milliseconds: on a slow disk the number is reduced, so that other processes get the lock.
+ * Bounds of the number of messages that a bulk store indexes in one transaction, and its duration.
+ * The duration is a target in milliseconds: on a slow disk the number is reduced, so that other processes get the lock.
  */
 const MAX_BULK_STEP = 15_000
 const MIN_BULK_STEP = 1000
@@ -63,7 +63,7 @@ export class SqliteStore implements MessageStore {
   #bulkStep: number | undefined
   /** Number of adopted messages whose `ts` is not an instant, counted when the store was opened. */
   withoutInstant = 0
-  /** There is one writer; a second batch is queued so that the writer need not wait for this thread between two. */
+  /** Two batches for one writer: the second is queued, so that the writer never waits for this thread. */
   readonly batching: MessageStore['batching'] = { concurrency: 2, minConcurrentBatch: 16 }
   readonly pools = {}
   status: StoreStatus = { backlog: 0, walBytes: 0 }
@@ -109,8 +109,9 @@ export class SqliteStore implements MessageStore {
   }
 
   /**
-   * Opens the file at the path, or a private temporary file without one. Creates missing folders, migrates the schema
-   * and indexes the backlog. On a full disk the store opens and serves reads.
+   * Opens the file at the path, or a private temporary file without one.
+   * Creates missing folders, migrates the schema and indexes the backlog. On a full disk the store opens and serves
+   * reads.
    * @param onProgress called with the number of messages that remain to be indexed.
    * @throws StoreOpenError if the file cannot be opened or is not a database of this service.
    */

@@ -3,7 +3,10 @@ import { fold } from '../../message/fold.ts'
 /** Code points in a trigram. */
 const TRIGRAM = 3
 
-/** Characters that FTS5 does not distinguish: it skips NUL, and reads the last two code points of the BMP as U+FFFD. */
+/**
+ * Characters that FTS5 does not distinguish.
+ * It skips NUL, and reads the last two code points of the BMP as U+FFFD.
+ */
 const INDISTINCT = /[\0\ufffd-\uffff]/g
 const REPLACEMENT = '\ufffd'
 
@@ -12,7 +15,10 @@ export function indexedText(text: string): string {
   return fold(text).replace(INDISTINCT, REPLACEMENT)
 }
 
-/** Whether the index can find a folded needle: only then do exactly the texts with its phrase contain it. */
+/**
+ * Whether the trigram index can find a folded needle.
+ * Only then do exactly the texts that match its phrase contain it.
+ */
 export function isIndexed(needle: string): boolean {
   return Array.from(needle).length >= TRIGRAM && needle.search(INDISTINCT) < 0
 }
@@ -21,12 +27,16 @@ export function isIndexed(needle: string): boolean {
 const PHRASE_LENGTH = 32
 
 /**
- * Size in bytes of the part of the database whose rows FTS5 may compare in one uninterruptible step. Measured worst
- * case: texts of 4 KiB that consist of the trigrams take 8 KiB each, index included, and 25 µs; so a step takes 100 ms.
+ * Size in bytes of the part of the database whose rows FTS5 may compare in one uninterruptible step.
+ * Measured worst case: texts of 4 KiB that consist of the trigrams take 8 KiB each, index included, and 25 µs; so a
+ * step takes 100 ms.
  */
 const UNINTERRUPTIBLE_BYTES = 32 * 1024 * 1024
 
-/** Bounds of the number of rows in a step. Starting a step takes about 1 ms, and rows may be above average size. */
+/**
+ * Bounds of the number of rows in a step.
+ * Starting a step takes about 1 ms, and rows may be above average size.
+ */
 const MIN_STEP = 4096
 const MAX_STEP = 65_536
 

@@ -6,7 +6,7 @@ import { createDatabase, execute, indexed, NO_SERVER, openStore, SERVER } from '
 const ALL = { order: 'asc' as const, limit: 100, offset: 0 }
 
 t.test('on a server', { skip: NO_SERVER }, async (t) => {
-  t.test('ten stores that open an empty database together all come up', async (t) => {
+  t.test('ten stores can open an empty database at once', async (t) => {
     const url = await createDatabase(t)
     const stores = await Promise.all(Array.from({ length: 10 }, () => openStore(t, url)))
     const outcomes = await Promise.all(
@@ -16,7 +16,7 @@ t.test('on a server', { skip: NO_SERVER }, async (t) => {
     await indexed(url)
   })
 
-  t.test('a schema of a later version is refused in one line', async (t) => {
+  t.test('rejects a schema of a later version in one line', async (t) => {
     const url = await createDatabase(t)
     await (await openStore(t, url)).close()
     await execute(url, "insert into kysely_migration values ('9999-later', '2030')")
@@ -27,7 +27,7 @@ t.test('on a server', { skip: NO_SERVER }, async (t) => {
   })
 
   t.test(
-    'stores side by side that share ids and senders neither deadlock nor miscount',
+    'concurrent stores that share ids and senders neither deadlock nor miscount',
     async (t) => {
       const url = await createDatabase(t)
       const stores = await Promise.all([1, 2, 3].map(() => openStore(t, url)))
@@ -68,76 +68,73 @@ t.test('on a server', { skip: NO_SERVER }, async (t) => {
         url,
         `select (select sum(count) from senders)::int as senders, (select sum(count) from days)::int as days,
         (select sum(count) from minutes)::int as minutes, (select messages from totals)::int as totals,
-        (select count(*) from uncounted)::int as uncounted`,
+        (select count(*) from pending_batches)::int as pending`,
       )
       const all = created.size
-      t.same(sums, [{ senders: all, days: all, minutes: all, totals: all, uncounted: 0 }])
+      t.same(sums, [{ senders: all, days: all, minutes: all, totals: all, pending: 0 }])
     },
   )
 
-  t.test('catching up waits for what is stored already, not for what arrives', async (t) => {
+  t.test('catchUp waits for batches stored before the call, and not for later ones', async (t) => {
     const url = await createDatabase(t)
     const [store, other] = [await openStore(t, url), await openStore(t, url)]
-    // The lock of another instance that counts, but only what is there at first.
-    const counting = new pg.Client({ connectionString: url })
-    await counting.connect()
-    t.teardown(() => counting.end())
-    await counting.query(`select pg_advisory_lock(${0x6c796674}, 2)`)
+    // Another instance, which rolls up the first batch only.
+    const otherInstance = new pg.Client({ connectionString: url })
+    await otherInstance.connect()
+    t.teardown(() => otherInstance.end())
+    await otherInstance.query(`select pg_advisory_lock(${0x6c796674}, 2)`)
     await store.append([message({ message_id: 'a' })])
     let calls = 0
     await store.catchUp(async () => {
       calls++
       if (calls === 1) {
-        await counting.query('delete from uncounted')
+        await otherInstance.query('delete from pending_batches')
         await other.append([message({ message_id: 'b' })])
       }
-      if (calls === 5) await counting.query('select pg_advisory_unlock_all()')
+      if (calls === 5) await otherInstance.query('select pg_advisory_unlock_all()')
     })
     t.equal(calls, 1)
-    t.same(await execute(url, 'select messages from uncounted'), [{ messages: 1 }])
+    t.same(await execute(url, 'select messages from pending_batches'), [{ messages: 1 }])
   })
 
-  t.test(
-    'without pg_trgm it says so once, and answers; once it is there, it is used',
-    async (t) => {
-      const url = await createDatabase(t)
-      const name = new URL(url).pathname.slice(1)
-      await execute(
-        url,
-        `create role ${name} login`,
-        `grant usage, create on schema public to ${name}`,
-      )
-      t.teardown(() =>
-        execute(SERVER, `drop database if exists ${name} with (force)`, `drop role ${name}`),
-      )
-      const asRole = new URL(url)
-      asRole.username = name
-      const warnings: string[] = []
-      const onWarning = (text: string, { cause }: Record<string, unknown>) =>
-        warnings.push(`${text}; ${cause}`)
-      const warned = Promise.withResolvers<void>()
-      const store = await openStore(t, asRole.href, {
-        onWarning: (...warning) => {
-          onWarning(...warning)
-          warned.resolve()
-        },
-      })
-      await store.append([message({ message_id: 'a', text: 'Größe' })])
-      await warned.promise
-      t.match(warnings, [/no index.*pg_trgm.*permission denied/])
-      t.equal((await store.page({ ...ALL, q: 'röße x' })).total, 0)
-      t.equal((await store.page({ ...ALL, q: 'RÖSS' })).total, 1)
-      await store.close()
+  t.test('searches without pg_trgm after one warning, and uses it once it exists', async (t) => {
+    const url = await createDatabase(t)
+    const name = new URL(url).pathname.slice(1)
+    await execute(
+      url,
+      `create role ${name} login`,
+      `grant usage, create on schema public to ${name}`,
+    )
+    t.teardown(() =>
+      execute(SERVER, `drop database if exists ${name} with (force)`, `drop role ${name}`),
+    )
+    const asRole = new URL(url)
+    asRole.username = name
+    const warnings: string[] = []
+    const onWarning = (text: string, { cause }: Record<string, unknown>) =>
+      warnings.push(`${text}; ${cause}`)
+    const warned = Promise.withResolvers<void>()
+    const store = await openStore(t, asRole.href, {
+      onWarning: (...warning) => {
+        onWarning(...warning)
+        warned.resolve()
+      },
+    })
+    await store.append([message({ message_id: 'a', text: 'Größe' })])
+    await warned.promise
+    t.match(warnings, [/no index.*pg_trgm.*permission denied/])
+    t.equal((await store.page({ ...ALL, q: 'röße x' })).total, 0)
+    t.equal((await store.page({ ...ALL, q: 'RÖSS' })).total, 1)
+    await store.close()
 
-      await execute(url, 'create extension pg_trgm')
-      const again = await openStore(t, asRole.href, { onWarning })
-      await indexed(url)
-      t.equal((await again.page({ ...ALL, q: 'GRÖß' })).total, 1)
-      t.equal(warnings.length, 1)
-    },
-  )
+    await execute(url, 'create extension pg_trgm')
+    const again = await openStore(t, asRole.href, { onWarning })
+    await indexed(url)
+    t.equal((await again.page({ ...ALL, q: 'GRÖß' })).total, 1)
+    t.equal(warnings.length, 1)
+  })
 
-  t.test('an index whose build was cut off is built again', async (t) => {
+  t.test('rebuilds an index whose build was interrupted', async (t) => {
     const url = await createDatabase(t)
     const store = await openStore(t, url)
     await indexed(url)

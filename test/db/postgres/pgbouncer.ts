@@ -4,28 +4,28 @@ import { chownSync, existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:
 import { tmpdir } from 'node:os'
 import { delimiter, join } from 'node:path'
 import type { Test } from 'tap'
-import { freePort } from '../../scale/free-port.ts'
+import { freePort } from '../../../tools/free-port.ts'
 import { execute } from './server.ts'
 
 const folders = [...(process.env.PATH ?? '').split(delimiter), '/usr/sbin']
 
-/** The path of PgBouncer, where it is installed. */
+/** Path of PgBouncer; undefined if it is not installed. */
 export const PGBOUNCER = folders
   .map((folder) => join(folder, 'pgbouncer'))
   .find((path) => existsSync(path))
 
-/** PgBouncer refuses to run as root. */
+/** Returns the account to run PgBouncer as when this process is root: PgBouncer does not run as root. */
 function account(): { uid: number; gid: number } | undefined {
   if (process.getuid?.() !== 0) return undefined
   const id = (flag: string) => Number(execFileSync('id', [flag, 'nobody'], { encoding: 'utf8' }))
   return { uid: id('-u'), gid: id('-g') }
 }
 
-/** Starts PgBouncer in session mode in front of a database; it ends with the test. @returns the URL through it. */
+/** Starts PgBouncer in session mode in front of a database, until the test ends. @returns the URL through it. */
 export async function startPgBouncer(t: Test, target: string): Promise<string> {
   const { hostname, port, username, password, pathname } = new URL(target)
-  const own = new URL(target)
-  own.host = `127.0.0.1:${await freePort()}`
+  const through = new URL(target)
+  through.host = `127.0.0.1:${await freePort()}`
   const folder = mkdtempSync(join(tmpdir(), 'lyftr-pgbouncer-'))
   const configuration = join(folder, 'pgbouncer.ini')
   const login = password ? `password=${decodeURIComponent(password)}` : ''
@@ -35,7 +35,7 @@ export async function startPgBouncer(t: Test, target: string): Promise<string> {
 ${pathname.slice(1)} = host=${hostname} port=${port || 5432} user=${username} ${login}
 [pgbouncer]
 listen_addr = 127.0.0.1
-listen_port = ${own.port}
+listen_port = ${through.port}
 unix_socket_dir =
 auth_type = any
 pool_mode = session
@@ -51,11 +51,11 @@ pool_mode = session
     rmSync(folder, { recursive: true })
   })
   while (child.exitCode === null) {
-    const answered = execute(own.href, 'select').then(
+    const responds = execute(through.href, 'select').then(
       () => true,
       () => false,
     )
-    if (await answered) return own.href
+    if (await responds) return through.href
   }
-  throw new Error(`pgbouncer ended with ${child.exitCode}`)
+  throw new Error(`pgbouncer exited with ${child.exitCode}`)
 }

@@ -5,53 +5,53 @@ import type { Pool, Session } from '../../../src/db/postgres/pool.ts'
 import type { Pools } from '../../../src/db/postgres/pools.ts'
 import type { PostgresSchema } from '../../../src/db/postgres/schema.ts'
 
-/** One piece of work at a time. */
-class Turns {
+/** Runs one piece of work at a time. */
+class Serializer {
   #last: Promise<unknown> = Promise.resolve()
 
-  take<Result>(work: () => Promise<Result>): Promise<Result> {
-    const turn = this.#last.then(work)
-    this.#last = turn.catch(() => {})
-    return turn
+  run<Result>(work: () => Promise<Result>): Promise<Result> {
+    const result = this.#last.then(work)
+    this.#last = result.catch(() => {})
+    return result
   }
 }
 
 /**
- * A PostgreSQL in this process, which has one connection: every pool takes turns on it. A cursor cannot keep that
- * connection to itself, so a scan's is made to outlive its transaction.
+ * Starts PGlite, a PostgreSQL in this process with a single connection, which every pool shares.
+ * A scan must not occupy it between two chunks, so its cursor is opened with hold and its transaction is left out.
  */
 export async function startPGlite(): Promise<{
   pglite: PGlite
   connect: () => Pools
 }> {
   const pglite = await PGlite.create({ extensions: { pg_trgm } })
-  const turns = new Turns()
+  const serializer = new Serializer()
   const session: Session = new Kysely<PostgresSchema>({ dialect: new PGliteDialect({ pglite }) })
   const pool: Pool = {
-    run: (work) => turns.take(() => work(session)),
+    run: (work) => serializer.run(() => work(session)),
     close: async () => {},
     usage: { total: 1, idle: 0, waiting: 0 },
   }
   const longRunning: Pool = {
     async run(work, { signal } = {}) {
       let held = false
-      const cut = Promise.withResolvers<never>()
-      signal?.addEventListener('abort', () => cut.reject(new Error('cut off')))
+      const cancelled = Promise.withResolvers<never>()
+      signal?.addEventListener('abort', () => cancelled.reject(new Error('cancelled')))
       const query = async (text: string, values: unknown[]) => {
         const result = { command: 'SELECT', rowCount: 0, rows: [] }
         if (/^(begin|start|commit|rollback)/.test(text)) return result
         held ||= text.startsWith('declare')
-        const holding = text.replace('cursor for', 'cursor with hold for')
-        return { ...result, ...(await turns.take(() => pglite.query(holding, values))) }
+        const withHold = text.replace('cursor for', 'cursor with hold for')
+        return { ...result, ...(await serializer.run(() => pglite.query(withHold, values))) }
       }
       const pool = { connect: async () => ({ query, release() {} }), end() {}, options: {} }
       try {
         const session: Session = new Kysely({
           dialect: new PostgresDialect({ pool: pool as never }),
         })
-        return await Promise.race([work(session), cut.promise])
+        return await Promise.race([work(session), cancelled.promise])
       } finally {
-        if (held) await turns.take(() => pglite.exec('close scan'))
+        if (held) await serializer.run(() => pglite.exec('close chunks'))
       }
     },
     close: async () => {},

@@ -2,24 +2,24 @@ import pg from 'pg'
 import t from 'tap'
 import { countScans, createDatabase, execute, NO_SERVER, openStore } from './server.ts'
 
-/** 20,000 messages in batches of 50, which is what the statistics then say of every batch. */
+/** Inserts 20,000 messages in batches of 50: the size of a batch that the planner then expects. */
 const FILL = `
-  insert into messages (batch, place, message_id, from_msisdn, to_msisdn, ts, text, folded, created_at, ts_key)
+  insert into messages (batch, ordinal, message_id, from_msisdn, to_msisdn, ts, text, folded, created_at, ts_key)
   select n / 50, n % 50, 'm' || n, '+' || n % 97, '+2', at || 'Z', 'hello', 'hello', at || 'Z', at
   from (select n, to_char(timestamp '2025-01-01' + n * interval '1 minute', 'YYYY-MM-DD"T"HH24:MI:SS') as at
     from generate_series(0, 19999) as n) as numbered`
 
-/** Single messages that arrive afterwards, and that nobody has counted. */
+/** Inserts 200 pending batches of one message. */
 const RECENT = `
   with fresh as (
-    insert into messages (batch, place, message_id, from_msisdn, to_msisdn, ts, created_at, ts_key)
+    insert into messages (batch, ordinal, message_id, from_msisdn, to_msisdn, ts, created_at, ts_key)
     select n, 1, 'r' || n, '+1', '+2', '2025-01-02T00:00:00Z', '', '2025-01-02T00:00:00'
     from generate_series(1001, 1200) as n returning batch
   )
-  insert into uncounted (batch, messages) select batch, 1 from fresh`
+  insert into pending_batches (batch, messages) select batch, 1 from fresh`
 
 t.test(
-  'uncounted messages are looked up by batch when statistics are stale',
+  'reads look up pending messages by batch when statistics are stale',
   { skip: NO_SERVER },
   async (t) => {
     const url = await createDatabase(t)
@@ -28,14 +28,14 @@ t.test(
     await execute(
       url,
       FILL,
-      'insert into uncounted select batch, count(*) from messages group by batch having batch < 1000',
+      'insert into pending_batches select batch, count(*) from messages group by batch having batch < 1000',
     )
-    const counting = await openStore(t, url)
-    await counting.catchUp()
-    await counting.close()
-    await execute(url, 'truncate uncounted', 'analyze', RECENT)
+    const rollingUp = await openStore(t, url)
+    await rollingUp.catchUp()
+    await rollingUp.close()
+    await execute(url, 'truncate pending_batches', 'analyze', RECENT)
 
-    // While this lock is held, no store counts.
+    // While this lock is held, no store rolls up.
     const client = new pg.Client({ connectionString: url, application_name: 'lock' })
     await client.connect()
     t.teardown(() => client.end())

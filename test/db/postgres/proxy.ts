@@ -2,21 +2,21 @@ import { once } from 'node:events'
 import { connect, createServer, type Socket } from 'node:net'
 import type { Test } from 'tap'
 
-/** A TCP proxy before a server, which can go away in the ways that networks know. */
+/** A TCP proxy in front of a server, which simulates network failures. */
 export interface Proxy {
-  /** The server's URL, through the proxy. */
+  /** URL of the server through the proxy. */
   url: string
-  /** Refuses new connections and cuts those that are there. */
-  cut(): Promise<void>
-  /** Swallows whatever is sent, in either direction, and answers no new connection. */
+  /** Closes every connection and refuses new ones. */
+  disconnect(): Promise<void>
+  /** Forwards nothing in either direction, on open and on new connections. */
   stall(): void
-  /** Swallows whatever is sent over the connections that are open, which stay open; new ones work. */
+  /** Discards whatever is sent on the open connections, without closing them; new connections work. */
   lose(): void
-  /** Lets everything through again; what was stalled stays lost. */
+  /** Closes every connection and accepts new ones. */
   resume(): Promise<void>
 }
 
-/** Starts a proxy before the server that the URL names; it ends with the test. */
+/** Starts a proxy in front of the server of the URL, until the test ends. */
 export async function startProxy(t: Test, target: string): Promise<Proxy> {
   const { hostname, port } = new URL(target)
   const sockets = new Set<Socket>()
@@ -33,13 +33,13 @@ export async function startProxy(t: Test, target: string): Promise<Proxy> {
     client.pipe(upstream).pipe(client)
     client.resume()
   })
-  const listen = async (at: number): Promise<number> => {
-    server.listen(at, '127.0.0.1')
+  const listen = async (port: number): Promise<number> => {
+    server.listen(port, '127.0.0.1')
     await once(server, 'listening')
     const address = server.address()
     return typeof address === 'object' ? (address?.port ?? 0) : 0
   }
-  const own = await listen(0)
+  const ownPort = await listen(0)
   const destroyAll = (): void => {
     for (const socket of sockets) socket.destroy()
     sockets.clear()
@@ -49,10 +49,10 @@ export async function startProxy(t: Test, target: string): Promise<Proxy> {
     destroyAll()
   })
   const url = new URL(target)
-  url.host = `127.0.0.1:${own}`
+  url.host = `127.0.0.1:${ownPort}`
   return {
     url: url.href,
-    async cut() {
+    async disconnect() {
       server.close()
       destroyAll()
     },
@@ -69,7 +69,7 @@ export async function startProxy(t: Test, target: string): Promise<Proxy> {
     async resume() {
       stalled = false
       destroyAll()
-      if (!server.listening) await listen(own)
+      if (!server.listening) await listen(ownPort)
     },
   }
 }

@@ -4,15 +4,15 @@ import type { Test } from 'tap'
 import type { PoolOptions } from '../../../src/db/postgres/pools.ts'
 import { PostgresStore, type PostgresStoreOptions } from '../../../src/db/postgres/store.ts'
 
-/** The server that tests may make databases on, where there is one. */
+/** URL of the server for tests, with a role that may create databases; undefined if there is none. */
 export const SERVER = process.env.TEST_POSTGRES_URL
 
-/** Why tests that need a server are skipped, and how to run them; false where there is one. */
+/** Reason to skip tests that need a server; false if there is one. */
 export const NO_SERVER = SERVER
   ? false
   : 'no PostgreSQL: set TEST_POSTGRES_URL=postgres://… of a role that may create databases'
 
-/** A database of the test's own, dropped after it. @param options of `create database`. @returns its URL. */
+/** Creates a database that is dropped after the test. @param options options of `create database`. @returns its URL. */
 export async function createDatabase(t: Test, options = ''): Promise<string> {
   const name = `lyftr_test_${randomBytes(6).toString('hex')}`
   await execute(SERVER, `create database ${name} template template0 encoding 'UTF8' ${options}`)
@@ -22,13 +22,13 @@ export async function createDatabase(t: Test, options = ''): Promise<string> {
   return url.href
 }
 
-/** Runs statements over a connection of their own. @returns the rows of the last one. */
+/** Runs statements on a new connection. @returns the rows of the last one. */
 export async function execute(
   url: string | undefined,
   ...statements: string[]
 ): Promise<Record<string, unknown>[]> {
   const client = new pg.Client({ connectionString: url })
-  // Whoever runs a query hears of it there.
+  // Without a listener, a broken connection would crash the process; queries reject anyway.
   client.on('error', () => {})
   await client.connect()
   try {
@@ -40,7 +40,7 @@ export async function execute(
   }
 }
 
-/** Opens a store that ends with the test. */
+/** Opens a store that is closed after the test. */
 export async function openStore(
   t: Test,
   url: string,
@@ -51,7 +51,7 @@ export async function openStore(
   return store
 }
 
-/** Resolves once the query yields a row for which this holds. */
+/** Repeats the query until it returns a row that satisfies the condition. */
 export async function eventually(
   url: string,
   query: string,
@@ -60,15 +60,16 @@ export async function eventually(
   while (!(await execute(url, query)).some(holds));
 }
 
-/** Resolves once searches have their index. */
+/** Resolves once the text index is complete. */
 export function indexed(url: string): Promise<void> {
   const index = "select indisvalid from pg_index where indexrelid = to_regclass('messages_by_text')"
   return eventually(url, index, ({ indisvalid }) => indisvalid === true)
 }
 
 /**
- * Sequential scans of messages so far. A connection reports its own at its end, at the latest: resolves once all others
- * have ended, but for those with the application name `lock`.
+ * Returns the number of sequential scans of `messages` so far.
+ * Connections report their scans when they end, so it first waits for all others to end, except those with the
+ * application name `lock`.
  */
 export async function countScans(url: string): Promise<unknown> {
   const others = `select count(*)::int from pg_stat_activity where datname = current_database()

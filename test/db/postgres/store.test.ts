@@ -1,20 +1,22 @@
 import t, { type Test } from 'tap'
-import type { PostgresStore } from '../../../src/db/postgres/store.ts'
+import { scanOffline } from '../../../src/db/postgres/offline/commands.ts'
+import type { MessageFilter } from '../../../src/message/filter.ts'
 import { message, suite } from '../store-suite.ts'
 import { createDatabase, execute, NO_SERVER, openStore } from './server.ts'
 
 const ALL = { order: 'asc' as const, limit: 100, offset: 0 }
 
-/** Opens an empty store in a schema of its own. */
-async function openIn(t: Test, url: string): Promise<PostgresStore> {
+/** Opens an empty store in a new schema. */
+async function openIn(t: Test, url: string) {
   const schema = `test_${Math.random().toString(36).slice(2)}`
   await execute(url, `create schema ${schema}`)
-  const own = new URL(url)
-  own.searchParams.set('options', `-c search_path=${schema},public`)
-  return await openStore(t, own.href)
+  const inSchema = new URL(url)
+  inSchema.searchParams.set('options', `-c search_path=${schema},public`)
+  const scan = (filter: MessageFilter) => scanOffline(inSchema.href, filter)
+  return Object.assign(await openStore(t, inSchema.href), { scan })
 }
 
-/** Locales whose order and whose case differ. */
+/** Locales that differ in sort order and case mapping. */
 const LOCALES = {
   'in the C locale': "lc_collate 'C' lc_ctype 'C'",
   'with ICU': "lc_collate 'C' lc_ctype 'C' locale_provider icu icu_locale 'tr-TR'",
@@ -22,16 +24,16 @@ const LOCALES = {
 
 t.test('on a server', { skip: NO_SERVER }, async (t) => {
   for (const [name, options] of Object.entries(LOCALES)) {
-    t.test(`keeps the promises of a store ${name}`, async (t) => {
+    t.test(`passes the store suite ${name}`, async (t) => {
       const url = await createDatabase(t, options)
       suite(t, (t) => openIn(t, url))
     })
   }
 
-  t.test('holds the longest values that the webhook takes', async (t) => {
+  t.test('stores the longest values that the webhook accepts', async (t) => {
     const store = await openStore(t, await createDatabase(t))
     const longest = message({
-      // Four bytes each, and none like the other, so that nothing is compressed.
+      // Distinct characters of four bytes each, so that compression does not shorten them.
       message_id: Array.from({ length: 512 }, (_, n) =>
         String.fromCodePoint(0x20000 + ((n * 7919) % 40_000)),
       ).join(''),
@@ -48,7 +50,7 @@ t.test('on a server', { skip: NO_SERVER }, async (t) => {
     t.strictSame(await store.message(longest.message_id), longest)
   })
 
-  t.test('a batch with a row that cannot be stored stores nothing', async (t) => {
+  t.test('stores nothing of a batch with an invalid row', async (t) => {
     const store = await openStore(t, await createDatabase(t))
     const broken = message({ message_id: 'b', text: 'NUL \0' })
     await t.rejects(store.append([message({ message_id: 'a' }), broken]), { code: '22021' })

@@ -65,7 +65,10 @@ for (const [what, [sql, reason]] of Object.entries(DATABASES)) {
   }
 }
 
-/** Copies the files of an open database, as a crash would leave them. @returns the folder of the copies. */
+/**
+ * Copies the files of an open database, as a crash would leave them.
+ * @returns the folder of the copies.
+ */
 function copyAsCrashed(folder: string, ends: readonly string[]): string {
   mkdirSync(`${folder}/crashed`)
   for (const end of ends) {

@@ -2,19 +2,19 @@ import { type Kysely, sql } from 'kysely'
 import type { Migration } from 'kysely/migration'
 
 /**
- * Messages, and what counts them. Whatever orders or is looked up is compared by its bytes (`collate "C"`). A batch
- * that was not counted yet has a row in `uncounted`, so that counters are exact at any time and nobody who stores
- * messages waits for a counter.
+ * Messages and their counters.
+ * Columns that are sorted or looked up are compared by their bytes (`collate "C"`). Each batch that the counters do not
+ * include yet has a row in `pending_batches`: reads add its messages, so that their results are exact and inserts
+ * update no counters.
  */
 export const messages: Migration = { up }
 
 async function up(db: Kysely<unknown>): Promise<void> {
   for (const statement of [
     sql`create sequence batches`,
-    // Long texts are compressed by the server; the short ones that most messages are stay in the row.
     sql`create table messages (
       batch bigint not null,
-      place integer not null,
+      ordinal integer not null,
       message_id text collate "C" not null,
       from_msisdn text collate "C" not null,
       to_msisdn text collate "C" not null,
@@ -24,14 +24,14 @@ async function up(db: Kysely<unknown>): Promise<void> {
       search_key text collate "C",
       created_at text collate "C" not null,
       ts_key text collate "C" not null,
-      primary key (batch, place)
+      primary key (batch, ordinal)
     )`,
-    // Until statistics are gathered the planner would guess that a batch is a good part of the table.
+    // Before the first analyze, the planner would assume that a batch is a large part of the table.
     sql`alter table messages alter column batch set (n_distinct = -0.02)`,
     sql`create unique index messages_by_id on messages (message_id)`,
     sql`create index messages_by_instant on messages (ts_key, message_id)`,
     sql`create index messages_by_sender on messages (from_msisdn, ts_key, message_id)`,
-    sql`create table uncounted (batch bigint primary key, messages integer not null)`,
+    sql`create table pending_batches (batch bigint primary key, messages integer not null)`,
     sql`create table totals (
       id integer primary key check (id = 1), messages bigint not null, senders bigint not null
     )`,

@@ -1,54 +1,49 @@
 import { setTimeout as delay } from 'node:timers/promises'
-import { sql } from 'kysely'
 import { type Migration, Migrator } from 'kysely/migration'
 import { explainMigrationError } from '../../newer-schema.ts'
+import { tryLock, unlock } from '../locks.ts'
 import type { Session } from '../pool.ts'
 import { messages } from './0001-messages.ts'
 
-/** Every migration, in the order of its name; one that was released is never changed again. */
+/** Migrations by name, which determines their order. Those that have been released are never changed. */
 const MIGRATIONS: Record<string, Migration> = {
   '0001-messages': messages,
 }
 
-/** Whoever migrates holds this advisory lock, for its session. */
-const LOCK = sql`${sql.lit(0x6c796674)}, ${sql.lit(1)}`
-
-/** Between two tries to get the lock, in milliseconds. */
+/** Milliseconds between two attempts to take the lock. */
 const PAUSE_MS = 50
 
 /**
- * Brings the schema up to date, all of it in one transaction; instances that start at the same time come one after
- * the other. They ask for the lock again and again rather than wait in one statement: a statement holds a snapshot,
- * and an index that is built beside them would wait for it.
- * @param db on one connection, which nothing cuts off. @throws what stopped it.
+ * Migrates the schema to the newest version, in one transaction.
+ * Instances that start at the same time take turns. They poll for the lock: a statement that waits for it would hold a
+ * snapshot, and `create index concurrently` of another instance would wait for that snapshot.
+ * @param db a session without time limits.
+ * @throws the error of the failed migration.
  */
 export async function migrate(db: Session): Promise<void> {
-  for (;;) {
-    const { rows } = await sql<{
-      locked: boolean
-    }>`select pg_try_advisory_lock(${LOCK}) as locked`.execute(db)
-    if (rows[0]?.locked) break
-    await delay(PAUSE_MS)
-  }
+  while (!(await tryLock(db, 'migration'))) await delay(PAUSE_MS)
   try {
     const migrator = new Migrator({
       db,
       provider: { getMigrations: async () => MIGRATIONS },
-      // Where the search path leads, and not wherever in the database there are such tables.
+      // Without it, Kysely would find its tables in any schema of the database.
       migrationTableSchema: await currentSchema(db),
     })
     const { error } = await migrator.migrateToLatest()
     if (error !== undefined) throw explainMigrationError(error)
   } finally {
-    await sql`select pg_advisory_unlock(${LOCK})`.execute(db)
+    await unlock(db, 'migration')
   }
 }
 
-/** The schema that tables are made in. @throws Error where the search path names none that exists. */
+/** Returns the schema that tables are created in. @throws Error if no schema of the search path exists. */
 async function currentSchema(db: Session): Promise<string> {
-  const { rows } = await sql<{ schema: string | null; path: string }>`
-    select current_schema() as schema, current_setting('search_path') as path`.execute(db)
-  const [row] = rows
-  if (!row?.schema) throw new Error(`its search_path names no schema that exists: ${row?.path}`)
-  return row.schema
+  const { schema, path } = await db
+    .selectNoFrom((eb) => [
+      eb.fn<string | null>('current_schema').as('schema'),
+      eb.fn<string>('current_setting', [eb.val('search_path')]).as('path'),
+    ])
+    .executeTakeFirstOrThrow()
+  if (schema === null) throw new Error(`its search_path names no schema that exists: ${path}`)
+  return schema
 }

@@ -4,61 +4,57 @@ import { StoreOpenError } from '../../message-store.ts'
 import type { Verification, VerifyListener } from '../../verification.ts'
 import { errorMessage } from '../errors.ts'
 import { createPools, type Pools } from '../pools.ts'
-import { scanOver } from '../store.ts'
+import { scan } from '../queries/scan.ts'
 import { resetIndexes, verify } from './verify.ts'
 
-function connectOffline(url: string): Pools {
+/** Opens pools without time limits. The functions of this file use only the long-running one. */
+function createOfflinePools(url: string): Pools {
   return createPools(url, { unlimited: true, readTimeoutMs: 0 })
 }
 
-async function end({ longRunning, maintenance }: Pools): Promise<void> {
-  await longRunning.close(0)
-  await maintenance.close(0)
-}
-
-function inWords({ name }: Pools, error: unknown): StoreOpenError {
+function toOpenError({ name }: Pools, error: unknown): StoreOpenError {
   return new StoreOpenError(`cannot read ${name}: ${errorMessage(error)}`, { cause: error })
 }
 
-/** Scans a database without a store, and so without changing anything there. @throws StoreOpenError */
+async function withPools<Result>(
+  url: string,
+  work: (pools: Pools) => Promise<Result>,
+): Promise<Result> {
+  const pools = createOfflinePools(url)
+  try {
+    return await work(pools)
+  } catch (error) {
+    throw toOpenError(pools, error)
+  } finally {
+    await pools.longRunning.close(0)
+  }
+}
+
+/** Yields the messages that match, in order of arrival, without migrating the database. @throws StoreOpenError */
 export async function* scanOffline(
   url: string,
   filter: MessageFilter,
 ): AsyncGenerator<StoredMessage[], void> {
-  const connections = connectOffline(url)
+  const pools = createOfflinePools(url)
   try {
-    yield* scanOver(connections, filter)
+    yield* scan(pools.longRunning, filter)
   } catch (error) {
-    throw inWords(connections, error)
+    throw toOpenError(pools, error)
   } finally {
-    await end(connections)
+    await pools.longRunning.close(0)
   }
 }
 
-/** Verifies a database without a store, see `verify`. @throws StoreOpenError */
-export async function verifyOffline(
-  url: string,
-  onProgress: VerifyListener,
-): Promise<Verification> {
-  const connections = connectOffline(url)
-  try {
-    return await connections.longRunning.run((session) => verify(session, onProgress))
-  } catch (error) {
-    throw inWords(connections, error)
-  } finally {
-    await end(connections)
-  }
+/** Runs `verify` on a database, without migrating it. @throws StoreOpenError */
+export function verifyOffline(url: string, onProgress: VerifyListener): Promise<Verification> {
+  return withPools(url, ({ longRunning }) =>
+    longRunning.run((session) => verify(session, onProgress)),
+  )
 }
 
-/** Forgets what is derived in a database, see `resetIndexes`. @throws StoreOpenError */
-export async function resetOffline(url: string): Promise<void> {
-  const connections = connectOffline(url)
-  const { longRunning } = connections
-  try {
-    await longRunning.run((reading) => longRunning.run((writing) => resetIndexes(reading, writing)))
-  } catch (error) {
-    throw inWords(connections, error)
-  } finally {
-    await end(connections)
-  }
+/** Runs `resetIndexes` on a database, without migrating it. @throws StoreOpenError */
+export function resetOffline(url: string): Promise<void> {
+  return withPools(url, ({ longRunning }) =>
+    longRunning.run((reading) => longRunning.run((writing) => resetIndexes(reading, writing))),
+  )
 }

@@ -1,39 +1,48 @@
-import { type RawBuilder, sql } from 'kysely'
-import { fold } from '../../../message/fold.ts'
-import { instantKey } from '../../../message/instant.ts'
+import { sql } from 'kysely'
 import { DAY_LENGTH, MINUTE_LENGTH } from '../../key-range.ts'
 import type { Difference, Verification, VerifyListener } from '../../verification.ts'
+import { type ComputedColumns, computeColumns } from '../computed-columns.ts'
+import { withLock } from '../locks.ts'
 import type { Session } from '../pool.ts'
-import { countPending, withRollupLock } from '../rollup-step.ts'
-import { storedSearchKey } from '../search-key.ts'
+import { fetchInChunks } from '../queries/cursor.ts'
+import { countPending } from '../queries/pending.ts'
+import { inSnapshot } from '../snapshot.ts'
 
-/** Messages that are read at a time. */
-const CHUNK = 1000
-
-/** Messages that the counters should have. */
-const COUNTED = sql`messages where not exists (select from uncounted where uncounted.batch = messages.batch)`
-
-/** The counters: their table, the name of their key, and what of a message is that key. */
+/** Counter tables: name, key column, and the expression of the key for a message. */
 const COUNTERS = [
-  ['senders', 'msisdn', sql`from_msisdn`],
-  ['days', 'day', sql`substr(ts_key, 1, ${sql.lit(DAY_LENGTH)})`],
-  ['minutes', 'minute', sql`substr(ts_key, 1, ${sql.lit(MINUTE_LENGTH)})`],
+  ['senders', 'msisdn', sql<string>`from_msisdn`],
+  ['days', 'day', sql<string>`substr(ts_key, 1, ${sql.lit(DAY_LENGTH)})`],
+  ['minutes', 'minute', sql<string>`substr(ts_key, 1, ${sql.lit(MINUTE_LENGTH)})`],
 ] as const
+
+/** Selects from the messages that the counters should include. */
+function selectRolledUp(session: Session) {
+  return session.selectFrom('messages').where((eb) => {
+    const pending = eb
+      .selectFrom('pending_batches')
+      .select('pending_batches.batch')
+      .whereRef('pending_batches.batch', '=', 'messages.batch')
+    return eb.not(eb.exists(pending))
+  })
+}
 
 async function counterDifferences(
   session: Session,
-  table: string,
-  key: string,
-  keyOfMessage: RawBuilder<unknown>,
+  [table, column, keyOfMessage]: (typeof COUNTERS)[number],
 ): Promise<Difference[]> {
-  const { rows } = await sql<{ missing: number; surplus: number; wrong: number }>`
-    select count(*) filter (where kept.key is null) as missing,
-      count(*) filter (where recounted.key is null) as surplus,
-      count(*) filter (where kept.count <> recounted.count) as wrong
-    from (select ${sql.ref(key)} as key, count from ${sql.table(table)}) as kept
-    full join (select ${keyOfMessage} as key, count(*) as count from ${COUNTED} group by 1) as recounted
-      on recounted.key = kept.key`.execute(session)
-  const { missing = 0, surplus = 0, wrong = 0 } = rows[0] ?? {}
+  const stored = session.selectFrom(table).select([sql.ref<string>(column).as('key'), 'count'])
+  const recounted = selectRolledUp(session)
+    .select((eb) => [keyOfMessage.as('key'), eb.fn.countAll<number>().as('count')])
+    .groupBy('key')
+  const { missing, surplus, wrong } = await session
+    .selectFrom(stored.as('stored'))
+    .fullJoin(recounted.as('recounted'), 'recounted.key', 'stored.key')
+    .select(({ fn }) => [
+      fn.countAll<number>().filterWhere('stored.key', 'is', null).as('missing'),
+      fn.countAll<number>().filterWhere('recounted.key', 'is', null).as('surplus'),
+      fn.countAll<number>().filterWhereRef('stored.count', '<>', 'recounted.count').as('wrong'),
+    ])
+    .executeTakeFirstOrThrow()
   return [
     { table, kind: 'missing', count: missing },
     { table, kind: 'surplus', count: surplus },
@@ -44,88 +53,82 @@ async function counterDifferences(
 async function totalDifferences(
   session: Session,
 ): Promise<{ messages: number; differences: Difference[] }> {
-  const { rows } = await sql<{ messages: number; senders: number }>`
-    select count(*) as messages, count(distinct from_msisdn) as senders from ${COUNTED}`.execute(
-    session,
-  )
-  const { messages = 0, senders = 0 } = rows[0] ?? {}
-  const kept = await session.selectFrom('totals').selectAll().executeTakeFirst()
-  const found = [
-    { kind: 'missing', count: kept ? 0 : 1 },
+  const { messages, senders } = await selectRolledUp(session)
+    .select(({ fn }) => [
+      fn.countAll<number>().as('messages'),
+      fn.count<number>('from_msisdn').distinct().as('senders'),
+    ])
+    .executeTakeFirstOrThrow()
+  const stored = await session.selectFrom('totals').selectAll().executeTakeFirst()
+  const table = 'totals'
+  const differences = [
+    { table, kind: 'missing', count: stored ? 0 : 1 },
     {
+      table,
       kind: 'off in the total of messages',
-      count: Math.abs((kept?.messages ?? 0) - messages),
+      count: Math.abs((stored?.messages ?? 0) - messages),
     },
-    { kind: 'off in the total of senders', count: Math.abs((kept?.senders ?? 0) - senders) },
+    {
+      table,
+      kind: 'off in the total of senders',
+      count: Math.abs((stored?.senders ?? 0) - senders),
+    },
   ]
-  return { messages, differences: found.map((difference) => ({ table: 'totals', ...difference })) }
+  return { messages, differences }
 }
 
-/** Batches that are to be counted yet, and how many messages they say they have. */
-async function uncountedDifferences(session: Session): Promise<Difference[]> {
-  const { rows } = await sql<{ wrong: number }>`
-    select count(*) as wrong from uncounted where messages <>
-      (select count(*) from messages where messages.batch = uncounted.batch)`.execute(session)
-  return [{ table: 'uncounted', kind: 'counted wrongly', count: rows[0]?.wrong ?? 0 }]
+/** Compares the sizes of pending batches with their messages. */
+async function pendingDifferences(session: Session): Promise<Difference[]> {
+  const { wrong } = await session
+    .selectFrom('pending_batches')
+    .select(({ fn }) => fn.countAll<number>().as('wrong'))
+    .where('messages', '<>', (eb) =>
+      eb
+        .selectFrom('messages')
+        .select(({ fn }) => fn.countAll<number>().as('count'))
+        .whereRef('messages.batch', '=', 'pending_batches.batch'),
+    )
+    .executeTakeFirstOrThrow()
+  return [{ table: 'pending_batches', kind: 'counted wrongly', count: wrong }]
 }
 
-/** A message and what is derived from its fields. */
-interface DerivedRow {
+/** The computed columns of a message, and the columns that they are computed from. */
+interface ComputedRow extends ComputedColumns {
   batch: number
-  place: number
+  ordinal: number
   text: string | null
-  folded: string | null
-  search_key: string | null
   ts: string
-  ts_key: string
 }
 
-/** What the row should have. */
-function derive({ text, ts }: DerivedRow): Pick<DerivedRow, 'folded' | 'search_key' | 'ts_key'> {
-  const folded = text === null ? null : fold(text)
-  return { folded, search_key: storedSearchKey(folded), ts_key: instantKey(ts) ?? '' }
-}
-
-/** Reads every message, in one snapshot; what is not as it should be is handed on. */
+/**
+ * Finds the messages whose computed columns are wrong.
+ * Calls `onRows` for each chunk of messages, with the wrong rows and the number of rows read.
+ * @param transaction a transaction in a snapshot.
+ */
 async function eachWrongRow(
-  session: Session,
-  onRows: (wrong: DerivedRow[], read: number) => Promise<void> | void,
+  transaction: Session,
+  onRows: (wrong: ComputedRow[], read: number) => Promise<void> | void,
 ): Promise<void> {
-  await sql`declare rows no scroll cursor for
-    select batch, place, text, folded, search_key, ts, ts_key from messages`.execute(session)
-  for (;;) {
-    const { rows } = await sql<DerivedRow>`fetch ${sql.lit(CHUNK)} from rows`.execute(session)
-    if (rows.length === 0) return
-    const wrong = rows.filter((row) => {
-      const { folded, search_key, ts_key } = derive(row)
+  const rows = transaction
+    .selectFrom('messages')
+    .select(['batch', 'ordinal', 'text', 'folded', 'search_key', 'ts', 'ts_key'])
+  await fetchInChunks(transaction, rows, (chunk) => {
+    const wrong = chunk.filter((row) => {
+      const { folded, search_key, ts_key } = computeColumns(row)
       return row.folded !== folded || row.search_key !== search_key || row.ts_key !== ts_key
     })
-    await onRows(wrong, rows.length)
-  }
+    return onRows(wrong, chunk.length)
+  })
 }
 
-/** Runs reads in one snapshot. */
-function inSnapshot<Result>(
-  session: Session,
-  read: (session: Session) => Promise<Result>,
-): Promise<Result> {
-  return session
-    .transaction()
-    .setIsolationLevel('repeatable read')
-    .setAccessMode('read only')
-    .execute(read)
-}
-
-/** Compares everything that is derived with the messages, in one snapshot and beside whoever writes. */
+/** Compares counters and computed columns with the messages, in one snapshot. */
 export function verify(session: Session, onProgress: VerifyListener): Promise<Verification> {
   return inSnapshot(session, async (trx) => {
     const { messages, differences } = await totalDifferences(trx)
     const pending = await countPending(trx)
     onProgress(0, messages)
-    for (const [table, key, ofMessage] of COUNTERS) {
-      differences.push(...(await counterDifferences(trx, table, key, ofMessage)))
-    }
-    differences.push(...(await uncountedDifferences(trx)))
+    for (const counter of COUNTERS) differences.push(...(await counterDifferences(trx, counter)))
+    differences.push(...(await pendingDifferences(trx)))
     let wrongRows = 0
     let done = 0
     await eachWrongRow(trx, (wrong, read) => {
@@ -133,28 +136,32 @@ export function verify(session: Session, onProgress: VerifyListener): Promise<Ve
       done += read
       onProgress(Math.min(done, messages), messages)
     })
-    differences.push({ table: 'messages', kind: 'folded or keyed wrongly', count: wrongRows })
+    differences.push({
+      table: 'messages',
+      kind: 'with wrong folded text or keys',
+      count: wrongRows,
+    })
     return { messages, pending, differences: differences.filter(({ count }) => count > 0) }
   })
 }
 
-async function mend(session: Session, rows: DerivedRow[]): Promise<void> {
+async function repairRows(session: Session, rows: ComputedRow[]): Promise<void> {
   for (const row of rows) {
     await session
       .updateTable('messages')
-      .set(derive(row))
+      .set(computeColumns(row))
       .where('batch', '=', row.batch)
-      .where('place', '=', row.place)
+      .where('ordinal', '=', row.ordinal)
       .execute()
   }
 }
 
-/** Replaces every counter by a recount of the messages in the snapshot, so that no batch of it is uncounted. */
-async function recount(session: Session): Promise<void> {
-  for (const table of ['senders', 'days', 'minutes', 'uncounted', 'totals'] as const) {
-    await session.deleteFrom(table).execute()
+/** Recounts the messages in the snapshot, and removes its pending batches. */
+async function recount(transaction: Session): Promise<void> {
+  for (const table of ['senders', 'days', 'minutes', 'pending_batches', 'totals'] as const) {
+    await transaction.deleteFrom(table).execute()
   }
-  // One pass over the messages; the other counters follow from the first two.
+  // Reads the messages once: days and totals follow from the minutes and the senders. Raw, for `grouping sets`.
   await sql`
     with counted as materialized (
       select from_msisdn, substr(ts_key, 1, ${sql.lit(MINUTE_LENGTH)}) as minute, count(*) as count
@@ -170,18 +177,20 @@ async function recount(session: Session): Promise<void> {
       select substr(minute, 1, ${sql.lit(DAY_LENGTH)}), sum(count) from minutes_added group by 1
     )
     insert into totals (id, messages, senders)
-    select 1, coalesce(sum(count), 0), count(*) from senders_added`.execute(session)
+    select 1, coalesce(sum(count), 0), count(*) from senders_added`.execute(transaction)
 }
 
 /**
- * Repairs what is derived from single messages, and then every counter: in one transaction, so that reads use the old
- * counters until the new ones are complete. Batches stored meanwhile stay uncounted until the next rollup.
- * @param reading one session that reads, @param writing another.
+ * Repairs the computed columns of messages, then recounts every counter.
+ * The recount is one transaction; reads use the old counters until it commits. Batches that are stored meanwhile stay
+ * pending until the next rollup.
+ * @param reading the session that reads the messages.
+ * @param writing the session that writes.
  */
 export async function resetIndexes(reading: Session, writing: Session): Promise<void> {
-  await inSnapshot(reading, (trx) => eachWrongRow(trx, (wrong) => mend(writing, wrong)))
-  // The lock comes before the snapshot, in which no batch is half counted then.
-  await withRollupLock(writing, () =>
+  await inSnapshot(reading, (trx) => eachWrongRow(trx, (wrong) => repairRows(writing, wrong)))
+  // Take the lock before the snapshot, so that no rollup commits between the two.
+  await withLock(writing, 'rollup', () =>
     writing.transaction().setIsolationLevel('repeatable read').execute(recount),
   )
 }

@@ -7,7 +7,7 @@ import {
 } from 'kysely'
 import type { PostgresSchema } from '../schema.ts'
 
-/** Builds queries and never runs one; a session runs them. */
+/** A query builder without a connection, for statements that are compiled once. */
 export const build = new Kysely<PostgresSchema>({
   dialect: {
     createAdapter: () => new PostgresAdapter(),

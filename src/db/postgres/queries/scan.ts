@@ -1,46 +1,37 @@
-import { sql } from 'kysely'
 import type { MessageFilter } from '../../../message/filter.ts'
 import { MESSAGE_COLUMNS, type StoredMessage } from '../../../message/message.ts'
 import { rangeOf } from '../../key-range.ts'
-import type { Session } from '../pool.ts'
-import { filterConditions, indexConditionsOf, rangeConditions } from './filter.ts'
+import type { Pool, Session } from '../pool.ts'
+import { pushToAsyncGenerator } from '../push-to-async-generator.ts'
+import { inSnapshot } from '../snapshot.ts'
+import { fetchInChunks } from './cursor.ts'
+import { filterConditions, indexConditions, rangeConditions } from './filter.ts'
 
-/** Rows that are fetched at a time. */
-const CHUNK = 1000
-
-/** Hands on chunks to whoever asks for them, one at a time: what the work of a pool yields. */
-export type Emit<Chunk> = (chunk: Chunk) => Promise<void>
-
-/** What a filter matches, in order of arrival and from one snapshot, which a cursor reads on the server. */
-export async function scan(
-  session: Session,
-  filter: MessageFilter,
-  emit: Emit<StoredMessage[]>,
-): Promise<void> {
-  const range = rangeOf(filter)
-  const rows = session
+function selectMatches(session: Session, filter: MessageFilter) {
+  return session
     .selectFrom('messages')
     .select(MESSAGE_COLUMNS)
     .where((eb) =>
       eb.and([
         ...filterConditions(eb, filter),
-        ...indexConditionsOf(eb, filter),
-        ...rangeConditions(eb, range),
+        ...indexConditions(eb, filter),
+        ...rangeConditions(eb, rangeOf(filter)),
       ]),
     )
     .orderBy('batch')
-    .orderBy('place')
-  await session
-    .transaction()
-    .setIsolationLevel('repeatable read')
-    .setAccessMode('read only')
-    .execute(async (trx) => {
-      await sql`declare scan no scroll cursor for ${rows}`.execute(trx)
-      const fetch = sql<StoredMessage>`fetch ${sql.lit(CHUNK)} from scan`
-      for (;;) {
-        const { rows } = await fetch.execute(trx)
-        if (rows.length === 0) return
-        await emit(rows)
-      }
-    })
+    .orderBy('ordinal')
+}
+
+/**
+ * Yields the messages that match the filter, in order of arrival and from one snapshot, in chunks.
+ * @param pool a pool without time limits; one connection is in use until the generator ends.
+ */
+export function scan(pool: Pool, filter: MessageFilter): AsyncGenerator<StoredMessage[], void> {
+  return pushToAsyncGenerator((push, signal) =>
+    pool.run(
+      (session) =>
+        inSnapshot(session, (trx) => fetchInChunks(trx, selectMatches(trx, filter), push)),
+      { signal },
+    ),
+  )
 }

@@ -1,11 +1,14 @@
-import type { Static } from '@sinclair/typebox'
-import { sql } from 'kysely'
 import type { Stats } from '../../../schemas/stats.ts'
 import { TOP_SENDERS } from '../../message-store.ts'
 import type { Session } from '../pool.ts'
-import { countAll, uncounted } from './counts.ts'
+import { countAll } from './counts.ts'
+import { selectPendingMessages } from './pending.ts'
 
-async function extreme(session: Session, direction: 'asc' | 'desc'): Promise<string | null> {
+/** Returns the `ts` of the first or last message with an instant, or null if there is none. */
+async function extremeTimestamp(
+  session: Session,
+  direction: 'asc' | 'desc',
+): Promise<string | null> {
   const row = await session
     .selectFrom('messages')
     .select('ts')
@@ -18,33 +21,70 @@ async function extreme(session: Session, direction: 'asc' | 'desc'): Promise<str
 }
 
 /**
- * The statistics, to be asked within one snapshot. Whoever has no uncounted message and belongs to the busiest is
- * among the busiest of those that were counted.
+ * Selects the busiest senders.
+ * Candidates are the senders of pending messages and the busiest senders of the counter table; no other sender can be
+ * among the busiest. `new_senders` is the number of senders without a counter.
  */
-export async function stats(session: Session): Promise<Static<typeof Stats>> {
-  const { rows } = await sql<{ from: string; count: number; fresh: number }>`
-    with recent as (
-      ${uncounted(session)
-        .select((eb) => ['from_msisdn', eb.fn.countAll().as('count')])
-        .groupBy('from_msisdn')}
-    ), merged as (
-      select from_msisdn, recent.count + coalesce(senders.count, 0) as count, senders.msisdn is null as fresh
-      from recent left join senders on senders.msisdn = from_msisdn
-    ), busiest as (
-      select msisdn, count from senders order by count desc, msisdn limit ${TOP_SENDERS}
+function selectTopSenders(session: Session) {
+  return session
+    .with('pending', () =>
+      selectPendingMessages(session)
+        .select((eb) => ['from_msisdn', eb.fn.countAll<number>().as('count')])
+        .groupBy('from_msisdn'),
     )
-    select from_msisdn as "from", count, (select count(*) from merged where fresh) as fresh from (
-      select from_msisdn, count from merged
-      union all
-      select msisdn, count from busiest where not exists (select from merged where from_msisdn = msisdn)
-    ) as candidates
-    order by count desc, from_msisdn limit ${TOP_SENDERS}`.execute(session)
+    .with('updated', (db) =>
+      db
+        .selectFrom('pending')
+        .leftJoin('senders', 'senders.msisdn', 'pending.from_msisdn')
+        .select((eb) => [
+          'pending.from_msisdn',
+          eb('pending.count', '+', eb.fn.coalesce('senders.count', eb.lit(0))).as('count'),
+          eb('senders.msisdn', 'is', null).as('is_new'),
+        ]),
+    )
+    .with('busiest', (db) =>
+      db
+        .selectFrom('senders')
+        .select(['msisdn', 'count'])
+        .orderBy('count', 'desc')
+        .orderBy('msisdn')
+        .limit(TOP_SENDERS),
+    )
+    .selectFrom((eb) =>
+      eb
+        .selectFrom('updated')
+        .select(['from_msisdn', 'count'])
+        .unionAll(
+          eb
+            .selectFrom('busiest')
+            .select(['msisdn as from_msisdn', 'count'])
+            .where('msisdn', 'not in', (eb) => eb.selectFrom('updated').select('from_msisdn')),
+        )
+        .as('candidates'),
+    )
+    .select((eb) => [
+      'from_msisdn as from',
+      'count',
+      eb
+        .selectFrom('updated')
+        .select((eb) => eb.fn.countAll<number>().as('count'))
+        .where('is_new', '=', true)
+        .as('new_senders'),
+    ])
+    .orderBy('count', 'desc')
+    .orderBy('from_msisdn')
+    .limit(TOP_SENDERS)
+}
+
+/** Returns the statistics. @param session a session in a snapshot. */
+export async function stats(session: Session): Promise<Stats> {
+  const top = await selectTopSenders(session).execute()
   const totals = await session.selectFrom('totals').select('senders').executeTakeFirstOrThrow()
   return {
     total_messages: await countAll(session),
-    senders_count: totals.senders + (rows[0]?.fresh ?? 0),
-    messages_per_sender: rows.map(({ from, count }) => ({ from, count })),
-    first_message_ts: await extreme(session, 'asc'),
-    last_message_ts: await extreme(session, 'desc'),
+    senders_count: totals.senders + (top[0]?.new_senders ?? 0),
+    messages_per_sender: top.map(({ from, count }) => ({ from, count })),
+    first_message_ts: await extremeTimestamp(session, 'asc'),
+    last_message_ts: await extremeTimestamp(session, 'desc'),
   }
 }

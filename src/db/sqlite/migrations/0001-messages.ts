@@ -5,8 +5,9 @@ import type { Migration } from 'kysely/migration'
 const LEGACY_COLUMNS = ['created_at', 'from_msisdn', 'message_id', 'text', 'to_msisdn', 'ts']
 
 /**
- * Creates the table of messages. A table of the legacy Python service is adopted: all rows are kept in their order of
- * arrival and get the sort keys of their timestamps. `seq` is explicit so that VACUUM does not renumber rows.
+ * Creates the table of messages.
+ * A table of the legacy Python service is adopted: all rows are kept in their order of arrival and get the sort keys of
+ * their timestamps. `seq` is explicit so that VACUUM does not renumber rows.
  */
 export const messages: Migration = { up }
 

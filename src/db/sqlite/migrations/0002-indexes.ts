@@ -2,9 +2,10 @@ import { type Kysely, sql } from 'kysely'
 import type { Migration } from 'kysely/migration'
 
 /**
- * Creates the counters and indexes: the number of messages of each minute, day and sender, each sender's messages in the
- * order of pages, and a trigram index of the folded texts. They cover the messages up to the watermark, are updated after
- * the messages were committed, and can be rebuilt from the messages.
+ * Creates the counters and indexes.
+ * They are the number of messages of each minute, day and sender, each sender's messages in the order of pages, and a
+ * trigram index of the folded texts. They cover the messages up to the watermark, are updated after the messages were
+ * committed, and can be rebuilt from the messages.
  */
 export const indexes: Migration = { up }
 

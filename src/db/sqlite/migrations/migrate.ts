@@ -18,13 +18,19 @@ const MIGRATIONS: Record<string, Migration> = {
 /** The `application_id` in the file header of databases that this service creates: `LWHA` in ASCII. */
 export const APPLICATION_ID = 0x4c574841
 
-/** Lets the migrator commit each migration and its record in one transaction, which Kysely's own adapter does not. */
+/**
+ * Lets the migrator commit each migration and its record in one transaction.
+ * Kysely's own adapter does not.
+ */
 class TransactionalSqliteAdapter extends SqliteAdapter {
   override get supportsTransactionalDdl(): boolean {
     return true
   }
 
-  /** Begins the transaction with a write: it waits for another process that migrates, instead of failing later. */
+  /**
+   * Begins the transaction with a write.
+   * So it waits here for another process that migrates, instead of failing later.
+   */
   override async acquireMigrationLock(db: Kysely<unknown>): Promise<void> {
     await sql`update kysely_migration_lock set is_locked = 1`.execute(db)
   }
@@ -40,7 +46,10 @@ class TransactionalSqliteDialect extends SqliteDialect {
   }
 }
 
-/** Whether exactly these migrations have been run. Then nothing is written, not even the migrator's lock. */
+/**
+ * Whether exactly these migrations have been run.
+ * Then nothing is written, not even the migrator's lock.
+ */
 function isCurrent(database: Database): boolean {
   const hasTable = database.prepare("select 1 from sqlite_schema where name = 'kysely_migration'")
   if (!hasTable.get()) return false
@@ -48,7 +57,10 @@ function isCurrent(database: Database): boolean {
   return done.join() === Object.keys(MIGRATIONS).sort().join()
 }
 
-/** Sets the `application_id` of an empty database before the migrator creates its tables, which other programs have too. */
+/**
+ * Sets the `application_id` of an empty database.
+ * The migrator's tables alone would not identify it, as other programs have them too.
+ */
 function markIfEmpty(database: Database, timeoutMs: number): void {
   if (database.prepare('select 1 from sqlite_schema').get()) return
   const mark = () => database.pragma(`application_id = ${APPLICATION_ID}`)
@@ -56,8 +68,9 @@ function markIfEmpty(database: Database, timeoutMs: number): void {
 }
 
 /**
- * Migrates the schema to the newest version, each migration in its own transaction. Retries for `timeoutMs` while
- * another process holds a lock. @throws the error of the migration.
+ * Migrates the schema to the newest version, each migration in its own transaction.
+ * Retries for `timeoutMs` while another process holds a lock.
+ * @throws the error of the migration.
  */
 export async function migrate(database: Database, timeoutMs: number): Promise<void> {
   if (isCurrent(database)) return

@@ -9,8 +9,9 @@ import type { ScannerData, ScannerOperations } from '../worker/scanner.ts'
 const BEFORE_ALL = Number.MIN_SAFE_INTEGER
 
 /**
- * Yields chunks of the messages in a file that match a filter, in order of arrival and from one snapshot, which is taken
- * when the first chunk is requested. A worker thread reads them on a connection of its own, so the file may be in use.
+ * Yields the messages in a file that match a filter, in chunks and in order of arrival.
+ * All are of one snapshot, which is taken when the first chunk is requested. A worker thread reads them on a connection
+ * of its own, so the file may be in use.
  *
  * To stop early, `break` or call `return()`: the snapshot stays open until then, and the write-ahead log grows.
  * @throws StoreOpenError when the file cannot be read.

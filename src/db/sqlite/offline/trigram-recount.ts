@@ -33,7 +33,10 @@ export interface TermCount {
   checksum: number
 }
 
-/** Counts the trigrams of texts. Memory is bounded if the caller takes the counts whenever `size` is large. */
+/**
+ * Counts the trigrams of texts.
+ * Memory is bounded if the caller takes the counts whenever `size` is large.
+ */
 export class TrigramRecount {
   readonly #counts = new Map<string, { doc: number; cnt: number; checksum: number; last: number }>()
 

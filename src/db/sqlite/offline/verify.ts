@@ -24,7 +24,10 @@ interface Snapshot {
   senders: number
 }
 
-/** Decodes a varint of FTS5: 7 bits in each byte, the most significant first. https://sqlite.org/fileformat2.html#varint */
+/**
+ * Decodes a varint: 7 bits in each byte, the most significant first.
+ * https://sqlite.org/fileformat2.html#varint
+ */
 function readVarint(bytes: Uint8Array): number {
   let value = 0
   for (const byte of bytes) {
@@ -73,7 +76,10 @@ function messageDifferences(database: Database, { query }: Snapshot): Difference
   ]
 }
 
-/** Compares the totals of the watermark. A watermark past the newest message would skip messages that arrive later. */
+/**
+ * Compares the totals of the watermark.
+ * A watermark past the newest message would skip messages that arrive later.
+ */
 function watermarkDifferences({ query, watermark, messages, senders }: Snapshot): Difference[] {
   const stored = query.watermark.get()
   const newest = query.newest.get()?.seq ?? 0
@@ -107,7 +113,7 @@ function senderEntryDifferences({ query, watermark, messages }: Snapshot): Diffe
   ]
 }
 
-/** Compares the rows of the trigram index with the texts, and its terms with a recount of their trigrams. */
+/** Compares the trigram index with a recount of the texts, by row and by term. */
 function trigramDifferences(
   { query, watermark }: Snapshot,
   onProgress: (messages: number) => void,
@@ -180,8 +186,9 @@ function compareAll(database: Database, onProgress: VerifyListener): Verificatio
 }
 
 /**
- * Compares all counters and indexes with a recount of the messages up to the watermark, in one snapshot. The database
- * may be in use. Memory is bounded: a temporary file takes the rest.
+ * Compares all counters and indexes with a recount of the messages, in one snapshot.
+ * The recount covers the messages up to the watermark. The database may be in use. Memory is bounded: a temporary file
+ * takes the rest.
  * @param onProgress called with the number of messages that have been read and their total.
  * @throws StoreOpenError
  */
@@ -204,8 +211,9 @@ function reset(database: Database): void {
 }
 
 /**
- * Repairs the sort keys and SQLite's own indexes of messages, and empties all other counters and indexes, in one
- * transaction. Reads stay exact, and are slower until the messages are indexed again.
+ * Repairs the table of messages, and empties the counters and indexes, in one transaction.
+ * The repair covers the sort keys and the indexes that SQLite maintains. Reads stay exact, and are slower until the
+ * messages are indexed again.
  * @throws StoreOpenError
  */
 export function resetIndexes(path: string): void {

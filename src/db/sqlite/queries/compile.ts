@@ -11,7 +11,10 @@ import {
 import type { SqliteSchema } from '../schema.ts'
 import type { CompiledStatement, NamedParameter } from '../statement.ts'
 
-/** The query builder. It never runs a query: statements are compiled once and prepared in the worker threads. */
+/**
+ * The query builder.
+ * It never runs a query: statements are compiled once and prepared in the worker threads.
+ */
 export const build = new Kysely<SqliteSchema>({
   dialect: {
     createAdapter: () => new SqliteAdapter(),
@@ -37,9 +40,10 @@ const PLACEHOLDERS: Placeholders<Record<string, never>> = new Proxy(
 )
 
 /**
- * Compiles a statement. The annotation of the callback's argument declares the parameters, so that the compiler checks
- * their names and types in the query as well as at every run:
- * `compile(({ key }: Placeholders<{ key: string }>) => build.selectFrom('messages').where('ts_key', '<', key)…)`.
+ * Compiles a statement.
+ * The annotation of the callback's argument declares the parameters, so that TypeScript checks their names and types in
+ * the query as well as at every run.
+ * @example compile(({ key }: Placeholders<{ key: string }>) => build.selectFrom('messages').where('ts_key', '<', key))
  */
 export function compile<Row, Parameters = Record<never, never>>(
   query: (placeholders: Placeholders<Parameters>) => Compilable<Row>,

@@ -37,7 +37,10 @@ function above(p: Placeholders<Above>) {
   return build.selectFrom('messages').where(aboveWatermark(p))
 }
 
-/** Lookups, and counts: of messages up to the watermark by the counters, of those above it by the messages. */
+/**
+ * Lookups, and counts of messages.
+ * Messages up to the watermark are counted by the counters, those above it one by one.
+ */
 export const countQueries = {
   watermark: compile(() => build.selectFrom('watermark').select(['seq', 'messages', 'senders'])),
   visibleRuns: compile(() => build.selectFrom('sender_runs').select('run').where(isVisible)),
@@ -108,7 +111,10 @@ export const countQueries = {
       .orderBy('msisdn')
       .limit(TOP_SENDERS),
   ),
-  /** Senders of messages above the watermark; `known` is their count up to the watermark, null for a new sender. */
+  /**
+   * Senders of messages above the watermark.
+   * `known` is their count up to the watermark, null for a new sender.
+   */
   aboveBySender: compile((p: Placeholders<Above>) =>
     above(p)
       .leftJoin('senders', 'senders.msisdn', 'messages.from_msisdn')
@@ -118,7 +124,10 @@ export const countQueries = {
   first: extreme('asc'),
   last: extreme('desc'),
 
-  /** The message with a hashed id. Only ids longer than the webhook accepts, which are adopted ones, are hashed. */
+  /**
+   * The message with a hashed id.
+   * Only ids longer than the webhook accepts, which are adopted ones, are hashed.
+   */
   position: compile(({ key, idHash }: Placeholders<{ key: string; idHash: string }>) =>
     build
       .selectFrom('messages')

@@ -42,7 +42,10 @@ export function aboveWatermark({ watermark }: Placeholders<{ watermark: number }
 /** Reads see the entries of the run. */
 export const isVisible: Condition = eb('sender_runs.state', 'in', ['live', 'source'])
 
-/** The column as an expression for which SQLite uses no index: https://sqlite.org/optoverview.html#uplus */
+/**
+ * The column as an expression for which SQLite uses no index.
+ * https://sqlite.org/optoverview.html#uplus
+ */
 export function unindexed<Value = string>(column: string): RawBuilder<Value> {
   return sql<Value>`+${sql.ref(column)}`
 }

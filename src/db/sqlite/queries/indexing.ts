@@ -22,7 +22,7 @@ function countsBy(length: number, step: Placeholders<StepParameters>) {
 
 /** The statements that update the counters and indexes; migration 0002 describes the tables. */
 export const indexingQueries = {
-  /** The first and the last message of the next step, and their number, which is 0 if all messages are indexed. */
+  /** The first and the last message of the next step, and the number of messages (0 if none are left). */
   step: compile(({ limit }: Placeholders<{ limit: number }>) =>
     build
       .selectFrom(

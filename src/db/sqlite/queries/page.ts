@@ -73,7 +73,10 @@ const POSITIONS = {
   aboveWatermark: { key: unindexed('messages.ts_key'), id: eb.ref('messages.message_id') },
 }
 
-/** The range of instants and the position that a page starts after. An absent bound has an extreme key as its value. */
+/**
+ * The range of instants and the position that a page starts after.
+ * An absent bound has an extreme key as its value.
+ */
 function within(
   p: PagePlaceholders,
   rows: keyof typeof POSITIONS,
@@ -129,8 +132,9 @@ function senderWhere(
 }
 
 /**
- * Rows of the trigram index that match the phrase, in the ranges that `prepareMatchRanges` returns. FTS5 calls no
- * function for rows that it compares and drops, so each range bounds the work between two cancellation checks.
+ * Rows of the trigram index that match the phrase, in the ranges that `prepareMatchRanges` returns.
+ * FTS5 calls no function for rows that it compares and drops, so each range bounds the work between two cancellation
+ * checks.
  */
 function phraseWhere({ phrase, ranges }: Placeholders<SearchParameters>) {
   const rowidRanges = sql<SearchSchema['ranges']>`(

@@ -13,7 +13,10 @@ function candidatesFrom({ candidates, first }: Placeholders<CandidateParameters>
     .where(checkCancelled)
 }
 
-/** Casts a bound on rowids to an integer: better-sqlite3 binds numbers as reals, which FTS5 ignores as bounds. */
+/**
+ * Casts a bound on rowids to an integer.
+ * better-sqlite3 binds numbers as reals, which FTS5 ignores as bounds.
+ */
 function rowid(value: Placeholders<{ value: number }>['value']) {
   return eb.cast<number>(value, 'integer')
 }

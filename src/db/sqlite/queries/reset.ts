@@ -8,7 +8,10 @@ export const repairKeys = compile(() =>
     .where((eb) => eb('ts_key', '!=', eb.fn<string>('instant_key', ['ts']))),
 )
 
-/** Empties the counters and indexes and sets the watermark to 0; to be run in this order in one transaction. */
+/**
+ * Empties the counters and indexes, and sets the watermark to 0.
+ * To be run in this order, in one transaction.
+ */
 export const resetQueries = {
   senders: compile(() => build.deleteFrom('senders')),
   senderEntries: compile(() => build.deleteFrom('sender_entries')),

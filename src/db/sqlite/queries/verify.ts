@@ -48,7 +48,7 @@ type CounterQuery = SelectQueryBuilder<
   { key: string; count: number }
 >
 
-/** Counts the rows of a table of counters that are missing, surplus or wrong, compared with a recount of messages. */
+/** Counts the missing, surplus and wrong rows of a table of counters, compared with a recount. */
 function compareCounters(stored: CounterQuery, keyOfMessage: AliasableExpression<string>) {
   return compile((p: Placeholders<Watermark>) => {
     const recounted = indexedMessages(p)
@@ -89,7 +89,10 @@ function compareCounters(stored: CounterQuery, keyOfMessage: AliasableExpression
   })
 }
 
-/** The statements that compare the counters and indexes with the messages; migration 0002 describes the tables. */
+/**
+ * The statements that compare the counters and indexes with the messages.
+ * Migration 0002 describes the tables.
+ */
 export const verifyQueries = {
   watermark: compile(() => build.selectFrom('watermark').select(['seq', 'messages', 'senders'])),
   newest: compile(() => build.selectFrom('messages').select((eb) => eb.fn.max('seq').as('seq'))),
@@ -114,14 +117,17 @@ export const verifyQueries = {
     build.selectFrom('minutes').select(['minute as key', 'count']),
     bucketOf(MINUTE_LENGTH),
   ),
-  /** Messages whose sort key is not that of their timestamp. Reads the table: an index may be what is corrupt. */
+  /**
+   * Messages whose sort key is not that of their timestamp.
+   * Reads the table: an index may be what is corrupt.
+   */
   wrongKeys: compile(() =>
     build
       .selectFrom('messages')
       .select(COUNT)
       .where((eb) => eb('ts_key', '!=', eb.fn<string>('instant_key', ['ts']))),
   ),
-  /** `correct` rows name an indexed message by all of its fields, so that there is at most one for each message. */
+  /** The visible entries of the sender index, and those that are correct: all fields are those of an indexed message. */
   senderEntries: compile(({ watermark }: Placeholders<Watermark>) =>
     build
       .selectFrom('sender_entries as stored')

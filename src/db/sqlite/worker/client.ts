@@ -13,7 +13,10 @@ import {
 /** Milliseconds between attempts to replace a worker that could not start. */
 const RESTART_DELAY_MS = 1000
 
-/** Size limit of V8's young generation. Workers allocate few and short-lived objects; the default is far larger. */
+/**
+ * Size limit of V8's young generation.
+ * Workers allocate few and short-lived objects; the default is far larger.
+ */
 const YOUNG_GENERATION_MB = 16
 
 /** A call whose result is pending. */
@@ -42,8 +45,9 @@ export interface WorkerClientOptions<Data, Ready> {
 }
 
 /**
- * A worker thread that executes calls in order. A worker that exits is replaced; its pending calls, and calls made
- * before the next one is ready, reject with StoreUnavailableError.
+ * A worker thread that executes calls in order.
+ * A worker that exits is replaced; its pending calls, and calls made before the next one is ready, reject with
+ * StoreUnavailableError.
  */
 export class WorkerClient<Ops extends Operations, Data, Ready> {
   readonly #options: WorkerClientOptions<Data, Ready>
@@ -134,7 +138,8 @@ export class WorkerClient<Ops extends Operations, Data, Ready> {
   }
 
   /**
-   * Calls an operation. Aborting takes effect at the next cancellation check of the operation, which then throws.
+   * Calls an operation.
+   * Aborting takes effect at the next cancellation check of the operation, which then throws.
    * @throws StoreUnavailableError if the worker is not running or exits before the result.
    */
   call<Name extends keyof Ops & string>(

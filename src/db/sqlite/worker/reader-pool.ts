@@ -31,7 +31,10 @@ export class ReaderPool {
     this.#free = [...this.#all]
   }
 
-  /** Calls an operation of a reader. @throws StoreUnavailableError if the signal is aborted while it waits or runs. */
+  /**
+   * Calls an operation of a reader.
+   * @throws StoreUnavailableError if the signal is aborted while it waits or runs.
+   */
   async call<Name extends keyof ReaderOperations & string>(
     operation: Name,
     argument: Parameters<ReaderOperations[Name]>[0],

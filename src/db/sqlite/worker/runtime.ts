@@ -68,7 +68,10 @@ interface WorkerModule<Ready> {
   operations: Operations
   /** Posted to the client when the worker is ready. */
   ready: Ready
-  /** Runs between calls: again at once if it returns true, or after the number of milliseconds that it returns. */
+  /**
+   * Runs between calls.
+   * It runs again at once if it returns true, or after the number of milliseconds that it returns.
+   */
   idle?: () => boolean | number
 }
 

@@ -43,10 +43,10 @@ export interface WriterReady {
 /** Milliseconds that an append waits for a lock of another program. Senders wait 15 to 30 s. */
 const APPEND_LOCK_TIMEOUT_MS = 4000
 
-/** Milliseconds that a readiness check waits for a lock: short, as appends wait for the check. */
+/** Milliseconds that a readiness check waits for a lock: few, as appends wait for the check. */
 const PROBE_LOCK_TIMEOUT_MS = 500
 
-/** Messages indexed in one transaction. It takes about 10 ms, which delays an append. */
+/** Messages indexed in one transaction: about 10 ms, by which it may delay an append. */
 const INDEX_STEP = 500
 
 /**
@@ -146,8 +146,8 @@ class Writer {
   }
 
   /**
-   * Throws unless the files are in place and can be read and written, and no corruption was found. A lock of another
-   * process is not an error as long as an append would wait for it.
+   * Throws unless the files are in place and can be read and written, and no corruption was found.
+   * A lock of another process is not an error as long as an append would wait for it.
    */
   probe(): void {
     if (this.#corruption) throw this.#corruption
@@ -165,8 +165,8 @@ class Writer {
   }
 
   /**
-   * While no messages arrive, indexes the backlog, then truncates a log that has grown during a long read. After a
-   * failure it tries again later; the next append meets the same failure and reports it.
+   * Indexes the backlog, then merges indexes, then truncates a large log, while no messages arrive.
+   * After a failure it tries again later; the next append meets the same failure and reports it.
    */
   idle(): boolean | number {
     if (this.#isSettled && this.#walBytes <= LOG_LIMIT) return false

@@ -2,31 +2,31 @@ import type { StoredMessage } from '../src/message/message.ts'
 import { LongTail, Random } from './random.ts'
 import { writeText } from './words.ts'
 
-/** Told apart in the names of files: to be raised whenever the same seed tells another story. */
+/** Version of the corpus, part of file names; raise it when the same seed generates other messages. */
 export const CORPUS_VERSION = 1
 
 const FIRST_INSTANT = Date.UTC(2020, 0, 1)
 const LAST_INSTANT = Date.UTC(2026, 0, 1)
 
-/** Most messages come within minutes of their instant, one of a hundred up to two weeks late. */
+/** Maximum delay between `ts` and arrival: minutes for most messages, two weeks for one in a hundred. */
 const USUAL_DELAY_MS = 5 * 60_000
 const LATE_DELAY_MS = 14 * 86_400_000
 
-/** How many digits of fraction senders write, as often as they are here. */
+/** Numbers of fractional digits in timestamps; repeated entries are weights. */
 const FRACTION_DIGITS = [0, 0, 0, 0, 0, 0, 3, 3, 6, 9]
 
 const COUNTRIES = ['+9198', '+4917', '+1415', '+7916', '+8613']
 
-/** A prime: multiplying by anything below it visits every number below it once. */
+/** A prime: multiplication modulo it is a permutation of the numbers below it. */
 const NUMBERS = 9_999_991
 
-/** The number of the sender who is the rank-th busiest; numbers do not follow the rank. */
+/** Returns the phone number of the sender with an activity rank, 0 for the busiest. */
 export function senderOf(rank: number): string {
   const digits = String((rank * 7_368_787 + 1_234_567) % NUMBERS).padStart(7, '0')
   return `${COUNTRIES[rank % COUNTRIES.length]}${digits}`
 }
 
-/** 50,000 senders write a million messages; fewer messages have fewer, more have no more. */
+/** Returns the number of senders in a corpus: one for 20 messages, at most 50,000. */
 export function sendersOf(count: number): number {
   return Math.min(50_000, Math.max(1, Math.ceil(count / 20)))
 }
@@ -40,8 +40,9 @@ function writeInstant(milliseconds: number, random: Random): string {
 }
 
 /**
- * That many messages in the order of their arrival, the same ones every time: six years of them, ever more, from
- * senders with a long tail, each of whom writes at least once.
+ * Generates messages in order of arrival, the same ones for the same count and seed.
+ *
+ * They span six years at an increasing rate. Senders have a long-tailed distribution; each writes at least once.
  */
 export function* writeMessages(count: number, seed = 1): Generator<StoredMessage> {
   const random = new Random(seed)
@@ -49,13 +50,14 @@ export function* writeMessages(count: number, seed = 1): Generator<StoredMessage
   const tail = new LongTail(senders)
   const stride = Math.floor(count / senders)
   for (let number = 0; number < count; number++) {
-    const everyone = number % stride === 0 && number / stride < senders
+    // At regular intervals comes the first message of another sender, so that none is left out.
+    const isFirst = number % stride === 0 && number / stride < senders
     const arrived =
       FIRST_INSTANT + (LAST_INSTANT - FIRST_INSTANT) * ((number + random.fraction()) / count) ** 0.7
     const delay = random.fraction() < 0.01 ? LATE_DELAY_MS : USUAL_DELAY_MS
     yield {
       message_id: `wamid.${[0, 0, 0].map(() => random.bits().toString(36)).join('')}.${number.toString(36)}`,
-      from_msisdn: senderOf(everyone ? number / stride : tail.draw(random)),
+      from_msisdn: senderOf(isFirst ? number / stride : tail.draw(random)),
       to_msisdn: `+1415555010${random.below(10)}`,
       ts: writeInstant(Math.max(FIRST_INSTANT, arrived - random.fraction() * delay), random),
       text: random.fraction() < 0.02 ? null : writeText(random),

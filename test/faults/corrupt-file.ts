@@ -9,7 +9,7 @@ const PAGE = 4096
 
 t.setTimeout(60_000)
 
-/** Writes over a part of a file. */
+/** Overwrites part of a file, starting at offset `at`. */
 function overwrite(path: string, at: number, bytes: Buffer): void {
   const file = openSync(path, 'r+')
   writeSync(file, bytes, 0, bytes.length, at)
@@ -21,7 +21,7 @@ async function stop(t: Test, service: Service): Promise<void> {
   t.equal(await service.ended, 0)
 }
 
-/** A file of a service that has ended, with a few thousand messages. @returns its path. */
+/** Creates a database with a few thousand messages, and stops its service. @returns its path. */
 async function fileWithMessages(t: Test): Promise<string> {
   const service = await startService(t)
   const load = new Load({
@@ -38,14 +38,13 @@ async function fileWithMessages(t: Test): Promise<string> {
 
 const noise = (pages: number) => Buffer.alloc(pages * PAGE, 'damage')
 
-/** What can have happened to a file, and in which one of ours or of the reference's. */
-const DAMAGES: Record<string, (path: string) => void> = {
-  'its beginning overwritten': (path) => overwrite(path, 0, noise(1)),
-  'its first page overwritten behind the header': (path) =>
-    overwrite(path, 100, noise(1).subarray(100)),
-  'cut off half-way': (path) =>
+/** Kinds of corruption, by name. */
+const CORRUPTIONS: Record<string, (path: string) => void> = {
+  'first page overwritten': (path) => overwrite(path, 0, noise(1)),
+  'first page overwritten after the header': (path) => overwrite(path, 100, noise(1).subarray(100)),
+  'truncated to half its size': (path) =>
     truncateSync(path, Math.floor(statSync(path).size / 2 / PAGE) * PAGE),
-  'pages overwritten in the middle': (path) =>
+  'pages in the middle overwritten': (path) =>
     overwrite(path, Math.floor(statSync(path).size / 2 / PAGE) * PAGE, noise(4)),
 }
 
@@ -53,7 +52,8 @@ function digest(path: string): string {
   return createHash('sha256').update(readFileSync(path)).digest('hex')
 }
 
-async function refusesToStart(t: Test, what: string): Promise<void> {
+/** Asserts that the service exits with one line on standard error and does not change the file. */
+async function assertStartFails(t: Test, corruption: string): Promise<void> {
   const path = `${folderOf(t)}/app.db`
   const before = digest(path)
   const { child, stderr, ended } = spawnEntry(t, [], {
@@ -63,23 +63,23 @@ async function refusesToStart(t: Test, what: string): Promise<void> {
     PORT: '0',
   })
   child.stdout?.resume()
-  t.equal(await ended, 1, what)
+  t.equal(await ended, 1, corruption)
   t.match(stderr(), /^lyftr-webhook: DATABASE_URL: cannot open "app\.db": it is damaged [^\n]+\n$/)
-  t.equal(digest(path), before, 'the file is as it was')
+  t.equal(digest(path), before, 'the file is unchanged')
 }
 
-t.test('a damaged file ends the start with one line, and is left as it is', async (t) => {
+t.test('a corrupt file ends the start with one line and stays unchanged', async (t) => {
   const path = await fileWithMessages(t)
   const whole = readFileSync(path)
-  for (const [what, damage] of Object.entries(DAMAGES)) {
+  for (const [name, corrupt] of Object.entries(CORRUPTIONS)) {
     truncateSync(path, 0)
     overwrite(path, 0, whole)
-    damage(path)
-    await refusesToStart(t, what)
+    corrupt(path)
+    await assertStartFails(t, name)
   }
 })
 
-t.test('so does a damaged file of the older service', async (t) => {
+t.test('a corrupt file of the legacy Python service ends the start likewise', async (t) => {
   const path = `${folderOf(t)}/app.db`
   const database = new Database(path)
   database.exec(`
@@ -89,17 +89,17 @@ t.test('so does a damaged file of the older service', async (t) => {
       with recursive n(i) as (values (1) union all select i + 1 from n where i < 5000)
       select 'm' || i, '+1', '+2', '2025-01-15T10:00:00Z', hex(randomblob(100)), 'x' from n`)
   database.close()
-  DAMAGES['pages overwritten in the middle']?.(path)
-  await refusesToStart(t, 'pages overwritten in the middle')
+  CORRUPTIONS['pages in the middle overwritten']?.(path)
+  await assertStartFails(t, 'pages in the middle overwritten')
 })
 
 t.test(
-  'damage found while it runs turns readiness off for good, and nothing more is taken',
+  'corruption found at run time makes the service unready and rejects messages until it ends',
   async (t) => {
     const path = await fileWithMessages(t)
     const service = await startService(t)
-    const statusOf = async (where: string, init?: RequestInit) =>
-      (await fetch(service.url + where, init)).status
+    const statusOf = async (path: string, init?: RequestInit) =>
+      (await fetch(service.url + path, init)).status
     const post = (message_id: string) => {
       const body = wire({ message_id })
       return statusOf('/webhook', {
@@ -111,7 +111,7 @@ t.test(
     t.equal(await post('before'), 200)
     t.equal(await statusOf('/health/ready'), 200)
 
-    // All but the schema: what the service has in its caches may still be answered.
+    // The first pages, which contain the schema, stay valid. Pages in the cache may still be read.
     overwrite(path, 20 * PAGE, noise(statSync(path).size / PAGE - 20))
     const answer = await fetch(`${service.url}/messages?limit=100&offset=1500&q=words`)
     t.equal(answer.status, 503)
@@ -122,11 +122,11 @@ t.test(
     }
     t.equal(await statusOf('/messages?limit=100&offset=1500&q=words'), 503)
     t.equal(await statusOf('/health/live'), 200)
-    const told = service.log.filter(({ msg }) => /is damaged/.test(String(msg)))
+    const logged = service.log.filter(({ msg }) => /is corrupt/.test(String(msg)))
     t.match(
-      told,
+      logged,
       [{ level: 'ERROR', cause: { message: /SQLITE_CORRUPT/ } }],
-      'said once in the log',
+      'the log says so once',
     )
     service.process.kill('SIGTERM')
     t.equal(await service.ended, 0)

@@ -1,4 +1,4 @@
-/** A source of reproducible randomness: the same seed tells the same story on every machine (sfc32). */
+/** A seeded pseudo-random generator (sfc32), with the same sequence on every machine. */
 export class Random {
   #a = 0x9e3779b9
   #b = 0x243f6a88
@@ -10,7 +10,7 @@ export class Random {
     for (let round = 0; round < 16; round++) this.bits()
   }
 
-  /** 32 random bits. */
+  /** Returns 32 random bits as an unsigned integer. */
   bits(): number {
     const sum = (this.#a + this.#b + this.#d) | 0
     this.#d = (this.#d + 1) | 0
@@ -20,18 +20,18 @@ export class Random {
     return sum >>> 0
   }
 
-  /** A number from 0 to below 1. */
+  /** Returns a number in [0, 1). */
   fraction(): number {
     return this.bits() / 0x1_0000_0000
   }
 
-  /** An integer from 0 to below the limit. */
+  /** Returns an integer in [0, limit). */
   below(limit: number): number {
     return Math.floor(this.fraction() * limit)
   }
 }
 
-/** Ranks from 0 to below `size`, of which the n-th comes about 1/n as often as the first: few are busy, most are not. */
+/** Zipf's distribution over ranks from 0 to below `size`: the n-th is drawn 1/n as often as the first. */
 export class LongTail {
   readonly #cumulative: Float64Array
 
@@ -44,6 +44,7 @@ export class LongTail {
     }
   }
 
+  /** Draws a rank. */
   draw(random: Random): number {
     const cumulative = this.#cumulative
     const wanted = random.fraction() * (cumulative.at(-1) ?? 0)

@@ -3,23 +3,28 @@ import { once } from 'node:events'
 import { closeSync, openSync } from 'node:fs'
 import { join } from 'node:path'
 import { freePort } from './free-port.ts'
-import { until } from './instance.ts'
+import { until } from './until.ts'
 
-const CONFIGURATION = new URL('../../deploy/haproxy.cfg', import.meta.url).pathname
+const CONFIGURATION = new URL('../deploy/haproxy.cfg', import.meta.url).pathname
 
-/** The load balancer with the very configuration that compose.yaml runs it with. */
+/** A running haproxy with the configuration that compose.yaml uses. */
 export interface Balancer {
   url: string
-  /** How many instances it holds for ready. */
+  /** Returns how many instances pass its health checks. */
   up(): Promise<number>
+  /** Stops it and resolves when the process has ended. */
   stop(): Promise<void>
 }
 
-/** Starts haproxy in front of instances on three ports; resolves once it holds all of them for ready. */
+/**
+ * Starts haproxy in front of three instances on ports of 127.0.0.1.
+ * Resolves once all of them pass its health checks.
+ * @param folder where its log is written.
+ */
 export async function startBalancer(ports: readonly number[], folder: string): Promise<Balancer> {
   const [port, metricsPort] = [await freePort(), await freePort()]
   const log = openSync(join(folder, 'haproxy.log'), 'a')
-  const addresses = ports.map((port, at) => [`WEBHOOK_${at + 1}`, `127.0.0.1:${port}`])
+  const addresses = ports.map((port, index) => [`WEBHOOK_${index + 1}`, `127.0.0.1:${port}`])
   const child = spawn('haproxy', ['-db', '-f', CONFIGURATION], {
     env: {
       PATH: `${process.env.PATH}:/usr/sbin`,
@@ -38,7 +43,7 @@ export async function startBalancer(ports: readonly number[], folder: string): P
     const servers = /^haproxy_server_status{proxy="instances",server="[^"]*",state="UP"} 1$/gm
     return [...(await response.text()).matchAll(servers)].length
   }
-  await until('the load balancer holds every instance for ready', async () => {
+  await until('the load balancer reports every instance as up', async () => {
     if (child.exitCode !== null) throw new Error(`haproxy ended with ${child.exitCode}`)
     return (await up().catch(() => 0)) === ports.length
   })

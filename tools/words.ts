@@ -1,14 +1,18 @@
 import { LongTail, type Random } from './random.ts'
 
-/** In about every second text. */
+/** A word in about half of the texts. */
 export const COMMON_WORD = 'please'
-/** In about one text of ten thousand; no word of the vocabulary contains it. */
+/** A word in about one text of ten thousand; no word of the vocabulary contains it. */
 export const RARE_WORD = 'quixotic'
 
 const COMMON_SHARE = 0.5
 const RARE_SHARE = 0.0001
 
-/** A script's words are its stems with its endings: words of a language share most of their letters' order, too. */
+/**
+ * A vocabulary: every stem with every ending, and the separator of words.
+ *
+ * Shared stems and endings give the words as many common trigrams as those of a language have.
+ */
 interface Script {
   stems: string
   endings: string
@@ -54,7 +58,7 @@ const SCRIPTS: Script[] = [
   },
 ]
 
-/** How often a text is in the script at the same place. */
+/** Share of texts in each of the scripts, in the same order. */
 const SCRIPT_SHARES = [0.62, 0.12, 0.1, 0.04, 0.08, 0.04]
 
 const ENDS = ['.', '.', '.', '!', '?', '', '', ' 👍', ' 😀', '…']
@@ -63,21 +67,21 @@ const vocabularies = SCRIPTS.map(({ stems, endings, between }, number) => {
   const words = endings
     .split(' ')
     .flatMap((ending) => stems.split(' ').map((stem) => stem + ending.replace('-', '')))
-  // So that the frequent words are of every stem and ending: a fixed stride through the list visits every word.
+  // A fixed stride, prime to the length of the list, visits every word once and mixes stems and endings.
   const stride = 1009
-  const order = words.map((_, place) => words[(place * stride + number) % words.length] ?? '')
+  const order = words.map((_, index) => words[(index * stride + number) % words.length] ?? '')
   return { words: order, between, tail: new LongTail(order.length) }
 })
 
-function scriptFor(share: number): (typeof vocabularies)[number] | undefined {
+function scriptFor(fraction: number): (typeof vocabularies)[number] | undefined {
   let sum = 0
   return vocabularies.find((_, number) => {
     sum += SCRIPT_SHARES[number] ?? 0
-    return share < sum
+    return fraction < sum
   })
 }
 
-/** A text of 2 to 24 words of one script, such as people write; the two words above come in at their rates. */
+/** Generates a text of 2 to 24 words of one script, plus the common and the rare word at their shares. */
 export function writeText(random: Random): string {
   const { words, between, tail } = scriptFor(random.fraction()) ?? vocabularies[0] ?? never()
   const length = 2 + Math.floor(random.fraction() ** 2 * 22)

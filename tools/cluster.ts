@@ -9,23 +9,23 @@ import { freePort } from './free-port.ts'
 
 const run = promisify(execFile)
 
-/** How long a database may take to come back, its recovery included, in milliseconds. */
+/** Milliseconds that the server may take to start, crash recovery included. */
 const START_WITHIN_MS = 60_000
 
-/** In which Linux tells processor time. */
+/** Unit of the processor times in `/proc`: `USER_HZ`, which is 100 on Linux. */
 const TICKS_PER_SECOND = 100
 
-/** As it is installed, but for connections enough for ten instances. */
+/** Differences from the defaults of a new cluster: enough connections for ten instances. */
 const SETTINGS = { listen_addresses: '127.0.0.1', max_connections: '200' }
 
-/** PostgreSQL refuses to run as root: then it runs as the user that its packages make. */
+/** Returns the account to run PostgreSQL as when this process is root: PostgreSQL does not run as root. */
 function account(): { uid: number; gid: number } | undefined {
   if (process.getuid?.() !== 0) return undefined
   const id = (flag: string) => Number(execFileSync('id', [flag, 'postgres'], { encoding: 'utf8' }))
   return { uid: id('-u'), gid: id('-g') }
 }
 
-/** Where the newest PostgreSQL's programs are: Debian keeps most off the PATH. */
+/** Returns the folder of the newest PostgreSQL's programs, most of which Debian keeps off the PATH. */
 export function programs(): string {
   const [newest] = globSync('/usr/lib/postgresql/*/bin/initdb')
     .map((path) => dirname(path))
@@ -33,7 +33,7 @@ export function programs(): string {
   return newest ?? execFileSync('pg_config', ['--bindir'], { encoding: 'utf8' }).trim()
 }
 
-/** What Linux says of a process; nothing of one that has just ended. */
+/** Returns `/proc/<pid>/stat`; an empty string if the process has ended. */
 function statOf(pid: number): string {
   try {
     return readFileSync(`/proc/${pid}/stat`, 'utf8')
@@ -43,8 +43,9 @@ function statOf(pid: number): string {
 }
 
 /**
- * A PostgreSQL of its own in a temporary folder, on a free port of 127.0.0.1, user postgres, without a password. What
- * it promises to have on disk is on disk; it may be stopped and killed without touching any other.
+ * A private PostgreSQL server in a temporary folder.
+ * It listens on a free port of 127.0.0.1; the user is postgres, without a password. It keeps `fsync` on. Stopping or
+ * killing it affects no other server.
  */
 export class Cluster {
   readonly port: number
@@ -61,8 +62,9 @@ export class Cluster {
   }
 
   /**
-   * Makes and starts one in a new folder under the one given, which whoever it runs as must reach.
-   * @param settings of postgresql.conf, beside the defaults.
+   * Creates and starts a server.
+   * @param settings settings of postgresql.conf that override the defaults.
+   * @param under the parent of its folder, readable by the account that the server runs as.
    */
   static async start(settings: Record<string, string> = {}, under = tmpdir()): Promise<Cluster> {
     const cluster = new Cluster(mkdtempSync(join(under, 'lyftr-postgres-')), await freePort())
@@ -90,18 +92,18 @@ export class Cluster {
     return run(join(this.#programs, program), args, { cwd: this.#folder, ...this.#account })
   }
 
-  /** What DATABASE_URL is for a database of it. */
+  /** Returns the DATABASE_URL of a database of this server. */
   url(database: string): string {
     return `postgres://postgres@127.0.0.1:${this.port}/${database}`
   }
 
-  /** Makes a database and returns its URL. */
+  /** Creates a database and returns its URL. */
   async createDatabase(name: string): Promise<string> {
     await this.query('postgres', `create database ${name}`)
     return this.url(name)
   }
 
-  /** The rows that plain SQL makes on a connection of its own. */
+  /** Runs a statement on a new connection and returns its rows. */
   async query<Row extends pg.QueryResultRow>(
     database: string,
     text: string,
@@ -116,30 +118,33 @@ export class Cluster {
     }
   }
 
-  /** Stops it: `fast` ends what is under way and writes everything out, `immediate` leaves that to the recovery. */
+  /**
+   * Stops the server and waits.
+   * `fast` rolls back transactions and writes a checkpoint; `immediate` leaves that to recovery.
+   */
   async stop(mode: 'fast' | 'immediate'): Promise<void> {
     await this.#run('pg_ctl', ['stop', '--wait', '--mode', mode, '--pgdata', this.#data])
   }
 
-  /** Ends it without a word to anybody. */
+  /** Kills the server with SIGKILL. */
   kill(): void {
     process.kill(this.#pid, 'SIGKILL')
   }
 
-  /** Holds it where it is, as a machine that hangs does: connections stay open, and nothing answers. */
+  /** Suspends every process, as on a machine that hangs: connections stay open and nothing responds. */
   freeze(): void {
     for (const pid of this.#processes) process.kill(pid, 'SIGSTOP')
   }
 
-  /** Lets it go on. */
+  /** Resumes every process. */
   thaw(): void {
     for (const pid of this.#processes) process.kill(pid, 'SIGCONT')
   }
 
-  /** Seconds of processor time that its processes have used so far, of those that are there or were waited for. */
+  /** Returns the seconds of processor time used by its running processes and by reaped children. */
   cpuSeconds(): number {
     const ticks = this.#processes.map((pid) => {
-      // After the name, which may hold anything, in parentheses: its own time, and that of children that ended.
+      // The fields that follow the name in parentheses: the process's own times, then those of reaped children.
       const fields = statOf(pid).split(') ')[1]?.split(' ') ?? []
       const times = pid === this.#pid ? fields.slice(11, 15) : fields.slice(11, 13)
       return times.reduce((sum, time) => sum + Number(time), 0)
@@ -151,13 +156,16 @@ export class Cluster {
     return Number(readFileSync(join(this.#data, 'postmaster.pid'), 'utf8').split('\n')[0])
   }
 
-  /** The server and what it forked. */
+  /** Process ids of the postmaster and its children. */
   get #processes(): number[] {
     const children = readFileSync(`/proc/${this.#pid}/task/${this.#pid}/children`, 'utf8')
     return [this.#pid, ...children.trim().split(' ').filter(Boolean).map(Number)]
   }
 
-  /** Starts it after a stop, as often as it takes: what a killed one leaves behind may linger. */
+  /**
+   * Starts it after a stop or a kill.
+   * Retries, as processes of a killed server may still hold its resources.
+   */
   async startAgain(): Promise<void> {
     const log = join(this.#folder, 'log')
     const deadline = Date.now() + START_WITHIN_MS
@@ -172,7 +180,7 @@ export class Cluster {
     }
   }
 
-  /** Ends it and removes everything it kept. */
+  /** Stops the server and deletes its folder. */
   remove(): void {
     process.off('exit', this.#removeAtExit)
     this.#remove()

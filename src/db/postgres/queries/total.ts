@@ -1,0 +1,51 @@
+import { fold } from '../../../message/fold.ts'
+import { isRestricted, rangeOf } from '../../key-range.ts'
+import type { PageQuery } from '../../message-store.ts'
+import type { RangeCounts } from '../../page.ts'
+import type { Session } from '../pool.ts'
+import { countAll, countBeforeBounds, countOfSender } from './counts.ts'
+import { filterConditions, indexConditions, rangeConditions } from './filter.ts'
+
+/** Total of a page query, and the counts that its plan depends on. */
+export interface PageTotal extends RangeCounts {
+  /** Messages that match every filter. */
+  total: number
+}
+
+/** Whether the filter includes a text or a recipient, for which there are no counters. */
+export function needsScan({ q, to }: PageQuery): boolean {
+  return fold(q ?? '') !== '' || to !== undefined
+}
+
+/** Counts from the counters: of the sender, if there is one, else of the range. */
+async function countCandidates(session: Session, query: PageQuery): Promise<RangeCounts> {
+  if (query.from !== undefined) {
+    return { start: 0, inRange: await countOfSender(session, query.from) }
+  }
+  if (!isRestricted(query)) return { start: 0, inRange: await countAll(session) }
+  const { since, until } = await countBeforeBounds(session, rangeOf(query))
+  return { start: since, inRange: Math.max(0, until - since) }
+}
+
+/** Counts the messages that match every filter, by reading them. */
+async function countMatches(session: Session, query: PageQuery): Promise<number> {
+  const { count } = await session
+    .selectFrom('messages')
+    .select((eb) => eb.fn.countAll<number>().as('count'))
+    .where((eb) =>
+      eb.and([
+        ...filterConditions(eb, query),
+        ...indexConditions(eb, query),
+        ...rangeConditions(eb, rangeOf(query)),
+      ]),
+    )
+    .executeTakeFirstOrThrow()
+  return count
+}
+
+/** Returns the total of a page query; reads the messages only if the counters cannot tell. */
+export async function totalOf(session: Session, query: PageQuery): Promise<PageTotal> {
+  const counts = await countCandidates(session, query)
+  const exact = !needsScan(query) && (query.from === undefined || !isRestricted(query))
+  return { ...counts, total: exact ? counts.inRange : await countMatches(session, query) }
+}
