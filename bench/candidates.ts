@@ -12,6 +12,7 @@ export interface Round {
   rate: number
   p50Ms: number
   p99Ms: number
+  maxMs: number
   /** Cores used, summed over all servers. */
   serverCpu: number
   loadCpu: number
@@ -22,6 +23,8 @@ export interface Round {
 /** Options of a candidate that stores messages. */
 export interface Stored {
   records: Records
+  /** Rows before the load; default 0. */
+  initialRows?: number
   /** URL that receives the load instead of the servers, such as that of a load balancer. */
   entry?: string | undefined
   /** Returns the processor time in seconds that the database server has used so far. */
@@ -71,35 +74,47 @@ export class Candidate {
     return new Candidate('floor', 'bare Fastify: signature and JSON', [server])
   }
 
-  /** Starts the service with its production options, on a new SQLite file in the folder. */
+  /** The URL of the first server. */
+  get url(): string {
+    return this.#servers[0]?.url ?? ''
+  }
+
+  /** Starts the service with its production options, on the SQLite file of its name in the folder. */
   static async service(
     folder: string,
     name: string,
     title: string,
     settings: Record<string, string> = {},
+    initialRows = 0,
   ): Promise<Candidate> {
     const path = join(folder, `${name}.db`)
     const log = join(folder, `${name}.log`)
     const server = await startService(name, `sqlite:///${path}`, log, settings)
-    return new Candidate(name, title, [server], { records: sqliteRecords(path) })
+    return new Candidate(name, title, [server], { records: sqliteRecords(path), initialRows })
   }
 
   /** Runs one round. @param counts false for a warm-up, which the summary ignores. */
   async round(
     load: LoadProcess,
-    { connections, seconds, counts }: { connections: number; seconds: number; counts: boolean },
+    {
+      connections,
+      seconds,
+      counts,
+      onStarted,
+    }: { connections: number; seconds: number; counts: boolean; onStarted?: () => void },
   ): Promise<Round> {
     const prefix = `${this.name}-${this.#reports.length}-`
     const entry = this.#stored?.entry
     const databaseBefore = this.#stored?.databaseCpuSeconds?.()
     const cpuBefore = this.#cpuSeconds()
-    const report = await load.run({
+    const job = {
       urls: entry === undefined ? this.#servers.map(({ url }) => url) : [entry],
       connections,
       seconds,
       prefix,
       prepare: Math.round(this.#rate * seconds * HEADROOM),
-    })
+    }
+    const report = await load.run(job, onStarted)
     this.#reports.push({ prefix, report })
     this.#rate = report.sent / report.seconds
     const databaseAfter = this.#stored?.databaseCpuSeconds?.()
@@ -107,6 +122,7 @@ export class Candidate {
       rate: report.acknowledged / report.seconds,
       p50Ms: report.p50Ms,
       p99Ms: report.p99Ms,
+      maxMs: report.maxMs,
       serverCpu: (this.#cpuSeconds() - cpuBefore) / report.seconds,
       loadCpu: report.cpu,
       databaseCpu:
@@ -154,7 +170,7 @@ export class Candidate {
     await Promise.all(this.#servers.map((server) => server.stop()))
     if (!records) return []
 
-    const rows = await records.count()
+    const rows = (await records.count()) - (this.#stored?.initialRows ?? 0)
     let missing = 0
     for (const { prefix, report } of this.#reports) {
       const rejected = new Set(report.rejected.map(({ number }) => number))
@@ -169,7 +185,7 @@ export class Candidate {
     if (missing > 0)
       wrong.push(`${this.name}: ${missing} messages were answered 200 but are not stored`)
     for (const total of reported) {
-      if (total !== rows)
+      if (total !== rows + (this.#stored?.initialRows ?? 0))
         wrong.push(`${this.name}: /stats reports ${total} messages, the database has ${rows}`)
     }
     if (rows < acknowledged || rows > acknowledged + rejected) {
