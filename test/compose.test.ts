@@ -24,22 +24,28 @@ const services = Object.entries(compose.services)
 const named = (profile: string | undefined) =>
   services.filter(([, { profiles }]) => profiles?.[0] === profile).map(([name]) => name)
 
-t.test('starts one service without a profile, and all services of the scale-out with `scale`', async (t) => {
-  t.strictSame(named(undefined), ['webhook-api'])
-  t.strictSame(named('scale'), [
-    'webhook-1',
-    'webhook-2',
-    'webhook-3',
-    'load-balancer',
-    'prometheus',
-    'postgres',
-  ])
-})
+t.test(
+  'starts one service without a profile, and all services of the scale-out with `scale`',
+  async (t) => {
+    t.strictSame(named(undefined), ['webhook-api'])
+    t.strictSame(named('scale'), [
+      'webhook-1',
+      'webhook-2',
+      'webhook-3',
+      'load-balancer',
+      'prometheus',
+      'postgres',
+    ])
+  },
+)
 
 t.test('every health check, volume and dependency that a service names exists', async (t) => {
   for (const [name, { healthcheck, volumes = [], depends_on = [] }] of services) {
     const words: unknown = healthcheck?.test ?? []
-    t.ok(Array.isArray(words) && words.every((word) => typeof word === 'string'), `${name}: health check`)
+    t.ok(
+      Array.isArray(words) && words.every((word) => typeof word === 'string'),
+      `${name}: health check`,
+    )
     for (const volume of volumes) {
       const [source = ''] = volume.split(':')
       const known = source.startsWith('./')
@@ -64,16 +70,19 @@ t.test('the load balancer and Prometheus are configured with every instance', as
   for (const name of instances) t.match(balancer, `"${name}:8000"`)
 })
 
-t.test('SHUTDOWN_DELAY_MS is longer than the load balancer takes to detect a stopping instance', async (t) => {
-  const balancer = readFileSync(new URL('deploy/haproxy.cfg', ROOT), 'utf8')
-  const [inter, fastinter, fall] = [/ inter (\d+)ms/, / fastinter (\d+)ms/, / fall (\d+)/].map(
-    (setting) => Number(setting.exec(balancer)?.[1]),
-  )
-  const [, { environment } = {}] = services.find(([name]) => name === 'webhook-1') ?? []
-  const needed = (inter ?? 0) + (fastinter ?? 0) * ((fall ?? 0) - 1)
-  t.equal(needed, 700)
-  t.ok(Number(environment?.SHUTDOWN_DELAY_MS) > 2 * needed)
-})
+t.test(
+  'SHUTDOWN_DELAY_MS is longer than the load balancer takes to detect a stopping instance',
+  async (t) => {
+    const balancer = readFileSync(new URL('deploy/haproxy.cfg', ROOT), 'utf8')
+    const [inter, fastinter, fall] = [/ inter (\d+)ms/, / fastinter (\d+)ms/, / fall (\d+)/].map(
+      (setting) => Number(setting.exec(balancer)?.[1]),
+    )
+    const [, { environment } = {}] = services.find(([name]) => name === 'webhook-1') ?? []
+    const needed = (inter ?? 0) + (fastinter ?? 0) * ((fall ?? 0) - 1)
+    t.equal(needed, 700)
+    t.ok(Number(environment?.SHUTDOWN_DELAY_MS) > 2 * needed)
+  },
+)
 
 const text = (path: string) => readFileSync(new URL(path, ROOT), 'utf8')
 
