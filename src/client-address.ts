@@ -1,7 +1,7 @@
 import type { IncomingMessage } from 'node:http'
 import { BlockList, isIPv4, isIPv6, SocketAddress } from 'node:net'
 
-/** An IPv4 address with a port, or an address in brackets, as some proxies write them in `X-Forwarded-For`. */
+/** An IPv4 address with a port, or an address in brackets, as some proxies write them. */
 const WITH_PORT_OR_BRACKETS = /^(?:\[([^\]]*)\](?::\d+)?|([\d.]+):\d+)$/
 
 /** Prefix of IPv4-mapped IPv6 addresses (RFC 4291, section 2.5.5.2). */
@@ -23,8 +23,9 @@ export function parseAddress(text: string): string | undefined {
 }
 
 /**
- * Returns the key that requests of a client are counted by: its IPv4 address, or the /64 prefix of its IPv6 address, as
- * a host usually has a /64 of its own.
+ * Returns the key that the requests of a client are counted by.
+ *
+ * This is its IPv4 address, or the /64 prefix of its IPv6 address, all of which usually belongs to one client.
  * @param address in the form that `parseAddress` returns.
  */
 export function clientKey(address: string): string {
@@ -44,7 +45,10 @@ export function clientKey(address: string): string {
 /** Predicate for trusted proxies. `hop` is the number of proxies between this one and the service. */
 export type ProxyTrust = (address: string | undefined, hop: number) => boolean
 
-/** Returns the predicate for all or no proxies, for the nearest ones by number, or for addresses and ranges. */
+/**
+ * Returns the predicate of a TRUST_PROXY setting.
+ * @param proxies whether all are trusted, the number of the nearest ones that are, or addresses and ranges.
+ */
 export function proxyTrust(proxies: boolean | number | readonly string[]): ProxyTrust {
   if (typeof proxies === 'boolean') return () => proxies
   if (typeof proxies === 'number') return (_address, hop) => hop < proxies
@@ -60,10 +64,10 @@ export function proxyTrust(proxies: boolean | number | readonly string[]): Proxy
 }
 
 /**
- * Returns the client address of a request: the peer's, or if that is a trusted proxy, the one in `X-Forwarded-For`.
+ * Returns the client address of a request, or undefined if the connection is closed.
  *
- * An invalid entry in the header is replaced by the address of the proxy that appended it. Returns undefined if the
- * connection is closed.
+ * It is the address of the peer or, if that is a trusted proxy, the last untrusted address in `X-Forwarded-For`. An
+ * invalid entry in the header is replaced by the address of the proxy that appended it.
  */
 export function clientAddress(
   { socket, headers }: IncomingMessage,

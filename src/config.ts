@@ -34,7 +34,7 @@ function readSecretFile(variable: string, path: string): string {
   return value
 }
 
-/** Returns the text of a setting, from its variable or the file of a secret. @throws ConfigError */
+/** Returns the text of a setting, from its variable or its `…_FILE`. @throws ConfigError */
 function textOf({ name, secret }: Setting, environment: Environment): string | undefined {
   const value = environment[name]
   const path = secret ? environment[`${name}_FILE`] : undefined
@@ -86,7 +86,7 @@ interface LoadOptions {
   development: boolean
 }
 
-/** Returns the sources of settings, in order of precedence. @throws ConfigError if `.env` cannot be read. */
+/** Returns the sources of settings in order of precedence. @throws ConfigError */
 function readSources({ development }: LoadOptions): [SettingSource, Environment][] {
   return [
     ['the environment', process.env],
@@ -110,7 +110,11 @@ export function sourceOf(name: string, options: LoadOptions): SettingSource {
   return source ?? 'the default'
 }
 
-/** Merges two environments: a setting above, by its variable or by its `…_FILE`, replaces both of them below. */
+/**
+ * Merges two environments.
+ *
+ * A setting above replaces the one below, whether each is given by its variable or by its `…_FILE`.
+ */
 function mergeEnv(above: Environment, below: Environment): Environment {
   const settings = Object.entries(below).filter(([name]) => {
     const other = name.endsWith('_FILE') ? name.slice(0, -'_FILE'.length) : `${name}_FILE`

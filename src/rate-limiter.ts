@@ -4,7 +4,7 @@ interface Window {
   end: number
 }
 
-/** Counts events by key in fixed windows. Memory is bounded: only the most recently counted keys are kept. */
+/** Counts events by key in fixed windows. Only the most recently counted keys are kept. */
 export class RateLimiter {
   readonly #windows = new Map<string, Window>()
   readonly #max: number

@@ -7,7 +7,7 @@ import type { LogOutput } from './log-output.ts'
 /** Signals that stop the service. A terminal, npm or an orchestrator may send several of them. */
 const STOP_SIGNALS = ['SIGTERM', 'SIGINT', 'SIGHUP', 'SIGQUIT'] as const
 
-/** Milliseconds for closing the app, counted from the end of the shutdown delay; the process then exits regardless. */
+/** Milliseconds for closing after the shutdown delay; then the process exits regardless. */
 const CLOSE_TIMEOUT_MS = 9500
 
 /** Milliseconds for writing the last lines of the log, whose reader may have stalled. */

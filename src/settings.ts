@@ -26,7 +26,10 @@ export type DatabaseAddress =
       url: string
     }
 
-/** Throws the error of a setting. @param shown what of the value it quotes; if omitted, a value that is not secret. */
+/**
+ * Throws the error of a setting.
+ * @param shown the part of the value to quote; by default the whole value, or nothing of a secret.
+ */
 type Reject = (shown?: string) => never
 
 /** Declaration of a setting. */
@@ -121,7 +124,7 @@ function parseDatabaseUrl(url: string, reject: Reject): DatabaseAddress {
 
 const LOG_LEVELS = ['DEBUG', 'INFO', 'WARNING', 'ERROR'] as const
 
-/** All settings, by field of the configuration. The README's table is generated from them. */
+/** All settings, by field of `Config`. The README's table is generated from them. */
 export const SETTINGS = {
   /** Undefined if there is none: posts are then rejected. */
   secret: {

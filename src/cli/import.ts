@@ -7,7 +7,7 @@ import type { AppendOutcome, MessageStore } from '../db/message-store.ts'
 import { companionFiles, resolveTarget } from '../db/sqlite/files.ts'
 import type { StoredMessage } from '../message/message.ts'
 import { readBulkLine } from './bulk-line.ts'
-import { bulkDatabase, type DevelopmentOption, leaveLock, openForBulk } from './database.ts'
+import { bulkDatabase, type DevelopmentOption, openForBulk, yieldLock } from './database.ts'
 import { type Line, readLines } from './lines.ts'
 import { ProgressBar, type Unit } from './progress.ts'
 
@@ -149,9 +149,9 @@ class BulkWriter {
 
   async #write(batch: StoredMessage[]): Promise<void> {
     this.#tally.count(await this.#store.append(batch))
-    await leaveLock()
-    await this.#store.catchUp(leaveLock)
-    await leaveLock()
+    await yieldLock()
+    await this.#store.catchUp(yieldLock)
+    await yieldLock()
   }
 
   /** Resolves when everything is stored and derived. */

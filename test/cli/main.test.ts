@@ -118,6 +118,6 @@ t.test('an old Node gets one clear line', async (t) => {
   t.equal(stdout, '')
   t.match(
     stderr,
-    /^lyftr-webhook: Node.js 22.19, 24, or 26 and later is needed, this is 20.20.2[^\n]*\n$/,
+    /^lyftr-webhook: Node.js 22.19, 24, or 26 and later is required, found 20.20.2[^\n]*\n$/,
   )
 })

@@ -43,8 +43,7 @@ t.test('reports how many stored messages are not indexed yet', async (t) => {
   await store.close()
   t.match(await runEntry(t, ['verify'], ENVIRONMENT), {
     status: 0,
-    stdout:
-      'no differences in 2 messages; 1 is not indexed yet and answered from the messages themselves\n',
+    stdout: 'no differences in 2 messages; 1 is not indexed yet; queries read them directly\n',
   })
 })
 
