@@ -105,8 +105,7 @@ t.test('reports how many stored messages are not rolled up yet', { skip: NO_SERV
   )
   t.match(await runEntry(t, ['verify'], environment), {
     status: 0,
-    stdout:
-      'no differences in 2 messages; 2 are not indexed yet; queries read them directly\n',
+    stdout: 'no differences in 2 messages; 2 are not indexed yet; queries read them directly\n',
   })
 })
 
