@@ -1,4 +1,4 @@
-# Each target is one line of npm or Docker Compose; the README gives both.
+# Shortcuts for npm and Docker Compose; the README has both forms.
 .PHONY: run test check up down logs
 
 run: node_modules/.package-lock.json

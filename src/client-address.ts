@@ -1,19 +1,19 @@
 import type { IncomingMessage } from 'node:http'
 import { BlockList, isIPv4, isIPv6, SocketAddress } from 'node:net'
 
-/** An address with a port, or an IPv6 address in brackets, as some proxies write them in `X-Forwarded-For`. */
-const DECORATED = /^(?:\[([^\]]*)\](?::\d+)?|([\d.]+):\d+)$/
+/** An IPv4 address with a port, or an address in brackets, as some proxies write them. */
+const WITH_PORT_OR_BRACKETS = /^(?:\[([^\]]*)\](?::\d+)?|([\d.]+):\d+)$/
 
-/** The prefix of an IPv4 address in an IPv6 one (RFC 4291, section 2.5.5.2). */
+/** Prefix of IPv4-mapped IPv6 addresses (RFC 4291, section 2.5.5.2). */
 const IPV4_MAPPED = '::ffff:'
 
 /**
- * Returns the canonical text of an IP address, undefined where the text is none.
+ * Returns the canonical form of an IP address, or undefined if the text is not an IP address.
  *
  * Ports, brackets and zone ids are dropped, and an IPv4-mapped IPv6 address is returned as IPv4.
  */
 export function parseAddress(text: string): string | undefined {
-  const [, bracketed, withPort] = DECORATED.exec(text) ?? []
+  const [, bracketed, withPort] = WITH_PORT_OR_BRACKETS.exec(text) ?? []
   const address = bracketed ?? withPort ?? text
   if (isIPv4(address)) return address
   if (!isIPv6(address)) return undefined
@@ -22,12 +22,17 @@ export function parseAddress(text: string): string | undefined {
   return canonical.startsWith(IPV4_MAPPED) && isIPv4(embedded) ? embedded : canonical
 }
 
-/** Returns what a client is counted by: its IPv4 address, or the /64 of its IPv6 address. */
+/**
+ * Returns the key that the requests of a client are counted by.
+ *
+ * This is its IPv4 address, or the /64 prefix of its IPv6 address, all of which usually belongs to one client.
+ * @param address in the form that `parseAddress` returns.
+ */
 export function clientKey(address: string): string {
   if (isIPv4(address)) return address
   const [left = '', right] = address.split('::')
   const groups = left === '' ? [] : left.split(':')
-  // What `::` stands for is zeros, as many as are missing.
+  // `::` stands for the missing groups, which are zero.
   if (right !== undefined) {
     const after = right === '' ? [] : right.replace(/[\d.]*\.\d+$/, '0:0').split(':')
     while (groups.length + after.length < 8) groups.push('0')
@@ -37,10 +42,13 @@ export function clientKey(address: string): string {
   return new SocketAddress({ address: prefix, family: 'ipv6' }).address
 }
 
-/** Returns whether a proxy is trusted, by its address or by the number of proxies between it and the service. */
+/** Predicate for trusted proxies. `hop` is the number of proxies between this one and the service. */
 export type ProxyTrust = (address: string | undefined, hop: number) => boolean
 
-/** Returns the trust in all proxies, in none, in so many, or in those with these addresses or ranges of them. */
+/**
+ * Returns the predicate of a TRUST_PROXY setting.
+ * @param proxies whether all are trusted, the number of the nearest ones that are, or addresses and ranges.
+ */
 export function proxyTrust(proxies: boolean | number | readonly string[]): ProxyTrust {
   if (typeof proxies === 'boolean') return () => proxies
   if (typeof proxies === 'number') return (_address, hop) => hop < proxies
@@ -56,10 +64,10 @@ export function proxyTrust(proxies: boolean | number | readonly string[]): Proxy
 }
 
 /**
- * Returns the address that a request comes from: of the connection, or what trusted proxies name in `X-Forwarded-For`.
+ * Returns the client address of a request, or undefined if the connection is closed.
  *
- * Where a trusted proxy names something that is no address, it is that of the proxy. Undefined once the connection is
- * closed.
+ * It is the address of the peer or, if that is a trusted proxy, the last untrusted address in `X-Forwarded-For`. An
+ * invalid entry in the header is replaced by the address of the proxy that appended it.
  */
 export function clientAddress(
   { socket, headers }: IncomingMessage,
@@ -67,7 +75,7 @@ export function clientAddress(
 ): string | undefined {
   let address = parseAddress(socket.remoteAddress ?? '')
   if (!isTrusted(address, 0)) return address
-  // Each proxy appends the address that it was called from.
+  // Each proxy appends the address of its own client.
   const hops = String(headers['x-forwarded-for'] ?? '').split(',')
   let client = address
   for (const [n, text] of hops.reverse().entries()) {

@@ -1,186 +1,93 @@
 import { readFileSync } from 'node:fs'
-import { isIP } from 'node:net'
 import { parseEnv } from 'node:util'
-import {
-  ConfigError,
-  type Environment,
-  isSet,
-  read,
-  readList,
-  refuse,
-  type SettingName,
-} from './settings.ts'
+import { ConfigError, isSet, SETTINGS, type Setting } from './settings.ts'
 
-export { ConfigError }
+export { ConfigError, type DatabaseAddress } from './settings.ts'
 
-/** Address of the database. */
-export type DatabaseAddress =
-  | {
-      kind: 'sqlite'
-      /** Undefined for a private temporary file. */
-      path: string | undefined
-    }
-  | {
-      kind: 'postgres'
-      /** Holds the password: not to be shown. */
-      url: string
-    }
-
-/** The levels of LOG_LEVEL. */
-export type LogLevel = 'DEBUG' | 'INFO' | 'WARNING' | 'ERROR'
-
-/** What the service runs with; frozen. */
-export interface Config {
-  /** Undefined when it is missing or blank: then every post is refused. */
-  readonly secret: string | undefined
-  /** Undefined when it is missing or blank. */
-  readonly previousSecret: string | undefined
-  /** Empty where everybody may read messages and statistics. */
-  readonly apiTokens: readonly string[]
-  /** Empty where everybody may read the metrics. */
-  readonly metricsTokens: readonly string[]
-  /** Empty where no page of another origin may read. */
-  readonly corsOrigins: readonly string[]
-  /** Whether every proxy is believed, how many are, counted from here, or which, by address. */
-  readonly trustProxy: boolean | number | readonly string[]
-  /** Wrong signatures and tokens of an address in a minute, 0 for any number. */
-  readonly maxFailuresPerMinute: number
-  /** Requests of an address in a minute, 0 for any number. */
-  readonly maxRequestsPerMinute: number
-  /** Where the messages are. */
-  readonly database: DatabaseAddress
-  readonly logLevel: LogLevel
-  readonly host: string
-  /** 0 to 65535; 0 takes any free port. */
-  readonly port: number
-  /** Messages that share a commit at most, 1 to 99999. */
-  readonly maxBatch: number
-  /** Posts that may be open at once, 1 to 99999. */
-  readonly maxWaiting: number
-  /** Milliseconds that a read may take, 1 or more. */
-  readonly readTimeoutMs: number
-  /** Milliseconds between SIGTERM and the listener's end. */
-  readonly shutdownDelayMs: number
+/** Validated settings of the service; frozen. */
+export type Config = {
+  readonly [Field in keyof typeof SETTINGS]: ReturnType<(typeof SETTINGS)[Field]['parse']>
 }
 
-/** What `serve --dev` assumes where neither the environment nor `.env` says otherwise. */
+/** A level of LOG_LEVEL. */
+export type LogLevel = Config['logLevel']
+
+/** Variables and their texts. */
+type Environment = Readonly<Record<string, string | undefined>>
+
+/** Values for development, if neither the environment nor `.env` sets them. */
 const DEVELOPMENT: Environment = {
   WEBHOOK_SECRET: 'testsecret',
   DATABASE_URL: 'sqlite:///data/app.db',
 }
 
-function isOrigin(text: string): boolean {
-  return /^https?:[^*]+$/.test(text) && URL.canParse(text) && new URL(text).origin === text
-}
-
-function readOrigins(environment: Environment): string[] {
-  const origins = readList('CORS_ORIGINS', environment)
-  const wrong = origins.find((origin) => !isOrigin(origin))
-  if (wrong !== undefined) throw refuse('CORS_ORIGINS', wrong)
-  return origins
-}
-
-/** An address, or a range of them in the notation of RFC 4632. */
-function isAddressRange(text: string): boolean {
-  const [, address = '', prefix] = /^([0-9a-fA-F.:]+)(?:\/([1-9][0-9]{0,2}))?$/.exec(text) ?? []
-  const bits = { 0: 0, 4: 32, 6: 128 }[isIP(address)] ?? 0
-  return bits > 0 && Number(prefix ?? bits) <= bits
-}
-
-function readTrustProxy(environment: Environment): Config['trustProxy'] {
-  const value = read('TRUST_PROXY', environment).trim()
-  if (/^(true|false)$/i.test(value)) return value.toLowerCase() === 'true'
-  if (/^[1-9][0-9]?$/.test(value)) return Number(value)
-  const ranges = readList('TRUST_PROXY', environment)
-  if (ranges.length === 0 || !ranges.every(isAddressRange)) throw refuse('TRUST_PROXY', value)
-  return ranges
-}
-
-/** The path of a sqlite URL, in which `?`, `#` and `%` must be percent-encoded. @throws ConfigError */
-function readPath(encoded: string): string {
-  if (/[?#]/.test(encoded)) {
-    throw new ConfigError(
-      'DATABASE_URL: expected a sqlite URL without parameters; in a file name ? is %3F and # is %23',
-    )
-  }
+/** Returns the content of a secret's file without the newline at its end. @throws ConfigError */
+function readSecretFile(variable: string, path: string): string {
+  let text: string
   try {
-    return decodeURIComponent(encoded)
-  } catch {
-    throw new ConfigError('DATABASE_URL: expected percent-encoded UTF-8; in a file name % is %25')
+    text = new TextDecoder('utf-8', { fatal: true }).decode(readFileSync(path))
+  } catch (error) {
+    throw new ConfigError(`${variable}: ${error instanceof Error ? error.message : error}`)
   }
+  const value = text.replace(/\r?\n$/, '')
+  if (!isSet(value)) throw new ConfigError(`${variable}: nothing is in the file ${path}`)
+  return value
 }
 
-function readDatabase(url: string): DatabaseAddress {
-  if (!url.toLowerCase().startsWith('sqlite:')) return { kind: 'postgres', url }
-  const file = readPath(url.slice('sqlite:///'.length))
-  if (file.includes('\0')) throw new ConfigError('DATABASE_URL: expected a path without NUL')
-  return { kind: 'sqlite', path: file === ':memory:' ? undefined : file }
+/** Returns the text of a setting, from its variable or its `…_FILE`. @throws ConfigError */
+function textOf({ name, secret }: Setting, environment: Environment): string | undefined {
+  const value = environment[name]
+  const path = secret ? environment[`${name}_FILE`] : undefined
+  if (!isSet(path)) return value
+  if (isSet(value)) throw new ConfigError(`${name}: expected it or ${name}_FILE, found both`)
+  return readSecretFile(`${name}_FILE`, path)
 }
 
-/** Reads every value before it reports the errors, all of them together. @throws ConfigError */
-function readAll<Values>(readers: { [Name in keyof Values]: () => Values[Name] }): Values {
-  const values: Partial<Values> = {}
-  const problems = new Set<string>()
-  for (const name in readers) {
+/** Returns the value of a setting. @throws ConfigError */
+function readSetting(setting: Setting, environment: Environment): unknown {
+  const { name, requires, secret, expected } = setting
+  const text = textOf(setting, environment)
+  if (
+    requires &&
+    isSet(text) &&
+    !isSet(environment[requires]) &&
+    !isSet(environment[`${requires}_FILE`])
+  ) {
+    throw new ConfigError(`${name}: expected ${requires} beside it`)
+  }
+  const value = text ?? setting.default
+  return setting.parse(value, (shown = secret ? undefined : value) => {
+    const found = shown === undefined ? '' : `, found ${JSON.stringify(shown)}`
+    throw new ConfigError(`${name}: expected ${expected}${found}`)
+  })
+}
+
+/** Returns the configuration of an environment. @throws ConfigError with the problems of all settings. */
+export function parseConfig(environment: Environment): Config {
+  const problems: string[] = []
+  const entries = Object.entries(SETTINGS).map(([field, setting]) => {
     try {
-      values[name] = readers[name]()
+      return [field, readSetting(setting, environment)]
     } catch (error) {
       if (!(error instanceof ConfigError)) throw error
-      for (const problem of error.problems) problems.add(problem)
+      problems.push(...error.problems)
+      return []
     }
-  }
-  if (problems.size > 0) throw new ConfigError([...problems])
-  return values as Values
-}
-
-function readSecret(environment: Environment): string | undefined {
-  const secret = read('WEBHOOK_SECRET', environment)
-  return isSet(secret) ? secret : undefined
-}
-
-function readPreviousSecret(environment: Environment): string | undefined {
-  const secret = read('WEBHOOK_SECRET_PREVIOUS', environment)
-  if (!isSet(secret)) return undefined
-  if (readSecret(environment) === undefined) {
-    throw new ConfigError('WEBHOOK_SECRET_PREVIOUS: expected WEBHOOK_SECRET beside it')
-  }
-  return secret
-}
-
-/** Understands an environment. @throws ConfigError for every setting that has a bad value. */
-export function parseConfig(environment: Environment): Config {
-  const number = (name: SettingName) => () => Number(read(name, environment))
-  const list = (name: SettingName) => () => readList(name, environment)
-  const config = readAll<Config>({
-    secret: () => readSecret(environment),
-    previousSecret: () => readPreviousSecret(environment),
-    apiTokens: list('API_TOKEN'),
-    metricsTokens: list('METRICS_TOKEN'),
-    corsOrigins: () => readOrigins(environment),
-    trustProxy: () => readTrustProxy(environment),
-    maxFailuresPerMinute: number('MAX_FAILURES_PER_MINUTE'),
-    maxRequestsPerMinute: number('MAX_REQUESTS_PER_MINUTE'),
-    database: () => readDatabase(read('DATABASE_URL', environment)),
-    logLevel: () => read('LOG_LEVEL', environment).toUpperCase() as LogLevel,
-    host: () => read('HOST', environment),
-    port: number('PORT'),
-    maxBatch: number('MAX_BATCH'),
-    maxWaiting: number('MAX_WAITING'),
-    readTimeoutMs: number('READ_TIMEOUT_MS'),
-    shutdownDelayMs: number('SHUTDOWN_DELAY_MS'),
   })
-  return Object.freeze(config)
+  if (problems.length > 0) throw new ConfigError(problems)
+  return Object.freeze(Object.fromEntries(entries))
 }
 
-/** Where the value of a setting comes from. */
+/** Source of a setting's value. */
 export type SettingSource = 'the environment' | '.env' | 'the development default' | 'the default'
 
 interface LoadOptions {
+  /** Whether settings that are not set have their values for development. */
   development: boolean
 }
 
-/** The environments that settings are read from, the first that has one goes before the others. */
-function environments({ development }: LoadOptions): [SettingSource, Environment][] {
+/** Returns the sources of settings in order of precedence. @throws ConfigError */
+function readSources({ development }: LoadOptions): [SettingSource, Environment][] {
   return [
     ['the environment', process.env],
     ['.env', readDotEnv()],
@@ -188,25 +95,26 @@ function environments({ development }: LoadOptions): [SettingSource, Environment
   ]
 }
 
-/**
- * The configuration of this process: its environment, then a `.env` file in the working directory, then, for
- * development only, a secret and a file that need no set-up. @throws ConfigError
- */
+/** Returns the configuration of this process, from all sources. @throws ConfigError */
 export function loadConfig(options: LoadOptions): Config {
-  const layers = environments(options).map(([, environment]) => environment)
-  return parseConfig(layers.reduceRight((below, above) => mergeEnv(above, below)))
+  const environments = readSources(options).map(([, environment]) => environment)
+  return parseConfig(environments.reduceRight((below, above) => mergeEnv(above, below)))
 }
 
-/** Tells where `loadConfig` takes a setting from. @throws ConfigError */
-export function sourceOf(name: SettingName, options: LoadOptions): SettingSource {
+/** Returns the source that `loadConfig` takes a setting from. @throws ConfigError */
+export function sourceOf(name: string, options: LoadOptions): SettingSource {
   const [source] =
-    environments(options).find(
+    readSources(options).find(
       ([, environment]) => environment[name] !== undefined || isSet(environment[`${name}_FILE`]),
     ) ?? []
   return source ?? 'the default'
 }
 
-/** One environment over another: what it sets itself, or by a file, hides both ways of setting it below. */
+/**
+ * Merges two environments.
+ *
+ * A setting above replaces the one below, whether each is given by its variable or by its `…_FILE`.
+ */
 function mergeEnv(above: Environment, below: Environment): Environment {
   const settings = Object.entries(below).filter(([name]) => {
     const other = name.endsWith('_FILE') ? name.slice(0, -'_FILE'.length) : `${name}_FILE`
@@ -217,7 +125,7 @@ function mergeEnv(above: Environment, below: Environment): Environment {
 
 function readDotEnv(): Environment {
   try {
-    // A TextDecoder drops the byte order mark, which would become part of the first name.
+    // TextDecoder drops a byte order mark, which would otherwise become part of the first name.
     return parseEnv(new TextDecoder().decode(readFileSync('.env')))
   } catch (error) {
     if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return {}

@@ -8,17 +8,19 @@ import {
 import type { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 
-/** Requests that may wait on a connection for the response to an earlier one. */
+/** Maximum pipelined requests of a connection that wait for the response to an earlier one. */
 const MAX_PIPELINED = 8
 
-/** Milliseconds that a client may take to read what was written to its connection, and between two checks. */
-const UNREAD_TIMEOUT_MS = 15_000
+/** Milliseconds after which a connection with unread output is closed. */
+const STALL_TIMEOUT_MS = 15_000
+
+/** Milliseconds between checks for unread output. */
 const CHECK_INTERVAL_MS = 1000
 
-/** Milliseconds that idle connections stay open while the server closes: a request may be on its way. */
+/** Milliseconds that idle connections stay open while the server closes: a request may be in transit. */
 const LINGER_MS = 500
 
-/** Milliseconds after a half-close, doubled each time, until it is probed whether the client is still there. */
+/** Milliseconds from a half-close to the first probe of the client; doubled after each probe. */
 const PROBE_DELAY_MS = 250
 const MAX_PROBE_DELAY_MS = 2000
 
@@ -27,7 +29,7 @@ interface Pipelined {
   response: ServerResponse
 }
 
-/** A connection handles one request at a time, whatever its client pipelines. */
+/** A client connection. Pipelined requests are handled one at a time. */
 class Connection {
   readonly socket: Socket
   readonly #handle: RequestListener
@@ -35,8 +37,8 @@ class Connection {
   #current: ServerResponse | undefined
   #waiting: Pipelined[] = []
   #afterResponses: (() => void) | undefined
-  /** When everything written was read, by `performance.now()`. */
-  #readUntil = performance.now()
+  /** When the last check found no unread output, by `performance.now()`. */
+  #drainedAt = performance.now()
 
   constructor(socket: Socket, handle: RequestListener, isClosing: () => boolean) {
     this.socket = socket
@@ -45,11 +47,12 @@ class Connection {
     socket.once('end', () => this.#probe(PROBE_DELAY_MS))
   }
 
+  /** Whether no request is being handled. */
   get isIdle(): boolean {
     return !this.#current
   }
 
-  /** Handles a request at once, or when the requests before it on this connection are answered. */
+  /** Handles a request after the earlier ones; closes the connection if too many wait. */
   accept(request: IncomingMessage, response: ServerResponse): void {
     if (!this.#current) this.#start(request, response)
     else if (this.#waiting.length < MAX_PIPELINED) {
@@ -58,53 +61,55 @@ class Connection {
     } else {
       this.#waiting = []
       this.socket.destroy()
-      // Node makes request objects of everything that it has already read, one for each 26 bytes, and an error with
-      // a stack for each of those when the connection closes. This property is not documented.
+      // Node's parser would continue with the input already read and create request objects, one per 26 bytes or more,
+      // and an error with a stack trace for each. `parser` is not documented.
       const { parser }: Carrier = this.socket
       if (parser) parser.onIncoming = ignoreRequest
     }
   }
 
-  /** Calls back when every request before an error on this connection is answered; only the first call counts. */
+  /** See the exported `afterResponses`. */
   afterResponses(callback: () => void): void {
     if (this.#afterResponses) return
     this.#afterResponses = callback
-    this.#fail()
+    this.#notifyIfAnswered()
   }
 
-  /** Closes the connection if its client has not read what was written for it for too long. */
+  /** Closes the connection if its client has not read the output within the time limit. */
   closeStalled(now: number): void {
-    if (this.socket.writableLength === 0) this.#readUntil = now
-    else if (now - this.#readUntil > UNREAD_TIMEOUT_MS) this.socket.destroy()
+    if (this.socket.writableLength === 0) this.#drainedAt = now
+    else if (now - this.#drainedAt > STALL_TIMEOUT_MS) this.socket.destroy()
   }
 
   #start(request: IncomingMessage, response: ServerResponse): void {
-    // A request that arrives after the last response is not handled, as nobody would learn what became of it.
+    // After the last response nothing can be sent, so the client would not learn the outcome of this request.
     if (!this.socket.writable) return
     this.#current = response
     response.on('close', onClose)
     this.#handle(request, response)
   }
 
-  /** Goes on with the next request. */
+  /** Handles the next waiting request. */
   next(): void {
     this.#current = undefined
     const next = this.#waiting.shift()
     if (next) this.#start(next.request, next.response)
     else if (this.#isClosing()) this.socket.end()
     else this.socket.resume()
-    if (this.#afterResponses) this.#fail()
+    if (this.#afterResponses) this.#notifyIfAnswered()
   }
 
-  /** Reports an error once only the request that it broke off, if any, is left. */
-  #fail(): void {
+  /** Calls back unless complete requests are left; the error may have truncated the current one. */
+  #notifyIfAnswered(): void {
     if (this.#waiting.length > 0 || this.#current?.req.complete) return
     this.#afterResponses?.()
   }
 
   /**
-   * After the client has closed its side, writes an interim response now and then while its request is handled. A
-   * client that only half-closed ignores it; one that closed the connection answers with a reset, which cancels reads.
+   * Writes interim responses (102) while a request of a half-closed connection is handled.
+   *
+   * A client that only half-closed ignores them; one that closed the connection replies with a reset, which cancels
+   * reads.
    */
   #probe(delayMs: number): void {
     setTimeout(() => {
@@ -116,24 +121,25 @@ class Connection {
   }
 }
 
-/** Property of a socket: a WeakMap's entries would slow down garbage collection. */
+/** Property of a socket that holds its connection. A WeakMap would slow down garbage collection. */
 const CONNECTION = Symbol('connection')
 
+/** A socket with the property above, and Node's internal parser. */
 type Carrier = Duplex & { [CONNECTION]?: Connection; parser?: { onIncoming?(): number } }
 
 function connectionOf(socket: Duplex): Connection | undefined {
   return (socket as Carrier)[CONNECTION]
 }
 
-/** Takes a request from Node's parser; 0 stands for no special treatment of its body. */
+/** Replaces the parser's request callback; returns 0, which means that a body follows as usual. */
 const ignoreRequest = () => 0
 
-/** Shared by all responses. */
+/** Listener of `close`, without a closure for each response. */
 function onClose(this: ServerResponse): void {
   connectionOf(this.req.socket)?.next()
 }
 
-/** Calls back once the requests that arrived on a socket before an error are answered; only the first call counts. */
+/** Calls back once all requests that a socket received before an error are answered; at most once. */
 export function afterResponses(socket: Duplex, callback: () => void): void {
   const connection = connectionOf(socket)
   if (connection) connection.afterResponses(callback)
@@ -141,9 +147,12 @@ export function afterResponses(socket: Duplex, callback: () => void): void {
 }
 
 /**
- * Node's HTTP server with bounded connections: pipelined requests are handled one at a time, clients that half-close
- * are answered (RFC 9112, section 9.6), those that do not read are disconnected, and closing answers what arrives on
- * open connections.
+ * Node's HTTP server with bounded connections.
+ *
+ * - Pipelined requests are handled one at a time.
+ * - Half-closed clients get their responses (RFC 9112, section 9.6).
+ * - Clients that do not read are disconnected.
+ * - While the server closes, requests that arrive on open connections are answered.
  */
 class ConnectionServer extends Server {
   readonly #connections = new Set<Connection>()
@@ -151,6 +160,7 @@ class ConnectionServer extends Server {
 
   constructor(options: ServerOptions, handle: RequestListener) {
     super(options)
+    // Not in the types of Node.
     Object.assign(this, { httpAllowHalfOpen: true })
     const isClosing = () => this.#closing
     this.on('connection', (socket: Socket) => {
@@ -164,7 +174,7 @@ class ConnectionServer extends Server {
       connectionOf(request.socket)?.accept(request, response)
     }
     this.on('request', accept)
-    // An expectation that is not understood may be ignored (RFC 9110, section 10.1.1).
+    // Unknown expectations may be ignored (RFC 9110, section 10.1.1).
     this.on('checkExpectation', accept)
     this.on('listening', () => {
       const check = setInterval(() => {
@@ -175,7 +185,7 @@ class ConnectionServer extends Server {
     })
   }
 
-  /** Called when the server closes; idle connections stay open a little longer, as a request may be on its way. */
+  /** Called by `close()`. Closes idle connections after a delay, as a request may be in transit. */
   override closeIdleConnections(): void {
     if (this.#closing) return
     this.#closing = true
@@ -192,7 +202,7 @@ class ConnectionServer extends Server {
   }
 }
 
-/** Creates the HTTP server of the service. */
+/** Creates the HTTP server of the service; see `ConnectionServer`. */
 export function createServer(options: ServerOptions, handle: RequestListener): Server {
   return new ConnectionServer(options, handle)
 }

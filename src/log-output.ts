@@ -3,38 +3,47 @@ import { Socket } from 'node:net'
 import { pino } from 'pino'
 
 /**
- * Lines are written once they fill this many characters or have waited for the interval: each write wakes a thread or
- * the reader, and costs as much as a hundred lines. A pipe holds two such blocks.
+ * Size of a block of lines, in characters.
+ *
+ * Each write wakes a thread or the reader, which costs as much as a hundred lines. A pipe of 64 KiB holds two blocks.
  */
-const WRITE_AT = 32 * 1024
-const WRITE_EVERY_MS = 50
+const BLOCK_SIZE = 32 * 1024
 
-/** What may wait for a reader that has stalled, in bytes; blocks beyond it are dropped, and their lines counted. */
-const MAX_WAITING_BYTES = 4 * 1024 * 1024
+/** Milliseconds after which an incomplete block is written. */
+const FLUSH_INTERVAL_MS = 50
 
-/** Where the log goes: it takes lines at once and never waits for whoever reads them. */
+/** Maximum bytes that are buffered while the reader of the log stalls; further blocks are dropped. */
+const MAX_BUFFERED_BYTES = 4 * 1024 * 1024
+
+/** Destination of the log. Writing never blocks, even if the reader stalls. */
 export interface LogOutput {
+  /** Buffers a line, which includes its newline. */
   write(line: string): void
-  /** Writes what was taken, and calls back once it is written. */
+  /** Writes buffered lines, and calls back once they are written. */
   flush(done?: () => void): void
 }
 
-/** What lines are written to, a block of them at a time. */
+/** Destination of blocks of lines. */
 interface BlockOutput {
-  /** Takes a block, or drops it. */
+  /** Queues a block, or drops it if too much is queued. */
   write(block: string): void
-  /** Calls back once everything that it took is written. */
+  /** Calls back once all queued blocks are written. */
   flush(done?: () => void): void
 }
 
-/** A pipe whose reader may stall. A write to it must not occupy a thread, which would keep the process from ending. */
+/**
+ * Returns an output to a pipe or socket.
+ *
+ * It is written by the event loop: while the reader stalls, a write by a thread would block and prevent the process from
+ * exiting.
+ */
 function pipeOutput(fd: number, onDrop: (block: string) => void): BlockOutput {
   const pipe = new Socket({ fd, readable: false, writable: true })
-  // A reader that has gone: what is written from then on is dropped.
+  // If the reader has closed the pipe, further lines are dropped.
   pipe.on('error', () => undefined)
   return {
     write(block) {
-      if (!pipe.writable || pipe.writableLength + block.length > MAX_WAITING_BYTES) onDrop(block)
+      if (!pipe.writable || pipe.writableLength + block.length > MAX_BUFFERED_BYTES) onDrop(block)
       else pipe.write(block)
     },
     flush(done) {
@@ -43,17 +52,19 @@ function pipeOutput(fd: number, onDrop: (block: string) => void): BlockOutput {
   }
 }
 
+/** Returns an output to a file or terminal, which is written by a thread of the pool. */
 function fileOutput(fd: number, onDrop: (block: string) => void): BlockOutput {
   const file = pino.destination({
     fd,
     sync: false,
-    // A block is written at once. Where less is given, it calls back before everything is written, or writes nothing.
+    // Each block is written by one call at once. With 0 or smaller writes, `flush` may call back too early or write
+    // nothing.
     minLength: 1,
-    maxWrite: 2 * WRITE_AT,
-    maxLength: MAX_WAITING_BYTES,
+    maxWrite: 2 * BLOCK_SIZE,
+    maxLength: MAX_BUFFERED_BYTES,
   })
   file.on('drop', onDrop)
-  // A disk that is full: what could not be written waits, within its bound, for the next try.
+  // If the disk is full, blocks stay buffered, up to `maxLength`, and the next write tries again.
   file.on('error', () => undefined)
   return {
     write: (block) => file.write(block),
@@ -62,9 +73,10 @@ function fileOutput(fd: number, onDrop: (block: string) => void): BlockOutput {
 }
 
 /**
- * Standard output, written behind the event loop's back. Lines are gathered here: what writes to a file would measure
- * all that it has gathered with each line that it is given.
- * @param onDrop hears how many lines could not be kept.
+ * Returns an output that writes to standard output asynchronously.
+ *
+ * Lines are buffered here rather than by pino's destination, which computes the size of its whole buffer for each line.
+ * @param onDrop called with the number of lines that were dropped.
  */
 export function standardOutput(onDrop: (lines: number) => void): LogOutput {
   const fd = 1
@@ -72,7 +84,7 @@ export function standardOutput(onDrop: (lines: number) => void): LogOutput {
   const open = stat.isFIFO() || stat.isSocket() ? pipeOutput : fileOutput
   const blocks = open(fd, (dropped) => onDrop(dropped.split('\n').length - 1))
   let block = ''
-  const handOver = (): void => {
+  const writeBlock = (): void => {
     const full = block
     block = ''
     if (full !== '') blocks.write(full)
@@ -80,16 +92,16 @@ export function standardOutput(onDrop: (lines: number) => void): LogOutput {
   const output: LogOutput = {
     write(line) {
       block += line
-      if (block.length >= WRITE_AT) handOver()
+      if (block.length >= BLOCK_SIZE) writeBlock()
     },
     flush(done) {
-      handOver()
+      writeBlock()
       blocks.flush(done)
     },
   }
   const flush = () => output.flush()
-  setInterval(flush, WRITE_EVERY_MS).unref()
-  // Before the listener of what writes to a file, which then writes all that it was given.
-  process.prependListener('exit', handOver)
+  setInterval(flush, FLUSH_INTERVAL_MS).unref()
+  // Runs before the exit listener of pino's destination, which writes its queued blocks synchronously.
+  process.prependListener('exit', writeBlock)
   return output
 }

@@ -1,14 +1,15 @@
-/** A path in the log has at most as many characters. */
+/** Maximum length of a path in the log, in characters. */
 const MAX_LENGTH = 512
 
-/** Percent-encoded bytes, and whatever is neither an ASCII letter nor punctuation that paths are built with. */
+/** Percent-encoded bytes, and everything but ASCII letters, `.`, `/`, `_` and `-`. */
 const REDACTED = /(?:%[0-9a-f]{2}|[^a-z/._-])+/gi
 
 /**
- * Returns the path by which a request is logged, without its query.
+ * Returns the path to log for a request, without its query.
  *
- * That is the template of its route, which holds no parameter; where no route matched, the path with everything but
- * letters, `/`, `.`, `-` and `_` replaced by `…`. So no digit of a phone number reaches the log, however it is written.
+ * If a route matched, this is its template, without values of parameters. Otherwise it is the path in which everything
+ * but ASCII letters, `.`, `/`, `_` and `-` is replaced by `…`, so that no phone number is logged in any encoding.
+ * @param route template of the matched route.
  */
 export function logPath(url: string, route: string | undefined): string {
   if (route !== undefined) return route

@@ -1,26 +1,28 @@
-/** What a queue needs of its members: it keeps its links in them. */
+/** Links that a queue stores in its members. */
 export interface QueueMember<Self extends QueueMember<Self>> {
-  /** The queue that the member is in. */
+  /** Queue that contains the member. */
   queue: Queue<Self> | undefined
   older: Self | undefined
   newer: Self | undefined
 }
 
 /**
- * A linked list in order of arrival, with removal from any position in constant time. Not a Set: as members come and
- * go, V8 replaces its table again and again, and each old table keeps the next one and its members from being
- * collected early.
+ * Doubly linked list in insertion order, with removal from any position in constant time.
+ *
+ * A Set would slow down garbage collection: V8 replaces its table regularly as members come and go, and each old table
+ * references the next one, so that removed members survive minor collections.
  */
 export class Queue<Member extends QueueMember<Member>> {
   #oldest: Member | undefined
   #newest: Member | undefined
   #size = 0
 
+  /** Number of members. */
   get size(): number {
     return this.#size
   }
 
-  /** Appends a member, which leaves the queue that it was in. */
+  /** Appends a member, after removing it from the queue that contains it. */
   add(member: Member): void {
     member.queue?.remove(member)
     member.queue = this
@@ -31,7 +33,7 @@ export class Queue<Member extends QueueMember<Member>> {
     this.#size++
   }
 
-  /** Removes a member of this queue and clears its links. */
+  /** Removes a member of this queue, and clears its links. */
   remove(member: Member): void {
     const { older, newer } = member
     if (older) older.newer = newer
@@ -44,7 +46,7 @@ export class Queue<Member extends QueueMember<Member>> {
     this.#size--
   }
 
-  /** Yields the oldest member first; the member that was yielded last may be removed meanwhile. */
+  /** Iterates over the members, oldest first. The current member may be removed during iteration. */
   *[Symbol.iterator](): Generator<Member, void> {
     let member = this.#oldest
     while (member) {

@@ -1,16 +1,20 @@
 interface Window {
   count: number
-  /** When it ends, on the clock of `count`. */
+  /** End of the window, on the clock of `now`. */
   end: number
 }
 
-/** Counts events by key in fixed windows, in memory bounded to the keys counted last. */
+/** Counts events by key in fixed windows. Only the most recently counted keys are kept. */
 export class RateLimiter {
   readonly #windows = new Map<string, Window>()
   readonly #max: number
   readonly #windowMs: number
   readonly #maxKeys: number
 
+  /**
+   * @param max events of a key per window.
+   * @param maxKeys keys to keep; a new key replaces the least recently counted one.
+   */
   constructor(max: number, { windowMs, maxKeys }: { windowMs: number; maxKeys: number }) {
     this.#max = max
     this.#windowMs = windowMs
@@ -18,15 +22,15 @@ export class RateLimiter {
   }
 
   /**
-   * Counts an event.
-   * @param now milliseconds on a clock that is never set.
-   * @returns the seconds until the key's window ends if it has had more than the maximum, else undefined.
+   * Counts an event of a key.
+   * @param now milliseconds on a monotonic clock.
+   * @returns the seconds until the key's window ends if the maximum is exceeded, otherwise undefined.
    */
   count(key: string, now = performance.now()): number | undefined {
     let window = this.#windows.get(key)
     if (!window || window.end <= now) window = { count: 0, end: now + this.#windowMs }
     window.count++
-    // A map keeps the order of insertion: its first key is the one counted longest ago.
+    // A Map iterates in insertion order, so its first key is the least recently counted one.
     this.#windows.delete(key)
     this.#windows.set(key, window)
     if (this.#windows.size > this.#maxKeys) {

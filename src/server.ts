@@ -4,47 +4,51 @@ import { type App, buildApp } from './app.ts'
 import { type Config, ConfigError } from './config.ts'
 import type { LogOutput } from './log-output.ts'
 
-/** Signals that end the service; a terminal, npm or an orchestrator may send them more than once. */
+/** Signals that stop the service. A terminal, npm or an orchestrator may send several of them. */
 const STOP_SIGNALS = ['SIGTERM', 'SIGINT', 'SIGHUP', 'SIGQUIT'] as const
 
-/** How long the end may take after the listener is closed, in milliseconds; then the process ends regardless. */
-const CLOSE_WITHIN_MS = 9500
+/** Milliseconds for closing after the shutdown delay; then the process exits regardless. */
+const CLOSE_TIMEOUT_MS = 9500
 
-/** How long a reader of the log may take for the last lines, in milliseconds. */
-const FLUSH_WITHIN_MS = 500
+/** Milliseconds for writing the last lines of the log, whose reader may have stalled. */
+const FLUSH_TIMEOUT_MS = 500
 
+/** Starts to listen; closes the app if that fails. @throws ConfigError if the address cannot be used. */
 async function listen(app: App, { host, port }: Config): Promise<void> {
   try {
     await app.listen({ host, port, listenTextResolver: (address) => `listening on ${address}` })
   } catch (error) {
     await app.close()
     if (!(error instanceof Error) || !('code' in error)) throw error
-    const wrong = error.code === 'EADDRINUSE' || error.code === 'EACCES' ? 'PORT' : 'HOST'
-    throw new ConfigError(`${wrong}: cannot listen on ${host}:${port}: ${error.message}`)
+    const setting = error.code === 'EADDRINUSE' || error.code === 'EACCES' ? 'PORT' : 'HOST'
+    throw new ConfigError(`${setting}: cannot listen on ${host}:${port}: ${error.message}`)
   }
 }
 
 /**
- * The process: serves until SIGTERM or SIGINT, then ends with status 0 once everything is answered and on disk. While
- * it starts nothing is under way, and it ends at once. Further signals change nothing.
- * @param logTo where the log goes, standard output unless given.
- * @returns the app, which listens.
+ * Runs the service until a stop signal.
+ *
+ * After the signal, requests in flight are answered and the process exits with status 0. During start-up a signal ends
+ * the process at once, as there are no requests yet. Further signals are only logged.
+ * @param logOutput destination of the log, by default standard output.
+ * @returns the app, listening.
+ * @throws ConfigError if the database cannot be opened or the address cannot be used.
  */
-export async function serve(config: Config, logTo?: LogOutput): Promise<App> {
+export async function serve(config: Config, logOutput?: LogOutput): Promise<App> {
   let app: App | undefined
   let stopping = false
-  // It would exit at a second signal.
+  // close-with-grace exits at a second signal, therefore signals are handled here.
   const { close } = closeWithGrace(
-    { delay: config.shutdownDelayMs + CLOSE_WITHIN_MS, logger: false, skip: [...STOP_SIGNALS] },
+    { delay: config.shutdownDelayMs + CLOSE_TIMEOUT_MS, logger: false, skip: [...STOP_SIGNALS] },
     async ({ err }) => {
       stopping = true
       if (!app) return
-      if (err) app.log.error({ cause: err }, 'an error that nothing caught ends the service')
+      if (err) app.log.error({ cause: err }, 'uncaught error; stopping')
       app.shutdown.draining = true
       if (!err) await delay(config.shutdownDelayMs)
       await app.close()
       app.log.info('stopped')
-      await Promise.race([app.flushLog(), delay(FLUSH_WITHIN_MS)])
+      await Promise.race([app.flushLog(), delay(FLUSH_TIMEOUT_MS)])
     },
   )
   for (const signal of STOP_SIGNALS) {
@@ -53,9 +57,10 @@ export async function serve(config: Config, logTo?: LogOutput): Promise<App> {
       if (!stopping) close()
     })
   }
-  // A limit on the size of files makes a write fail, which is answered like a full disk, rather than end the process.
+  // Without a listener, exceeding the limit of file sizes ends the process. With one, the write fails with EFBIG, which
+  // is handled like a full disk.
   process.on('SIGXFSZ', () => undefined)
-  app = await buildApp(config, logTo)
+  app = await buildApp(config, logOutput)
   await listen(app, config)
   return app
 }

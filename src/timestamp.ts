@@ -1,23 +1,23 @@
-let second = Number.NaN
-let written = ''
+let cachedSecond = Number.NaN
+let cachedText = ''
 
-/** The second that it is, `YYYY-MM-DDTHH:MM:SS`; written once for all that happens in it. */
+/** Returns `YYYY-MM-DDTHH:MM:SS`, formatted once per second: the log has a timestamp in every line. */
 function secondOf(now: number): string {
-  const began = Math.floor(now / 1000)
-  if (began !== second) {
-    second = began
-    written = new Date(now).toISOString().slice(0, 19)
+  const second = Math.floor(now / 1000)
+  if (second !== cachedSecond) {
+    cachedSecond = second
+    cachedText = new Date(now).toISOString().slice(0, 19)
   }
-  return written
+  return cachedText
 }
 
-/** The time now in UTC, `YYYY-MM-DDTHH:MM:SS.mmmZ`. */
+/** Returns the current time in UTC, `YYYY-MM-DDTHH:MM:SS.mmmZ`. */
 export function timestamp(): string {
   const now = Date.now()
   return `${secondOf(now)}.${String(now % 1000).padStart(3, '0')}Z`
 }
 
-/** The time now in UTC, in whole seconds, `YYYY-MM-DDTHH:MM:SSZ`. */
+/** Returns the current time in UTC, in whole seconds, `YYYY-MM-DDTHH:MM:SSZ`. */
 export function timestampInSeconds(): string {
   return `${secondOf(Date.now())}Z`
 }

@@ -1,7 +1,7 @@
 import t from 'tap'
 import { clientKey, parseAddress, proxyTrust } from '../src/client-address.ts'
 
-t.test('returns one text for every spelling of an address', async (t) => {
+t.test('returns the canonical form of every spelling of an address', async (t) => {
   for (const [address, ...spellings] of [
     ['4.4.4.4', '4.4.4.4', '4.4.4.4:1', '[4.4.4.4]', '::ffff:4.4.4.4', '0:0:0:0:0:FFFF:0404:0404'],
     [
@@ -16,7 +16,7 @@ t.test('returns one text for every spelling of an address', async (t) => {
   }
 })
 
-t.test('returns nothing for what is no address', async (t) => {
+t.test('returns undefined for text that is not an address', async (t) => {
   for (const text of [
     '',
     'unknown',
@@ -38,7 +38,7 @@ t.test('returns nothing for what is no address', async (t) => {
   }
 })
 
-t.test('counts a client of IPv6 by its /64', async (t) => {
+t.test('returns the /64 prefix of an IPv6 address as the key of the client', async (t) => {
   for (const [address, key] of [
     ['4.4.4.4', '4.4.4.4'],
     ['1:2:3:4:5:6:7:8', '1:2:3:4::'],
@@ -52,7 +52,7 @@ t.test('counts a client of IPv6 by its /64', async (t) => {
   }
 })
 
-t.test('trusts proxies by addresses and ranges of both families', async (t) => {
+t.test('trusts proxies by IPv4 and IPv6 addresses and ranges', async (t) => {
   const isTrusted = proxyTrust(['10.0.0.0/8', '192.0.2.1', 'fd00::/8', '::ffff:172.16.0.0/108'])
   for (const address of ['10.1.2.3', '192.0.2.1', 'fd00::1', '172.16.3.4']) {
     t.ok(isTrusted(address, 0), address)

@@ -2,7 +2,7 @@ import { existsSync, readFileSync } from 'node:fs'
 import t from 'tap'
 import { parse } from 'yaml'
 import { parseConfig } from '../src/config.ts'
-import { SETTINGS } from '../src/settings.ts'
+import { SETTINGS, type Setting } from '../src/settings.ts'
 
 const ROOT = new URL('../', import.meta.url)
 
@@ -24,22 +24,28 @@ const services = Object.entries(compose.services)
 const named = (profile: string | undefined) =>
   services.filter(([, { profiles }]) => profiles?.[0] === profile).map(([name]) => name)
 
-t.test('without a profile there is the service alone, with it all that many need', async (t) => {
-  t.strictSame(named(undefined), ['webhook-api'])
-  t.strictSame(named('scale'), [
-    'webhook-1',
-    'webhook-2',
-    'webhook-3',
-    'load-balancer',
-    'prometheus',
-    'postgres',
-  ])
-})
+t.test(
+  'starts one service without a profile, and all services of the scale-out with `scale`',
+  async (t) => {
+    t.strictSame(named(undefined), ['webhook-api'])
+    t.strictSame(named('scale'), [
+      'webhook-1',
+      'webhook-2',
+      'webhook-3',
+      'load-balancer',
+      'prometheus',
+      'postgres',
+    ])
+  },
+)
 
-t.test('what a service names is there', async (t) => {
+t.test('every health check, volume and dependency that a service names exists', async (t) => {
   for (const [name, { healthcheck, volumes = [], depends_on = [] }] of services) {
     const words: unknown = healthcheck?.test ?? []
-    t.ok(Array.isArray(words) && words.every((word) => typeof word === 'string'), `${name}: probe`)
+    t.ok(
+      Array.isArray(words) && words.every((word) => typeof word === 'string'),
+      `${name}: health check`,
+    )
     for (const volume of volumes) {
       const [source = ''] = volume.split(':')
       const known = source.startsWith('./')
@@ -52,7 +58,7 @@ t.test('what a service names is there', async (t) => {
   }
 })
 
-t.test('the load balancer and Prometheus know every instance', async (t) => {
+t.test('the load balancer and Prometheus are configured with every instance', async (t) => {
   const balancer = readFileSync(new URL('deploy/haproxy.cfg', ROOT), 'utf8')
   const { scrape_configs } = read('deploy/prometheus.yaml')
   const [{ targets }] = scrape_configs[0].static_configs
@@ -64,23 +70,28 @@ t.test('the load balancer and Prometheus know every instance', async (t) => {
   for (const name of instances) t.match(balancer, `"${name}:8000"`)
 })
 
-t.test('an instance has longer to stop than the load balancer needs to leave it', async (t) => {
-  const balancer = readFileSync(new URL('deploy/haproxy.cfg', ROOT), 'utf8')
-  const [inter, fastinter, fall] = [/ inter (\d+)ms/, / fastinter (\d+)ms/, / fall (\d+)/].map(
-    (setting) => Number(setting.exec(balancer)?.[1]),
-  )
-  const [, { environment } = {}] = services.find(([name]) => name === 'webhook-1') ?? []
-  const needed = (inter ?? 0) + (fastinter ?? 0) * ((fall ?? 0) - 1)
-  t.equal(needed, 700)
-  t.ok(Number(environment?.SHUTDOWN_DELAY_MS) > 2 * needed)
-})
+t.test(
+  'SHUTDOWN_DELAY_MS is longer than the load balancer takes to detect a stopping instance',
+  async (t) => {
+    const balancer = readFileSync(new URL('deploy/haproxy.cfg', ROOT), 'utf8')
+    const [inter, fastinter, fall] = [/ inter (\d+)ms/, / fastinter (\d+)ms/, / fall (\d+)/].map(
+      (setting) => Number(setting.exec(balancer)?.[1]),
+    )
+    const [, { environment } = {}] = services.find(([name]) => name === 'webhook-1') ?? []
+    const needed = (inter ?? 0) + (fastinter ?? 0) * ((fall ?? 0) - 1)
+    t.equal(needed, 700)
+    t.ok(Number(environment?.SHUTDOWN_DELAY_MS) > 2 * needed)
+  },
+)
 
 const text = (path: string) => readFileSync(new URL(path, ROOT), 'utf8')
 
-/** The names of all variables: each setting, and the file that may hold it. */
-const VARIABLES = SETTINGS.flatMap(({ name, hasFile }) => (hasFile ? [name, `${name}_FILE`] : name))
+const settings: Setting[] = Object.values(SETTINGS)
 
-t.test('every setting reaches the containers, from the shell or from .env', async (t) => {
+/** The names of all variables: each setting, and the file that may hold it. */
+const VARIABLES = settings.flatMap(({ name, secret }) => (secret ? [name, `${name}_FILE`] : name))
+
+t.test('passes every setting from the shell or .env to the containers', async (t) => {
   for (const name of ['webhook-api', 'webhook-1', 'webhook-2', 'webhook-3']) {
     const { environment = {}, env_file } = compose.services[name] ?? {}
     t.strictSame(Object.keys(environment).sort(), VARIABLES.toSorted(), name)
@@ -92,25 +103,12 @@ t.test('every setting reaches the containers, from the shell or from .env', asyn
   t.notMatch(text('compose.yaml'), /\$\{[A-Z_]+:?\?/, 'no command needs a variable')
 })
 
-t.test('.env.example has every setting with its default, all of them commented out', async (t) => {
+t.test('.env.example lists every setting with its default, commented out', async (t) => {
   const example = text('.env.example')
-  const settings = [...example.matchAll(/^# ?([A-Z_]+)=(.*)$/gm)]
-  t.strictSame(settings.map(([, name]) => name).sort(), VARIABLES.toSorted())
-  const values = Object.fromEntries(settings.map(([, name, value]) => [name, value]))
-  for (const { name, default: fallback } of SETTINGS) t.equal(values[name], fallback, name)
+  const examples = [...example.matchAll(/^# ?([A-Z_]+)=(.*)$/gm)]
+  t.strictSame(examples.map(([, name]) => name).sort(), VARIABLES.toSorted())
+  const values = Object.fromEntries(examples.map(([, name, value]) => [name, value]))
+  for (const { name, default: fallback } of settings) t.equal(values[name], fallback, name)
   for (const line of example.split('\n')) t.match(line, /^(#.*)?$/)
   t.strictSame(parseConfig(values), parseConfig({}))
-})
-
-t.test('the README lists every setting with its default', async (t) => {
-  const readme = text('README.md')
-  const rows = [...readme.matchAll(/^\| `([A-Z_]+)` \| (?:none|`(.*?)`) \| .+ \|$/gm)]
-  t.strictSame(
-    rows.map(([, name, fallback = '']) => [name, fallback]),
-    SETTINGS.map(({ name, default: fallback }) => [name, fallback]),
-  )
-  for (const { name, hasFile } of SETTINGS) {
-    const named = new RegExp(`What may be secret[^|]*\`${name}\``).test(readme)
-    t.equal(named, hasFile, `${name}: whether it may come in a file`)
-  }
 })

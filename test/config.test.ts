@@ -1,7 +1,7 @@
 import t from 'tap'
 import { ConfigError, parseConfig } from '../src/config.ts'
 
-t.test('has the defaults of the reference', async (t) => {
+t.test('returns the documented defaults for an empty environment', async (t) => {
   t.strictSame(parseConfig({}), {
     secret: undefined,
     previousSecret: undefined,
@@ -22,7 +22,7 @@ t.test('has the defaults of the reference', async (t) => {
   })
 })
 
-t.test('understands every setting', async (t) => {
+t.test('parses every setting', async (t) => {
   t.strictSame(
     parseConfig({
       WEBHOOK_SECRET: ' s3cret ',
@@ -71,7 +71,7 @@ t.test('understands every setting', async (t) => {
   }
 })
 
-t.test('a blank secret is none', async (t) => {
+t.test('treats a blank secret or list as not set', async (t) => {
   for (const secret of ['', ' ', '\t\n']) {
     const config = parseConfig({ WEBHOOK_SECRET: secret, WEBHOOK_SECRET_PREVIOUS: secret })
     t.equal(config.secret, undefined)
@@ -82,7 +82,7 @@ t.test('a blank secret is none', async (t) => {
   }
 })
 
-t.test('TRUST_PROXY takes yes, no, how many or which', async (t) => {
+t.test('parses TRUST_PROXY as a boolean, a number of proxies or addresses', async (t) => {
   for (const [value, expected] of [
     ['true', true],
     ['FALSE', false],
@@ -95,7 +95,7 @@ t.test('TRUST_PROXY takes yes, no, how many or which', async (t) => {
   }
 })
 
-t.test('a secret may come in a file', async (t) => {
+t.test('reads secrets from the files that …_FILE variables name', async (t) => {
   const folder = t.testdir({
     unix: 'from a file\n',
     windows: '\ufefffrom a file\r\n',
@@ -152,7 +152,7 @@ t.test('a secret may come in a file', async (t) => {
   }
 })
 
-t.test('a bad value is refused in one line that names the variable', async (t) => {
+t.test('rejects a bad value in one line that names the variable and omits secrets', async (t) => {
   for (const [name, ...values] of [
     ['PORT', 'abc', '', '-1', '65536', '99999', '80.5', '0x50', ' 80'],
     ['LOG_LEVEL', 'loud', '', 'INFO,DEBUG'],

@@ -4,19 +4,22 @@ import { SHIPPED_OPTIONS } from '../tools/shipped-options.ts'
 
 const dockerfile = readFileSync(new URL('../Dockerfile', import.meta.url), 'utf8')
 
-t.test('the image starts the service with the options of npm start', async (t) => {
+t.test('starts the service with the options of npm start', async (t) => {
   const [, entry = '[]'] = /^ENTRYPOINT (.+)$/m.exec(dockerfile) ?? []
   t.same(JSON.parse(entry), ['node', ...SHIPPED_OPTIONS, '/app/bin/lyftr-webhook.js'])
 })
 
-t.test('types are stripped for the same options, as what is kept is for these alone', async (t) => {
-  t.match(dockerfile, `node ${SHIPPED_OPTIONS.join(' ')} bin/lyftr-webhook.js`)
-})
+t.test(
+  'fills the compile cache with the same options, since the cache is valid for these only',
+  async (t) => {
+    t.match(dockerfile, `node ${SHIPPED_OPTIONS.join(' ')} bin/lyftr-webhook.js`)
+  },
+)
 
-t.test('the image runs as a user with a number, which runAsNonRoot requires', async (t) => {
+t.test('runs as a numeric user, which runAsNonRoot requires', async (t) => {
   const [user, owner] = [/^USER (.+)$/m, /chown (\S+) \/data/].map(
     (line) => line.exec(dockerfile)?.[1],
   )
   t.match(user, /^[1-9]\d*:[1-9]\d*$/)
-  t.equal(owner, user, 'and /data belongs to it')
+  t.equal(owner, user, 'the user owns /data')
 })

@@ -4,7 +4,7 @@ import t from 'tap'
 
 const MODULE = new URL('../src/log-output.ts', import.meta.url).href
 
-/** Runs a program that logs, with this as its standard output. @returns what came there over a pipe. */
+/** Runs a program that logs to the given standard output. @returns its output if that is a pipe. */
 function run(program: string, output: number | 'pipe'): string {
   const { status, stdout, stderr } = spawnSync(
     process.execPath,
@@ -22,22 +22,22 @@ function run(program: string, output: number | 'pipe'): string {
   return stdout ?? ''
 }
 
-t.test('what was logged before an exit is in the file', async (t) => {
+t.test('writes all lines to a file before the process exits', async (t) => {
   const path = `${t.testdir()}/log`
   const file = openSync(path, 'w')
-  // The first block is under way when the last lines come.
+  // The first block is still being written when the last lines are logged.
   run('log(500); process.exit(0)', file)
   closeSync(file)
   t.equal(readFileSync(path, 'utf8').split('\n').length - 1, 500)
 })
 
-t.test('a flush calls back once everything is in the file', async (t) => {
+t.test('flush calls back once all lines are in the file', async (t) => {
   const file = openSync(`${t.testdir()}/log`, 'w')
   run('log(400); output.flush(() => process.exit(fstatSync(1).size === 400 * 200 ? 0 : 3))', file)
   closeSync(file)
 })
 
-t.test('what was logged before an exit is in the pipe', async (t) => {
+t.test('writes all lines to a pipe before the process exits', async (t) => {
   const read = run('log(100); setImmediate(() => { log(50); process.exit(0) })', 'pipe')
   t.equal(read.split('\n').length - 1, 150)
 })

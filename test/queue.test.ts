@@ -15,7 +15,7 @@ function queueOf(...names: string[]) {
   return { queue, members, left }
 }
 
-t.test('members stand in the order of their arrival and leave from any place', async (t) => {
+t.test('keeps insertion order and removes members from any position', async (t) => {
   for (const leaving of ['a', 'b', 'c']) {
     const { queue, members, left } = queueOf('a', 'b', 'c')
     for (const member of members) if (member.name === leaving) queue.remove(member)
@@ -29,7 +29,7 @@ t.test('members stand in the order of their arrival and leave from any place', a
   }
 })
 
-t.test('who was met may leave, and who has left holds nobody', async (t) => {
+t.test('allows removing the current member during iteration, and clears its links', async (t) => {
   const { queue, members, left } = queueOf('a', 'b', 'c')
   for (const member of queue) queue.remove(member)
   t.same(left(), [])
@@ -37,7 +37,7 @@ t.test('who was met may leave, and who has left holds nobody', async (t) => {
   for (const { older, newer } of members) t.same([older, newer], [undefined, undefined])
 })
 
-t.test('a member that is added to another queue leaves the first one', async (t) => {
+t.test('removes a member from its queue when it is added to another', async (t) => {
   const { queue, members, left } = queueOf('a', 'b')
   const other = queueOf()
   for (const member of members) if (member.name === 'a') other.queue.add(member)

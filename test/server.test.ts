@@ -1,6 +1,6 @@
 import { once } from 'node:events'
 import { mkdirSync, writeFileSync } from 'node:fs'
-import { Agent, request } from 'node:http'
+import { Agent, type IncomingMessage, request } from 'node:http'
 import { connect, createServer } from 'node:net'
 import Database from 'better-sqlite3'
 import t from 'tap'
@@ -24,12 +24,32 @@ function post(url: string, message_id: string): Promise<Response> {
   })
 }
 
+/**
+ * Sends the headers and the start of a post, and waits until the service counts it as in flight.
+ * @returns a function that sends the rest and resolves with the response.
+ */
+async function startPost({ url }: Service): Promise<() => Promise<IncomingMessage>> {
+  const body = wire({ message_id: 'in flight' })
+  const posting = request(`${url}/webhook`, {
+    method: 'POST',
+    headers: { 'x-signature': sign(body), 'content-length': body.length },
+  })
+  posting.write(body.slice(0, 10))
+  const metrics = async () => (await fetch(`${url}/metrics`)).text()
+  while (!(await metrics()).includes('http_requests_in_flight{class="unverified"} 1'));
+  return async () => {
+    posting.end(body.slice(10))
+    const [response] = await once(posting, 'response')
+    return response
+  }
+}
+
 /** Waits for a line of the log. */
 async function logged(service: Service, match: (line: LogLine) => boolean): Promise<void> {
   while (!service.log.some(match)) await once(service.process.stdout ?? service.process, 'data')
 }
 
-t.test('a bad setting ends the start with status 1 and one line that names it', async (t) => {
+t.test('exits with status 1 and one line that names a bad setting', async (t) => {
   const folder = folderOf(t)
   writeFileSync(`${folder}/no-database`, 'this is no database '.repeat(100))
   writeFileSync(`${folder}/file`, '')
@@ -71,7 +91,7 @@ t.test('a bad setting ends the start with status 1 and one line that names it', 
   )
 })
 
-t.test('without a secret it starts, warns, is not ready and takes nothing', async (t) => {
+t.test('without a secret, starts with a warning, is not ready and rejects posts', async (t) => {
   const service = await startService(t, { WEBHOOK_SECRET: ' ' })
   t.equal((await fetch(`${service.url}/health/live`)).status, 200)
   t.equal((await fetch(`${service.url}/health/ready`)).status, 503)
@@ -81,20 +101,20 @@ t.test('without a secret it starts, warns, is not ready and takes nothing', asyn
   )
 })
 
-t.test('reads the first setting of a .env that begins with a byte order mark', async (t) => {
+t.test('ignores a byte order mark at the start of .env', async (t) => {
   writeFileSync(`${folderOf(t)}/.env`, '\ufeffAPI_TOKEN=closed\n')
   const { url } = await startService(t)
   t.equal((await fetch(`${url}/messages`)).status, 401)
 })
 
-t.test('reads .env, and the environment goes before it', async (t) => {
+t.test('reads .env; the environment has precedence', async (t) => {
   writeFileSync(`${folderOf(t)}/.env`, `WEBHOOK_SECRET="from the file"\nLOG_LEVEL=ERROR\n`)
   const service = await startService(t, { LOG_LEVEL: 'INFO' })
   t.equal((await post(service.url, 'm')).status, 200, 'the environment has the secret')
 })
 
 t.test(
-  'a file of a secret goes before a secret that stands lower, and the other way',
+  'a secret and its …_FILE variant override both variants of a source with lower precedence',
   async (t) => {
     const folder = folderOf(t)
     writeFileSync(`${folder}/.env`, 'WEBHOOK_SECRET=lower\nAPI_TOKEN_FILE=nowhere\n')
@@ -111,7 +131,7 @@ t.test(
   },
 )
 
-t.test('for development it needs no settings', async (t) => {
+t.test('serve --dev needs no settings', async (t) => {
   writeFileSync(`${folderOf(t)}/.env`, `HOST=127.0.0.1\nPORT=0\n`)
   const { child, ended } = spawnEntry(t, ['serve', '--dev'], {})
   let log = ''
@@ -123,46 +143,40 @@ t.test('for development it needs no settings', async (t) => {
   t.ok(new Database(`${folderOf(t)}/data/app.db`, { fileMustExist: true }))
 })
 
-t.test('SIGTERM answers what is under way, closes idle connections and ends with 0', async (t) => {
-  const service = await startService(t)
-  const agent = new Agent({ keepAlive: true })
-  t.teardown(() => agent.destroy())
-  const idle = request(`${service.url}/health/live`, { agent }).end()
-  const [answer] = await once(idle, 'response')
-  answer.resume()
-  await once(answer, 'end')
-  // Connected, and nothing sent: not even idle by Node's own count.
-  const { hostname, port } = new URL(service.url)
-  const silent = connect(Number(port), hostname)
-  await once(silent, 'connect')
+t.test(
+  'SIGTERM answers requests in flight, closes idle connections and exits with 0',
+  async (t) => {
+    const service = await startService(t)
+    const agent = new Agent({ keepAlive: true })
+    t.teardown(() => agent.destroy())
+    const idle = request(`${service.url}/health/live`, { agent }).end()
+    const [answer] = await once(idle, 'response')
+    answer.resume()
+    await once(answer, 'end')
+    // A connection without any request, which Node does not count as idle.
+    const { hostname, port } = new URL(service.url)
+    const silent = connect(Number(port), hostname)
+    await once(silent, 'connect')
 
-  const body = wire({ message_id: 'under way' })
-  const posting = request(`${service.url}/webhook`, {
-    method: 'POST',
-    headers: { 'x-signature': sign(body), 'content-length': body.length },
-  })
-  posting.write(body.slice(0, 10))
-  // Its headers have arrived once it is counted.
-  const open = async () => (await fetch(`${service.url}/metrics`)).text()
-  while (!(await open()).includes('http_requests_in_flight{class="unverified"} 1'));
-  service.process.kill('SIGTERM')
-  await logged(service, ({ msg }) => msg === 'SIGTERM: stopping')
-  posting.end(body.slice(10))
-  const [answered] = await once(posting, 'response')
-  t.equal(answered.statusCode, 200)
-  t.equal(answered.headers.connection, 'close')
-  t.equal(await service.ended, 0)
-  t.equal(service.log.at(-1)?.msg, 'stopped')
+    const finishPost = await startPost(service)
+    service.process.kill('SIGTERM')
+    await logged(service, ({ msg }) => msg === 'SIGTERM: stopping')
+    const response = await finishPost()
+    t.equal(response.statusCode, 200)
+    t.equal(response.headers.connection, 'close')
+    t.equal(await service.ended, 0)
+    t.equal(service.log.at(-1)?.msg, 'stopped')
 
-  const again = await startService(t)
-  t.match(await (await fetch(`${again.url}/messages`)).json(), { total: 1 })
-})
+    const again = await startService(t)
+    t.match(await (await fetch(`${again.url}/messages`)).json(), { total: 1 })
+  },
+)
 
-t.test('with a delay it goes on serving while it is no longer ready', async (t) => {
+t.test('serves requests during the shutdown delay, while it is not ready', async (t) => {
   const service = await startService(t, { SHUTDOWN_DELAY_MS: '1000' })
   service.process.kill('SIGTERM')
   await logged(service, ({ msg }) => msg === 'SIGTERM: stopping')
-  // It does not shorten the delay.
+  // A second signal does not shorten the delay.
   service.process.kill('SIGTERM')
   await logged(service, ({ msg }) => msg === 'SIGTERM: already stopping')
   const ready = await fetch(`${service.url}/health/ready`)
@@ -175,30 +189,21 @@ t.test('with a delay it goes on serving while it is no longer ready', async (t) 
   t.equal(await service.ended, 0)
 })
 
-t.test('further signals while it stops change nothing', async (t) => {
+t.test('further signals while it stops have no effect', async (t) => {
   const service = await startService(t)
-  const body = wire({ message_id: 'under way' })
-  const posting = request(`${service.url}/webhook`, {
-    method: 'POST',
-    headers: { 'x-signature': sign(body), 'content-length': body.length },
-  })
-  posting.write(body.slice(0, 10))
-  const open = async () => (await fetch(`${service.url}/metrics`)).text()
-  while (!(await open()).includes('http_requests_in_flight{class="unverified"} 1'));
+  const finishPost = await startPost(service)
   service.process.kill('SIGTERM')
   await logged(service, ({ msg }) => msg === 'SIGTERM: stopping')
   for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP', 'SIGTERM'] as const) {
     service.process.kill(signal)
     await logged(service, ({ msg }) => msg === `${signal}: already stopping`)
   }
-  posting.end(body.slice(10))
-  const [answered] = await once(posting, 'response')
-  t.equal(answered.statusCode, 200)
+  t.equal((await finishPost()).statusCode, 200)
   t.equal(await service.ended, 0)
   t.equal(service.log.at(-1)?.msg, 'stopped')
 })
 
-t.test('ends though a search is under way', async (t) => {
+t.test('stops in time during long searches', async (t) => {
   const file = `${folderOf(t)}/app.db`
   const first = await startService(t)
   first.process.kill('SIGTERM')
@@ -227,7 +232,7 @@ t.test('ends though a search is under way', async (t) => {
 })
 
 t.test(
-  'SIGTERM while another program locks the database answers what waits and ends with 0',
+  'SIGTERM while the database is locked answers waiting posts with 503 and exits with 0',
   async (t) => {
     const service = await startService(t)
     const other = new Database(`${folderOf(t)}/app.db`)
@@ -248,7 +253,7 @@ t.test(
   },
 )
 
-t.test('a reader of the log that stalls holds up neither requests nor the end', async (t) => {
+t.test('a stalled reader of the log delays neither requests nor the exit', async (t) => {
   const port = await freePort()
   const { child, ended } = spawnEntry(t, [], {
     WEBHOOK_SECRET: SECRET,
@@ -256,7 +261,7 @@ t.test('a reader of the log that stalls holds up neither requests nor the end', 
     HOST: '127.0.0.1',
     PORT: String(port),
   })
-  // Nobody reads standard output, which a pipe holds 64 KiB of.
+  // Standard output is a pipe of 64 KiB that nothing reads.
   const url = `http://127.0.0.1:${port}`
   while (!(await fetch(`${url}/health/ready`).catch(() => undefined))?.ok);
   for (let n = 0; n < 1000; n++) await (await fetch(`${url}/health/live`)).text()

@@ -9,13 +9,13 @@ import { toStoredMessage } from '../schemas/webhook.ts'
 
 const isBulkMessage = ajv.compile<Static<typeof BulkMessage>>(BulkMessage)
 
-/** An instant as the column has it: in UTC. */
+/** Returns a timestamp in UTC. */
 function inUtc(instant: string): string {
   return isMessageInstant(instant) ? instant : `${instantKey(instant)}Z`
 }
 
-/** Why a line is rejected: everything that is wrong, at once. */
-function reasonsOf(value: unknown): string {
+/** Returns all problems of a line that is not a message, in one text. */
+function describeProblems(value: unknown): string {
   isBulkMessage(value)
   return toInputProblems(isBulkMessage.errors ?? [], 'line')
     .map(({ loc: [, field], msg }) =>
@@ -25,13 +25,13 @@ function reasonsOf(value: unknown): string {
 }
 
 /**
- * The message of a line, under the very rules of the webhook, or why it is rejected.
- * @param now when it counts as stored, unless the line says so.
+ * Returns the message of a line, validated as a post is, or the reason to reject it.
+ * @param now `created_at` of the message if the line has none.
  */
 export function readBulkLine(bytes: Uint8Array, now: string): StoredMessage | string {
   const read = readJson(bytes)
   if ('wrong' in read) return `line ${read.wrong}`
   const { value } = read
-  if (!isBulkMessage(value)) return reasonsOf(value)
+  if (!isBulkMessage(value)) return describeProblems(value)
   return toStoredMessage(value, value.created_at === undefined ? now : inUtc(value.created_at))
 }

@@ -6,23 +6,27 @@ import type { MessageStore, ProgressListener } from '../db/message-store.ts'
 import { openStore } from '../db/open.ts'
 import { ProgressBar } from './progress.ts'
 
-/** A service looks for the lock every 20 ms at least: between transactions that follow at once it would hardly find it. */
+/**
+ * Milliseconds between transactions of a command, longer than the 20 ms between attempts of a service to get the lock.
+ *
+ * Without the pause a service would rarely find the database unlocked.
+ */
 const PAUSE_MS = 30
 
-/** Resolves once whoever waits for the lock on the file has had the time to take it. */
-export function leaveLock(): Promise<void> {
+/** Pauses between transactions, so that a process that waits for the lock can get it. */
+export function yieldLock(): Promise<void> {
   return delay(PAUSE_MS)
 }
 
-/** The option that every command takes. */
+/** Option of every command. */
 export interface DevelopmentOption {
-  /** Whether settings that are not set have the values for development. */
+  /** Whether settings that are not set have their values for development. */
   dev?: boolean | undefined
 }
 
 /**
- * Returns the database that a command works on, and prints which one it is on standard error. A private temporary file
- * is of no use to a command. @throws ConfigError
+ * Returns the database of a command, and prints it on standard error.
+ * @throws ConfigError also for a private temporary file.
  */
 export function bulkDatabase({ dev = false }: DevelopmentOption): DatabaseAddress {
   const { database } = loadConfig({ development: dev })
@@ -33,7 +37,7 @@ export function bulkDatabase({ dev = false }: DevelopmentOption): DatabaseAddres
   return database
 }
 
-/** The same for commands that only read and must not create the file. @throws ConfigError if there is none. */
+/** Does the same for commands that must not create the file. @throws ConfigError if it is missing. */
 export function existingDatabase(options: DevelopmentOption): DatabaseAddress {
   const database = bulkDatabase(options)
   if (database.kind === 'sqlite' && !existsSync(database.path ?? '')) {
@@ -42,22 +46,22 @@ export function existingDatabase(options: DevelopmentOption): DatabaseAddress {
   return database
 }
 
-/** Runs what brings counters and indexes up to date, and shows how far it is. */
+/** Shows the progress of bringing counters and indexes up to date. */
 export async function indexing<Result>(
   work: (onProgress: ProgressListener) => Promise<Result>,
 ): Promise<Result> {
   const bar = new ProgressBar('indexing', 'messages')
   try {
     return await work((left) => {
-      bar.left(left)
-      return leaveLock()
+      bar.updateRemaining(left)
+      return yieldLock()
     })
   } finally {
     bar.end()
   }
 }
 
-/** Opens the store to do very much at once; shows how what is behind is derived. @throws StoreOpenError */
+/** Opens the store for bulk writes, and brings its indexes up to date. @throws StoreOpenError */
 export function openForBulk(database: DatabaseAddress): Promise<MessageStore> {
   return indexing((onProgress) => openStore(database, { onProgress, bulk: true }))
 }

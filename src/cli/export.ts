@@ -12,13 +12,14 @@ import { ajv } from '../schemas/validator.ts'
 import { type DevelopmentOption, existingDatabase } from './database.ts'
 import { ProgressBar } from './progress.ts'
 
-/** The options of the command; the filters are not checked yet. */
+/** Options of the command, with filters as given. */
 export interface ExportOptions
   extends DevelopmentOption,
     Partial<Record<keyof MessageFilter, string>> {
   gzip?: boolean
 }
 
+/** Returns the filters of the options. @throws Error that names each invalid option. */
 function parseFilter(values: Record<string, unknown>): MessageFilter {
   const isFilter = ajv.compile<Static<typeof ExportFilter>>(ExportFilter)
   if (!isFilter(values)) {
@@ -40,7 +41,7 @@ async function* linesOf(scan: ReturnType<typeof openScan>): AsyncGenerator<strin
     for await (const messages of scan) {
       yield messages.map(lineOf).join('')
       count += messages.length
-      // On a terminal that shows the messages themselves, a bar would stand among them.
+      // On a terminal the bar would appear between the messages.
       if (!process.stdout.isTTY) bar.update(count)
     }
   } finally {
@@ -48,10 +49,10 @@ async function* linesOf(scan: ReturnType<typeof openScan>): AsyncGenerator<strin
   }
 }
 
-/** Exports what the filters match. A reader that has seen enough is no failure. */
+/** Exports the messages that match the filters; ends quietly if the reader closes the pipe. */
 export async function run({ dev, gzip, ...filter }: ExportOptions): Promise<void> {
-  const matching = parseFilter(filter)
-  const scan = openScan(existingDatabase({ dev }), matching)
+  const parsed = parseFilter(filter)
+  const scan = openScan(existingDatabase({ dev }), parsed)
   const lines = Readable.from(linesOf(scan), { objectMode: false })
   try {
     if (gzip) await pipeline(lines, createGzip(), process.stdout)

@@ -1,71 +1,36 @@
-import { closeSync, fstatSync, openSync, type Stats, statSync, writeSync } from 'node:fs'
-import { open } from 'node:fs/promises'
-import { pipeline, type Readable } from 'node:stream'
-import { createGunzip } from 'node:zlib'
+import { closeSync, openSync, type Stats, statSync, writeSync } from 'node:fs'
 import type { DatabaseAddress } from '../config.ts'
 import type { AppendOutcome, MessageStore } from '../db/message-store.ts'
 import { companionFiles, resolveTarget } from '../db/sqlite/files.ts'
 import type { StoredMessage } from '../message/message.ts'
 import { readBulkLine } from './bulk-line.ts'
-import { bulkDatabase, type DevelopmentOption, leaveLock, openForBulk } from './database.ts'
+import { bulkDatabase, type DevelopmentOption, openForBulk, yieldLock } from './database.ts'
+import { type Input, openInput } from './input.ts'
 import { type Line, readLines } from './lines.ts'
-import { ProgressBar, type Unit } from './progress.ts'
+import { ProgressBar } from './progress.ts'
 
-/** The options of the command. */
+/** Options of the command. */
 export interface ImportOptions extends DevelopmentOption {
+  /** Path of the file to write rejected lines to. */
   rejected?: string
 }
 
-/** A line of more bytes is rejected, as a body of the webhook is. */
+/** Maximum length of a line in bytes; the limit of a webhook's body. */
 const MAX_LINE_LENGTH = 64 * 1024
 
 /**
- * Messages that share a commit, and then a step of bringing counters and indexes up to date. The pages of the indexes
- * are met in no order, and each commit writes those that it met: the more messages share one, the fewer are written
- * again. A million took 80 s of processor time in batches of 5000, 60 s in these. More would keep others waiting.
+ * Messages per commit.
+ *
+ * Each commit writes the index pages that it changed, which are spread over the file: larger batches write fewer pages
+ * repeatedly. A million messages took 80 s of CPU time in batches of 5,000 and 60 s in batches of 15,000. Still larger
+ * ones would lock out other writers for too long.
  */
-const BATCH = 15_000
+const BATCH_SIZE = 15_000
 
-/** How many rejected lines are told one by one. */
+/** Maximum rejected lines that are reported individually on standard error. */
 const MAX_REPORTED_REJECTIONS = 20
 
-/** Where the lines come from, and how far they were read, where that can be told. */
-interface Input {
-  /** For messages. */
-  name: string
-  stat: Stats
-  chunks: AsyncIterable<Buffer>
-  unit: Unit
-  showProgress: (bar: ProgressBar, messages: number) => void
-}
-
-async function openInput(file: string): Promise<Input> {
-  if (file === '-') {
-    return {
-      name: 'standard input',
-      stat: fstatSync(0),
-      chunks: process.stdin,
-      unit: 'messages',
-      showProgress: (bar, messages) => bar.update(messages),
-    }
-  }
-  const handle = await open(file)
-  const stat = await handle.stat()
-  const bytes = handle.createReadStream({ highWaterMark: 1024 * 1024 })
-  // An error of either stream rejects the iteration over the last one, which may begin later than the error occurs.
-  const chunks: Readable = file.endsWith('.gz') ? pipeline(bytes, createGunzip(), () => {}) : bytes
-  chunks.on('error', () => {})
-  return {
-    name: file,
-    stat,
-    chunks,
-    unit: stat.isFile() ? 'bytes' : 'messages',
-    showProgress: (bar, messages) =>
-      stat.isFile() ? bar.update(bytes.bytesRead, stat.size) : bar.update(messages),
-  }
-}
-
-/** Whether both paths lead to one file, by symbolic or hard links too. Neither has to exist yet. */
+/** Returns whether two paths lead to one file, also by links. The files need not exist. */
 function isSameFile(path: string, other: string): boolean {
   const [stat, otherStat] = [path, other].map((each) => statSync(each, { throwIfNoEntry: false }))
   if (!stat || !otherStat) return resolveTarget(path) === resolveTarget(other)
@@ -73,10 +38,10 @@ function isSameFile(path: string, other: string): boolean {
 }
 
 /**
- * Rejects a list that is the input or a file of the database, which opening the list would truncate.
- * @throws Error in one line.
+ * Throws if the list of rejected lines is the input or a file of the database, which opening it would truncate.
+ * @throws Error
  */
-function assertSeparate(list: string, input: Stats, database: DatabaseAddress): void {
+function assertNotOverwriting(list: string, input: Stats, database: DatabaseAddress): void {
   const stat = statSync(list, { throwIfNoEntry: false })
   if (stat?.isFile() && stat.ino === input.ino && stat.dev === input.dev) {
     throw new Error(`--rejected: ${list} is the file to import`)
@@ -89,78 +54,84 @@ function assertSeparate(list: string, input: Stats, database: DatabaseAddress): 
   }
 }
 
-/** What became of every line; the rejected ones are listed in a file, where one is named. */
+/** Counts of the outcomes of all lines, and the list of rejected ones. */
 class Tally {
   created = 0
   duplicate = 0
   conflict = 0
   rejected = 0
-  readonly #told: string[] = []
+  readonly #reported: string[] = []
+  /** Descriptor of the file of rejected lines. */
   readonly #list: number | undefined
 
-  constructor(list: string | undefined) {
-    this.#list = list === undefined ? undefined : openSync(list, 'w')
+  /** @param path file of rejected lines. */
+  constructor(path: string | undefined) {
+    this.#list = path === undefined ? undefined : openSync(path, 'w')
   }
 
+  /** Counts the outcomes of a batch. */
   count(outcomes: AppendOutcome[]): void {
     for (const outcome of outcomes) this[outcome]++
   }
 
+  /** Counts and reports a rejected line. */
   reject(line: number, reason: string): void {
     this.rejected++
-    const told = `line ${line}: ${reason}\n`
-    if (this.rejected <= MAX_REPORTED_REJECTIONS) this.#told.push(told)
-    if (this.#list !== undefined) writeSync(this.#list, told)
+    const text = `line ${line}: ${reason}\n`
+    if (this.rejected <= MAX_REPORTED_REJECTIONS) this.#reported.push(text)
+    if (this.#list !== undefined) writeSync(this.#list, text)
   }
 
+  /** Number of lines processed. */
   get lines(): number {
     return this.created + this.duplicate + this.conflict + this.rejected
   }
 
+  /** Prints the counts and the first rejected lines. */
   report(): void {
     if (this.#list !== undefined) closeSync(this.#list)
-    const more = this.rejected - this.#told.length
-    if (more > 0) this.#told.push(`… and ${more} more rejected\n`)
-    process.stderr.write(this.#told.join(''))
+    const more = this.rejected - this.#reported.length
+    if (more > 0) this.#reported.push(`… and ${more} more rejected\n`)
+    process.stderr.write(this.#reported.join(''))
     const { created, conflict, rejected } = this
     const duplicate = `duplicate ${this.duplicate + conflict}${conflict > 0 ? ` (${conflict} conflicting)` : ''}`
     process.stdout.write(`created ${created}, ${duplicate}, rejected ${rejected}\n`)
   }
 }
 
-/** Stores batches one after the other, each with what is derived from it, and pauses for other writers. */
+/** Stores and indexes batches one after the other, with pauses for other writers. */
 class BulkWriter {
   readonly #store: MessageStore
   readonly #tally: Tally
-  #underWay: Promise<void> = Promise.resolve()
+  #pending: Promise<void> = Promise.resolve()
 
   constructor(store: MessageStore, tally: Tally) {
     this.#store = store
     this.#tally = tally
   }
 
-  /** Takes a batch once the one before it is stored: meanwhile the next one is read. */
+  /** Starts to store a batch once the previous one is stored; does not wait for it, so that reading continues. */
   async append(batch: StoredMessage[]): Promise<void> {
-    await this.#underWay
-    this.#underWay = this.#write(batch)
-    // Whoever waits for it hears of a failure; until somebody does, it must not end the process.
-    this.#underWay.catch(() => {})
+    await this.#pending
+    this.#pending = this.#write(batch)
+    // The next call rejects with an error; until then it must not count as an unhandled rejection.
+    this.#pending.catch(() => {})
   }
 
   async #write(batch: StoredMessage[]): Promise<void> {
     this.#tally.count(await this.#store.append(batch))
-    await leaveLock()
-    await this.#store.catchUp(leaveLock)
-    await leaveLock()
+    await yieldLock()
+    await this.#store.catchUp(yieldLock)
+    await yieldLock()
   }
 
-  /** Resolves when everything is stored and derived. */
+  /** Resolves once all batches are stored and indexed. */
   end(): Promise<void> {
-    return this.#underWay
+    return this.#pending
   }
 }
 
-/** The message of a line; a rejected one is noted. Blank lines are nothing. */
+/** Returns the message of a line; undefined if the line is blank or was rejected. */
 function messageOf({ number, bytes }: Line, now: string, tally: Tally): StoredMessage | undefined {
   if (bytes?.length === 0 || (bytes?.length === 1 && bytes[0] === 0x0d)) return undefined
   const read = bytes
@@ -171,7 +142,7 @@ function messageOf({ number, bytes }: Line, now: string, tally: Tally): StoredMe
   return undefined
 }
 
-/** Yields the items; an error of their source ends them and is passed to the callback. */
+/** Yields the items until the source fails; calls back with the error rather than throwing it. */
 async function* untilError<Item>(
   items: AsyncIterable<Item>,
   onError: (error: unknown) => void,
@@ -183,15 +154,18 @@ async function* untilError<Item>(
   }
 }
 
+/** Returns the error of an input that could not be read completely. */
 function readFailure(error: unknown, { name }: Input, lines: number): Error {
   const reason = error instanceof Error ? error.message : String(error)
-  const kept = lines > 0 ? '; messages read until then are stored' : ''
-  return new Error(`cannot read ${name}: ${reason}${kept}`, { cause: error })
+  const stored = lines > 0 ? '; messages read until then are stored' : ''
+  return new Error(`cannot read ${name}: ${reason}${stored}`, { cause: error })
 }
 
 /**
- * Stores the messages of an input. If reading fails, such as at the end of a truncated .gz file, the complete lines read
- * until then are stored all the same; importing the whole file later counts them as duplicates.
+ * Stores the messages of an input.
+ *
+ * If reading fails, as at the end of a truncated .gz file, the complete lines before the error are stored. A later import
+ * of the whole file counts them as duplicates.
  */
 async function store(input: Input, into: MessageStore, tally: Tally): Promise<void> {
   const writer = new BulkWriter(into, tally)
@@ -208,7 +182,7 @@ async function store(input: Input, into: MessageStore, tally: Tally): Promise<vo
       for (const line of lines) {
         const message = messageOf(line, now, tally)
         if (message) batch.push(message)
-        if (batch.length < BATCH) continue
+        if (batch.length < BATCH_SIZE) continue
         await writer.append(batch)
         batch = []
         input.showProgress(bar, tally.lines)
@@ -223,11 +197,11 @@ async function store(input: Input, into: MessageStore, tally: Tally): Promise<vo
   }
 }
 
-/** Imports a file. @returns 1 when a line was rejected. */
+/** Imports a file. @returns the exit status, 1 if a line was rejected. */
 export async function run(file: string, { dev, rejected }: ImportOptions): Promise<number> {
   const database = bulkDatabase({ dev })
   const input = await openInput(file)
-  if (rejected !== undefined) assertSeparate(rejected, input.stat, database)
+  if (rejected !== undefined) assertNotOverwriting(rejected, input.stat, database)
   const tally = new Tally(rejected)
   const opened = await openForBulk(database)
   try {

@@ -1,16 +1,18 @@
 const NEWLINE = 0x0a
 
-/** A line of a text, without its end. */
+/** A line without its newline. */
 export interface Line {
-  /** From 1. */
+  /** Line number, from 1. */
   number: number
-  /** Undefined when it is longer than allowed. */
+  /** Undefined if the line is too long. */
   bytes: Uint8Array | undefined
 }
 
 /**
- * Splits bytes into lines, as many at a time as a chunk ends. Of a line that is too long nothing is kept, so that
- * memory is bounded whatever comes.
+ * Splits bytes into lines, and yields those that each chunk completes.
+ *
+ * Lines that are too long are not buffered, so that memory is bounded for any input.
+ * @param maxLength maximum length of a line in bytes.
  */
 export async function* readLines(
   chunks: AsyncIterable<Buffer>,

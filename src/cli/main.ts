@@ -9,15 +9,15 @@ import type { VerifyOptions } from './verify.ts'
 
 const BULK_DETAILS = `
 
-Works on the database that DATABASE_URL names; the service may run meanwhile.`
+The database is the one of DATABASE_URL; the service may run at the same time.`
 
 const IMPORT_DETAILS = `
 Each line has the fields of the webhook, and created_at if it is known when the message was stored. It passes the same
 checks as a post; lines that fail them are rejected, and the first of these are reported with their line numbers on
-standard error. A file whose name ends in .gz is decompressed. It is safe to run again, also after a crash: messages
-that are stored already count as duplicates. The status is 1 if a line was rejected.`
+standard error. A file whose name ends in .gz is decompressed. An import can be repeated, also after a crash: messages
+that are already stored count as duplicates. The status is 1 if a line was rejected.`
 
-/** Prints errors of the arguments as every other error: in one line. */
+/** Prints an error of the arguments in one line, like all other errors. */
 function writeOneLine(text: string, write: (line: string) => void): void {
   const line = text
     .trim()
@@ -32,9 +32,10 @@ const program = new Command('lyftr-webhook')
   .configureOutput({ outputError: writeOneLine })
   .addHelpText(
     'after',
-    '\nWithout a command it serves. Settings come from the environment and from .env; the README lists them.',
+    '\nThe default command is serve. Settings come from the environment and from .env; the README lists them.',
   )
 
+/** Adds a command with the options that all commands have. */
 function command(name: string, description: string): Command {
   return program
     .command(name)
@@ -42,18 +43,16 @@ function command(name: string, description: string): Command {
     .option('--dev', 'development defaults: the secret testsecret and the file ./data/app.db')
 }
 
-// Each command is imported when it runs: none waits for the libraries of another.
+// Commands are imported when they run, so that none loads the libraries of another.
 
-command('serve', 'Takes and serves messages until SIGTERM.').action(
-  async (options: DevelopmentOption) => {
-    const { run } = await import('./serve.ts')
-    await run(options)
-  },
-)
+command('serve', 'Runs the service until SIGTERM.').action(async (options: DevelopmentOption) => {
+  const { run } = await import('./serve.ts')
+  await run(options)
+})
 
 command('import', 'Stores the messages of a file, one JSON object a line.')
   .argument('<file>', 'the file, or - for standard input')
-  .option('--rejected <list>', 'file to write the number and the reason of every rejected line to')
+  .option('--rejected <list>', 'file for the number and reason of every rejected line')
   .addHelpText('after', IMPORT_DETAILS + BULK_DETAILS)
   .action(async (file: string, options: ImportOptions) => {
     const { run } = await import('./import.ts')
@@ -63,21 +62,21 @@ command('import', 'Stores the messages of a file, one JSON object a line.')
 const FILTERS = {
   from: ['--from <msisdn>', 'the sender, exactly'],
   to: ['--to <msisdn>', 'the recipient, exactly'],
-  since: ['--since <ts>', 'that instant or later, in RFC 3339, with Z or an offset'],
-  until: ['--until <ts>', 'before that instant'],
+  since: ['--since <ts>', 'timestamps from this one on, in RFC 3339 with Z or an offset'],
+  until: ['--until <ts>', 'timestamps before this one'],
   q: ['--q <text>', 'a literal substring of the text, case-insensitive in every script'],
 } satisfies Record<keyof MessageFilter, [string, string]>
 
 const exporting = command(
   'export',
-  'Writes messages to standard output, in order of arrival, as import takes them.',
+  'Writes messages to standard output in order of arrival, in the format of import.',
 )
 for (const [flags, description] of Object.values(FILTERS)) exporting.option(flags, description)
 exporting
   .option('--gzip', 'compress')
   .addHelpText(
     'after',
-    `${BULK_DETAILS.slice(1)}\nIt writes all messages that were stored when it began and none that came later.`,
+    `${BULK_DETAILS.slice(1)}\nThe output is a snapshot: messages stored after the start are not included.`,
   )
   .action(async (options: ExportOptions) => {
     const { run } = await import('./export.ts')
@@ -85,17 +84,17 @@ exporting
   })
 
 command('verify', 'Compares counters and indexes with a recount of the messages.')
-  .option('--repair', 'rebuild them where they differ, and compare once more')
+  .option('--repair', 'rebuild them if they differ, and compare again')
   .addHelpText(
     'after',
-    `${BULK_DETAILS.slice(1)}\nPrints each kind of difference and its count; the status is 1 if any are left.`,
+    `${BULK_DETAILS.slice(1)}\nPrints each kind of difference with its count. The status is 1 if differences remain.`,
   )
   .action(async (options: VerifyOptions) => {
     const { run } = await import('./verify.ts')
     process.exitCode = await run(options)
   })
 
-/** What an error says to the user, one line each; bad settings are reported all at once. */
+/** Returns the lines to print for an error, one for each invalid setting. */
 function linesOf(error: unknown): string[] {
   if (!(error instanceof Error)) return [String(error)]
   if (error instanceof StoreOpenError) return [`DATABASE_URL: ${error.message}`]

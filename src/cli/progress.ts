@@ -1,16 +1,16 @@
 import { Presets, SingleBar } from 'cli-progress'
 
-/** What a progress bar counts. */
+/** Unit of progress. */
 export type Unit = 'messages' | 'bytes'
 
 const MEGABYTE = 1_000_000
 
-/** An amount without its unit: bytes in megabytes. */
+/** Formats an amount without its unit; bytes in megabytes. */
 function amountOf(value: number, unit: Unit): string {
   return unit === 'bytes' ? (value / MEGABYTE).toFixed(1) : value.toLocaleString('en')
 }
 
-/** A bar on standard error while something takes its time; where that is no terminal, nothing is shown. */
+/** A progress bar on standard error; shown only on a terminal. */
 export class ProgressBar {
   readonly #label: string
   readonly #unit: Unit
@@ -22,7 +22,10 @@ export class ProgressBar {
     this.#unit = unit
   }
 
-  /** @param total undefined where nobody knows how much there is: then there is a count in place of a bar. */
+  /**
+   * Shows the progress.
+   * @param total undefined if unknown: a count is then shown rather than a bar.
+   */
   update(done: number, total?: number): void {
     const amount = amountOf(done, this.#unit)
     if (!this.#bar) {
@@ -41,13 +44,13 @@ export class ProgressBar {
     this.#bar.update(done, { amount })
   }
 
-  /** For what tells how much is left, rather than how much is done: the first figure is the whole. */
-  left(count: number): void {
+  /** Shows the progress of work that reports the remaining amount; the largest one reported is the total. */
+  updateRemaining(count: number): void {
     this.#total = Math.max(this.#total, count)
     this.update(this.#total - count, this.#total)
   }
 
-  /** Leaves the bar as it is and ends its line. */
+  /** Stops the bar, and ends its line. */
   end(): void {
     this.#bar?.stop()
     this.#bar = undefined

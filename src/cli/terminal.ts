@@ -4,18 +4,18 @@ import type { Config, SettingSource } from '../config.ts'
 import { describeDatabase } from '../db/describe.ts'
 import type { LogOutput } from '../log-output.ts'
 
-/** The secret that everybody may see, as the README has it. */
+/** The secret of the development defaults, which the README contains; the only one that is printed. */
 const PUBLIC_SECRET = 'testsecret'
 
-/** The fields of a request's log line that its text has already. */
-const REQUEST_FIELDS = 'method,path,status,latency_ms'
+/** Fields of a request's log line that the message contains. */
+const FIELDS_IN_MESSAGE = 'method,path,status,latency_ms'
 
 function messageOf(line: Record<string, unknown>): string {
   const { msg, method, path, status, latency_ms } = line
   return msg === undefined ? `${method} ${path} ${status} ${latency_ms} ms` : String(msg)
 }
 
-/** A log for people to read, on standard output; undefined where pino-pretty is not installed. */
+/** Returns a readable log on standard output; undefined if pino-pretty is not installed. */
 export async function prettyOutput(): Promise<LogOutput | undefined> {
   const pretty = await import('pino-pretty').catch(() => undefined)
   if (!pretty) return undefined
@@ -26,7 +26,7 @@ export async function prettyOutput(): Promise<LogOutput | undefined> {
     customLevels: 'debug:20,info:30,warning:40,error:50',
     customColors: 'debug:blue,info:green,warning:yellow,error:red',
     useOnlyCustomProps: true,
-    ignore: REQUEST_FIELDS,
+    ignore: FIELDS_IN_MESSAGE,
     messageFormat: messageOf,
     singleLine: true,
   })
@@ -36,13 +36,13 @@ export async function prettyOutput(): Promise<LogOutput | undefined> {
   }
 }
 
-/** The address for a client on this machine. */
+/** Returns the origin of the service for a client on this machine. */
 function originOf(host: string, port: number): string {
   if (host === '0.0.0.0' || host === '::') return `http://localhost:${port}`
   return `http://${isIPv6(host) ? `[${host}]` : host}:${port}`
 }
 
-/** A command that posts a message, signed, for a shell to paste into; it ends the answer's line. */
+/** Returns a shell command that posts a signed message and prints the response and a newline. */
 function curlLine(origin: string, secret: string): string {
   const body = JSON.stringify({
     message_id: 'hello-1',
@@ -55,7 +55,7 @@ function curlLine(origin: string, secret: string): string {
   return `curl -w '\\n' ${origin}/webhook -H 'Content-Type: application/json' -H 'X-Signature: ${signature}' -d '${body}'`
 }
 
-/** What a developer needs to begin: where the secret comes from, the database, the documentation, a first post. */
+/** Returns the text for a developer: source of the secret, database, documentation, a first post. */
 export function welcome(config: Config, port: number, secretSource: SettingSource): string {
   const { secret, database, host } = config
   const origin = originOf(host, port)
@@ -63,7 +63,7 @@ export function welcome(config: Config, port: number, secretSource: SettingSourc
     secret === PUBLIC_SECRET ? `${secret}, from ${secretSource}` : `from ${secretSource}`
   const post = secret && `\n  Post a message:\n\n${curlLine(origin, secret)}\n`
   return `
-  secret         ${secret ? shown : 'none: every post is answered 503'}
+  secret         ${secret ? shown : 'none: posts get 503'}
   database       ${describeDatabase(database)}
   documentation  ${origin}/docs
 ${post ?? ''}

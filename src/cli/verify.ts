@@ -4,11 +4,12 @@ import type { Verification } from '../db/verification.ts'
 import { type DevelopmentOption, existingDatabase, indexing } from './database.ts'
 import { ProgressBar } from './progress.ts'
 
-/** The options of the command. */
+/** Options of the command. */
 export interface VerifyOptions extends DevelopmentOption {
   repair?: boolean
 }
 
+/** Compares counters and indexes with a recount. */
 async function compare(database: DatabaseAddress): Promise<Verification> {
   const bar = new ProgressBar('verifying', 'messages')
   try {
@@ -18,10 +19,10 @@ async function compare(database: DatabaseAddress): Promise<Verification> {
   }
 }
 
-/** Returns how many messages were not compared, as the end of a line; empty if there are none. */
+/** Describes the messages that were not compared, as the end of a line; empty if there are none. */
 function describePending(pending: number): string {
   if (pending === 0) return ''
-  return `; ${pending} ${pending === 1 ? 'is' : 'are'} not indexed yet and answered from the messages themselves`
+  return `; ${pending} ${pending === 1 ? 'is' : 'are'} not indexed yet; queries read them directly`
 }
 
 function report({ messages, pending, differences }: Verification): void {
@@ -32,7 +33,7 @@ function report({ messages, pending, differences }: Verification): void {
   process.stdout.write(`no differences in ${messages} messages${describePending(pending)}\n`)
 }
 
-/** Verifies, and repairs where asked. @returns 1 when there are differences in the end. */
+/** Verifies the database, and repairs it on request. @returns the exit status, 1 if differences remain. */
 export async function run(options: VerifyOptions): Promise<number> {
   const database = existingDatabase(options)
   let verification = await compare(database)

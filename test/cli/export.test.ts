@@ -16,7 +16,7 @@ import { messageLines } from './message-lines.ts'
 
 const ENVIRONMENT = { DATABASE_URL: 'sqlite:///app.db' }
 
-/** What a store tells about all its messages. */
+/** Returns all messages and statistics of a store. */
 async function answersOf(t: Test, file: string) {
   const store = await SqliteStore.open(`${folderOf(t)}/${file}`)
   const page = await store.page({ order: 'desc', limit: 10_000, offset: 0 })
@@ -30,13 +30,13 @@ async function importAll(t: Test, lines: string[], file = 'app.db') {
   return await runEntry(t, ['import', '-'], environment, lines.join('\n'))
 }
 
-t.test('what was exported imports to the same messages and answers', async (t) => {
+t.test('an import of an export yields the same messages and statistics', async (t) => {
   const lines = messageLines(2500)
   await importAll(t, lines)
   const { status, stdout, stderr } = await runEntry(t, ['export'], ENVIRONMENT)
   t.equal(status, 0)
   t.equal(stderr, `database: ${folderOf(t)}/app.db\n`)
-  t.same(stdout.trimEnd().split('\n'), lines, 'as they arrived, byte for byte')
+  t.same(stdout.trimEnd().split('\n'), lines, 'in order of arrival, byte for byte')
 
   t.match(await importAll(t, [stdout], 'copy.db'), {
     status: 0,
@@ -83,7 +83,7 @@ t.test('filters as GET /messages does', async (t) => {
   }
 })
 
-t.test('while a service takes messages, all up to one moment and none after it', async (t) => {
+t.test('exports a snapshot while a service stores messages', async (t) => {
   const before = messageLines(5000)
   await importAll(t, before)
   const { url } = await startService(t)
@@ -94,7 +94,7 @@ t.test('while a service takes messages, all up to one moment and none after it',
       const body = wire({ message_id: `live${acknowledged}` })
       const headers = { 'content-type': 'application/json', 'x-signature': sign(body, SECRET) }
       const { status } = await fetch(`${url}/webhook`, { method: 'POST', body, headers })
-      if (status !== 200) throw new Error(`a post was answered ${status}`)
+      if (status !== 200) throw new Error(`a post got ${status}`)
       acknowledged++
     }
   })()
@@ -103,18 +103,18 @@ t.test('while a service takes messages, all up to one moment and none after it',
     const { status, stdout } = await runEntry(t, ['export'], ENVIRONMENT)
     t.equal(status, 0)
     const ids = stdout.trimEnd().split('\n').slice(5000)
-    t.ok(ids.length >= atLeast, 'what was acknowledged before is there')
+    t.ok(ids.length >= atLeast, 'includes messages acknowledged before the start')
     t.same(
       ids.map((line) => JSON.parse(line).message_id),
       Array.from(ids, (_, n) => `live${n}`),
-      'without a gap',
+      'without gaps',
     )
   }
   posting = false
   await posts
 })
 
-t.test('a reader that has seen enough ends it quietly', async (t) => {
+t.test('exits with 0 when the reader closes the pipe', async (t) => {
   await importAll(t, messageLines(20_000))
   const { child, stderr, ended } = spawnEntry(t, ['export'], ENVIRONMENT)
   child.stdout?.once('data', () => child.stdout?.destroy())
@@ -122,7 +122,7 @@ t.test('a reader that has seen enough ends it quietly', async (t) => {
   t.equal(stderr(), `database: ${folderOf(t)}/app.db\n`)
 })
 
-t.test('what cannot be done ends in one line with status 1, and makes no file', async (t) => {
+t.test('exits with status 1 and one line on errors, and creates no file', async (t) => {
   writeFileSync(`${folderOf(t)}/other.db`, '')
   for (const [args, file] of [
     [['export'], 'missing.db'],

@@ -10,7 +10,7 @@ const ALL = { order: 'asc' as const, limit: 100, offset: 0 }
 const line = (id: string, fields: Record<string, unknown> = {}) =>
   JSON.stringify({ ...JSON.parse(wire({ message_id: id })), ...fields })
 
-t.test('stores what the webhook would take, and again nothing', async (t) => {
+t.test('stores valid messages once, also when repeated', async (t) => {
   const lines = [
     line('a', { text: 'Ärger', created_at: '2020-02-29T00:00:00Z', unknown: 1 }),
     line('b', { text: null, created_at: '2020-02-29T05:30:00.5+05:30' }),
@@ -41,7 +41,7 @@ t.test('stores what the webhook would take, and again nothing', async (t) => {
   t.equal((await store.page({ ...ALL, q: 'ärg' })).total, 1)
 })
 
-t.test('tells which lines are rejected and why, and stores the rest', async (t) => {
+t.test('reports rejected lines with reasons, and stores the rest', async (t) => {
   const input = Buffer.concat([
     Buffer.from(`${line('a')}\n`),
     Buffer.from(`{"message_id": 5, "from": "123", "to": "+1", "ts": "2025-02-30T10:00:00Z"}\n`),
@@ -68,24 +68,24 @@ t.test('tells which lines are rejected and why, and stores the rest', async (t) 
   ])
 })
 
-t.test('of many rejected lines tells the first 20 and how many there are', async (t) => {
+t.test('reports the first 20 rejected lines and the number of the others', async (t) => {
   const input = `${'{}\n'.repeat(33)}${line('a')}\n`
   const args = ['import', '--rejected', 'rejected.txt', '-']
   const { status, stdout, stderr } = await runEntry(t, args, ENVIRONMENT, input)
   t.equal(status, 1)
   t.equal(stdout, 'created 1, duplicate 0, rejected 33\n')
-  const told = stderr.trimEnd().split('\n').slice(1)
-  t.equal(told.length, 21)
-  t.match(told[19], /^line 20: message_id is required; from is required/)
-  t.equal(told[20], '… and 13 more rejected')
+  const reported = stderr.trimEnd().split('\n').slice(1)
+  t.equal(reported.length, 21)
+  t.match(reported[19], /^line 20: message_id is required; from is required/)
+  t.equal(reported[20], '… and 13 more rejected')
   const listed = readFileSync(`${folderOf(t)}/rejected.txt`, 'utf8')
     .trimEnd()
     .split('\n')
-  t.equal(listed.length, 33, 'all of them are listed where it was asked for')
+  t.equal(listed.length, 33, '--rejected lists all of them')
   t.match(listed[32], /^line 33: message_id is required; from is required/)
 })
 
-t.test('a line as long as a body may be is taken, and a very long one is not kept', async (t) => {
+t.test('accepts a line of the maximum length and rejects longer ones', async (t) => {
   const pad = 64 * 1024 - line('a', { pad: '' }).length
   const input = `${line('a', { pad: 'x'.repeat(pad) })}\n${line('b', { pad: 'x'.repeat(pad + 1) })}\n${'x'.repeat(3_000_000)}`
   const { stdout, stderr } = await runEntry(t, ['import', '-'], ENVIRONMENT, input)
@@ -93,7 +93,7 @@ t.test('a line as long as a body may be is taken, and a very long one is not kep
   t.match(stderr, /\nline 2: line is longer than 64 KiB\nline 3: line is longer than 64 KiB\n$/)
 })
 
-t.test('reads a compressed file, in more batches than one', async (t) => {
+t.test('reads a compressed file in several batches', async (t) => {
   const count = 15_001
   const lines = Array.from({ length: count }, (_, n) => line(`m${n}`))
   writeFileSync(`${folderOf(t)}/in.ndjson.gz`, gzipSync(lines.join('\n')))
@@ -127,7 +127,7 @@ t.test('stores the complete lines of a truncated file and reports the error', as
   })
 })
 
-t.test('what cannot be done ends in one line with status 1', async (t) => {
+t.test('exits with status 1 and one line on errors', async (t) => {
   writeFileSync(`${folderOf(t)}/torn.gz`, gzipSync(line('a').repeat(100)).subarray(0, 60))
   for (const args of [['import'], ['import', 'a', 'b'], ['import', 'missing'], ['import', '--x']]) {
     const { status, stderr } = await runEntry(t, args, ENVIRONMENT)
@@ -146,7 +146,7 @@ t.test('what cannot be done ends in one line with status 1', async (t) => {
   }
 })
 
-t.test('--rejected never names a file that would be emptied', async (t) => {
+t.test('--rejected does not overwrite the input or the database', async (t) => {
   const folder = folderOf(t)
   const input = `${line('a')}\n{}\n`
   writeFileSync(`${folder}/in.ndjson`, input)
@@ -174,7 +174,7 @@ t.test('--rejected never names a file that would be emptied', async (t) => {
   })
 })
 
-t.test('--rejected never names a file that SQLite keeps next to the database', async (t) => {
+t.test('--rejected does not overwrite the -wal, -shm and -journal files', async (t) => {
   const folder = folderOf(t)
   await runEntry(t, ['import', '-'], ENVIRONMENT, line('a'))
   symlinkSync('app.db', `${folder}/link.db`)
@@ -198,7 +198,7 @@ t.test('--rejected never names a file that SQLite keeps next to the database', a
   }
 })
 
-t.test('--rejected never names a database that does not exist yet', async (t) => {
+t.test('--rejected does not create the database or its files', async (t) => {
   for (const [list, reason] of [
     ['./app.db', 'is the database'],
     ['app.db-wal', 'belongs to the database'],

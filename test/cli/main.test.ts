@@ -4,7 +4,7 @@ import { folderOf, runEntry, wire } from '../service.ts'
 
 const COMMANDS = ['serve', 'import', 'export', 'verify']
 
-t.test('prints its usage', async (t) => {
+t.test('prints the usage of the program and of each command', async (t) => {
   for (const args of [['--help'], ['-h'], ['help']]) {
     const { status, stdout } = await runEntry(t, args)
     t.equal(status, 0)
@@ -25,8 +25,8 @@ t.test('prints its usage', async (t) => {
   t.match(await runEntry(t, ['--version']), { status: 0, stdout: /^\d+\.\d+\.\d+\n$/ })
 })
 
-t.test('imports no library of a command to print version and help', async (t) => {
-  // An error in a hook ends the process.
+t.test('loads no library of a command for version and help', async (t) => {
+  // An error in the hook ends the process.
   const hook = `${folderOf(t)}/only-commander.mjs`
   writeFileSync(
     hook,
@@ -42,7 +42,7 @@ t.test('imports no library of a command to print version and help', async (t) =>
   }
 })
 
-t.test('every command takes --dev and says which database it works on', async (t) => {
+t.test('every command accepts --dev and prints its database', async (t) => {
   const folder = folderOf(t)
   const body = wire({ message_id: 'a' })
   const database = `database: ${folder}/data/app.db\n`
@@ -99,7 +99,7 @@ t.test('reports all bad settings at once, one line each', async (t) => {
   t.strictSame(names, ['WEBHOOK_SECRET_FILE', 'TRUST_PROXY', 'LOG_LEVEL', 'PORT'])
 })
 
-t.test('refuses what it does not know in one line', async (t) => {
+t.test('rejects unknown commands, options and arguments in one line', async (t) => {
   for (const args of [['fly'], ['toString'], ['serve', '--loud'], ['serve', 'twice']]) {
     const { status, stderr } = await runEntry(t, args)
     t.equal(status, 1)
@@ -107,7 +107,7 @@ t.test('refuses what it does not know in one line', async (t) => {
   }
 })
 
-t.test('an old Node gets one clear line', async (t) => {
+t.test('prints one line and exits with 1 on an unsupported Node', async (t) => {
   const old = `${folderOf(t)}/old-node.cjs`
   writeFileSync(
     old,
@@ -118,6 +118,6 @@ t.test('an old Node gets one clear line', async (t) => {
   t.equal(stdout, '')
   t.match(
     stderr,
-    /^lyftr-webhook: Node.js 22.19, 24, or 26 and later is needed, this is 20.20.2[^\n]*\n$/,
+    /^lyftr-webhook: Node.js 22.19, 24, or 26 and later is required, found 20.20.2[^\n]*\n$/,
   )
 })

@@ -1,4 +1,4 @@
-/** Lines of an import, each another message, with texts of several scripts and without. */
+/** Returns lines for an import: distinct messages, some without text. */
 export const messageLines = (count: number): string[] =>
   Array.from({ length: count }, (_, n) =>
     JSON.stringify({

@@ -9,7 +9,7 @@ import { folderOf } from '../service.ts'
 const ENTRY = new URL('../../bin/lyftr-webhook.js', import.meta.url).pathname
 const PACKAGE = new URL('../../package.json', import.meta.url)
 
-/** Runs a command on a terminal of its own, as script(1) of util-linux makes it. */
+/** Runs a command on a pseudo-terminal, by script(1) of util-linux. */
 function startOnTerminal(t: Test, command: string, environment: Record<string, string>) {
   const child = spawn('script', ['--quiet', '--return', '--command', command, '/dev/null'], {
     cwd: folderOf(t),
@@ -25,7 +25,7 @@ function startOnTerminal(t: Test, command: string, environment: Record<string, s
     await ended
   })
   return {
-    /** Resolves with the match, and forgets the text up to its end. */
+    /** Waits for a match, and discards the text up to its end. */
     async shown(pattern: RegExp): Promise<string[]> {
       for (;;) {
         const match = pattern.exec(text)
@@ -47,7 +47,7 @@ const run = (command: string) =>
     execFile('sh', ['-c', command], (error, out) => (error ? fail(error) : done(out))),
   )
 
-t.test('welcomes a developer with a curl command that works', async (t) => {
+t.test('prints a curl command that works', async (t) => {
   const { shown, interrupt, ended } = startOnTerminal(t, `exec node ${ENTRY} serve --dev`, {
     PORT: '0',
   })
@@ -63,7 +63,7 @@ t.test('welcomes a developer with a curl command that works', async (t) => {
   t.equal(await ended, 0)
 })
 
-t.test('tells where another secret comes from, and not what it is', async (t) => {
+t.test('prints the source of a secret from .env but not the secret', async (t) => {
   writeFileSync(`${folderOf(t)}/.env`, 'WEBHOOK_SECRET=hidden\n')
   const { shown, interrupt } = startOnTerminal(t, `exec node ${ENTRY} serve --dev`, { PORT: '0' })
   await shown(/secret +from \.env\n/)
@@ -73,7 +73,7 @@ t.test('tells where another secret comes from, and not what it is', async (t) =>
   interrupt()
 })
 
-t.test('as `npm run dev` starts it, Ctrl-C ends it and leaves the port free', async (t) => {
+t.test('Ctrl-C stops `npm run dev` and frees the port', async (t) => {
   const { scripts } = JSON.parse(readFileSync(PACKAGE, 'utf8'))
   const { shown, interrupt, ended } = startOnTerminal(
     t,

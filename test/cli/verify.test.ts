@@ -7,7 +7,7 @@ import { folderOf, ONE_ERROR_LINE, runEntry, startService, wire } from '../servi
 
 const ENVIRONMENT = { DATABASE_URL: 'sqlite:///app.db' }
 
-t.test('verifies and repairs, beside a service too', async (t) => {
+t.test('verifies and repairs, also while a service runs', async (t) => {
   const lines = Array.from({ length: 50 }, (_, n) => wire({ message_id: `m${n}`, text: 'Hello' }))
   await runEntry(t, ['import', '-'], ENVIRONMENT, lines.join('\n'))
   const { url } = await startService(t)
@@ -19,7 +19,7 @@ t.test('verifies and repairs, beside a service too', async (t) => {
   t.strictSame(await runEntry(t, ['verify'], ENVIRONMENT), fine)
 
   const database = new Database(`${folderOf(t)}/app.db`)
-  // The watermark behind what is derived already: what is built again must not be built upon.
+  // The watermark is lower than the rows that are indexed: the repair must not index rows a second time.
   database.exec('update watermark set seq = 20; delete from days')
   database.close()
   const found = await runEntry(t, ['verify'], ENVIRONMENT)
@@ -43,12 +43,11 @@ t.test('reports how many stored messages are not indexed yet', async (t) => {
   await store.close()
   t.match(await runEntry(t, ['verify'], ENVIRONMENT), {
     status: 0,
-    stdout:
-      'no differences in 2 messages; 1 is not indexed yet and answered from the messages themselves\n',
+    stdout: 'no differences in 2 messages; 1 is not indexed yet; queries read them directly\n',
   })
 })
 
-t.test('what cannot be done ends in one line with status 1, and makes no file', async (t) => {
+t.test('exits with status 1 and one line on errors, and creates no file', async (t) => {
   for (const args of [['verify'], ['verify', '--repair'], ['verify', 'more']]) {
     const { status, stderr } = await runEntry(t, args, ENVIRONMENT)
     t.equal(status, 1)
