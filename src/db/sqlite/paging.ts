@@ -7,7 +7,8 @@ import { prepareInstantCounts } from './instant-counts.ts'
 import { variantName } from './page-variant.ts'
 import { type PageQueries, type Plan, Planner } from './planner.ts'
 import type { countQueries } from './queries/count.ts'
-import { FEW_RUNS, type PageParameters } from './queries/page.ts'
+import { FEW_RUNS } from './queries/page.ts'
+import type { PageParameters } from './queries/positions.ts'
 import { type Prepared, prepareAll } from './statement.ts'
 
 /** Prepares pages on a connection. The function that it returns must run within a read transaction. */

@@ -47,13 +47,13 @@ const APPEND_LOCK_TIMEOUT_MS = 4000
 const PROBE_LOCK_TIMEOUT_MS = 500
 
 /** Messages indexed in one transaction: about 10 ms, by which it may delay an append. */
-const INDEX_STEP = 500
+const INDEX_STEP = Number(process.env.STEP ?? 500)
 
 /**
  * Number of messages above the watermark from which an append indexes more than one step. Reads process all of them, at
  * about 1 µs each.
  */
-const MAX_BACKLOG = 2000
+const MAX_BACKLOG = Number(process.env.BACKLOG ?? 2000)
 
 /** Milliseconds without an append after which the backlog is indexed. */
 const IDLE_MS = 100
