@@ -1,11 +1,21 @@
+import { spawnSync } from 'node:child_process'
 import { join } from 'node:path'
 import { median } from './figures.ts'
 import type { LoadReport } from './load.ts'
 import type { LoadProcess } from './load-process.ts'
 import { type ServerProcess, startServer, startService } from './process.ts'
-import { type Records, sqliteRecords } from './records.ts'
+import { postgresRecords, type Records, sqliteRecords } from './records.ts'
 
-const FLOOR = [new URL('./floor.ts', import.meta.url).pathname]
+/** Returns the path of a candidate's program. */
+function program(name: string): string {
+  return new URL(`./candidates/${name}`, import.meta.url).pathname
+}
+
+/** Python with FastAPI and uvicorn, as Debian packages them; undefined if they are not installed. */
+function findPython(): string | undefined {
+  const path = '/usr/bin/python3'
+  return spawnSync(path, ['-c', 'import fastapi, uvicorn']).status === 0 ? path : undefined
+}
 
 /** The results of one round of load. */
 export interface Round {
@@ -70,8 +80,13 @@ export class Candidate {
 
   /** Starts the bare Fastify server, which is the upper bound of the rate. */
   static async floor(folder: string): Promise<Candidate> {
-    const server = await startServer('floor', FLOOR, {}, join(folder, 'floor.log'))
+    const server = await startServer('floor', [program('floor.ts')], {}, join(folder, 'floor.log'))
     return new Candidate('floor', 'bare Fastify: signature and JSON', [server])
+  }
+
+  /** Starts a new summary; what was measured before counts no more. */
+  forget(): void {
+    this.#rounds.length = 0
   }
 
   /** The URL of the first server. */
@@ -91,6 +106,47 @@ export class Candidate {
     const log = join(folder, `${name}.log`)
     const server = await startService(name, `sqlite:///${path}`, log, settings)
     return new Candidate(name, title, [server], { records: sqliteRecords(path), initialRows })
+  }
+
+  /** Starts the usual first design on better-sqlite3: one commit per request, on the event loop. */
+  static async plainSqlite(folder: string): Promise<Candidate> {
+    const path = join(folder, 'plain-sqlite.db')
+    const server = await startServer(
+      'plain-sqlite',
+      [program('plain-sqlite.ts')],
+      { DATABASE_PATH: path },
+      join(folder, 'plain-sqlite.log'),
+    )
+    const title = 'Fastify and better-sqlite3, one commit a request (synchronous=FULL)'
+    return new Candidate('plain-sqlite', title, [server], { records: sqliteRecords(path) })
+  }
+
+  /** Starts the usual first design on pg: one insert per request over 10 connections. */
+  static async plainPostgres(folder: string, url: string): Promise<Candidate> {
+    const server = await startServer(
+      'plain-postgres',
+      [program('plain-postgres.ts')],
+      { DATABASE_URL: url },
+      join(folder, 'plain-postgres.log'),
+    )
+    const title = 'Fastify and pg, one insert a request (synchronous_commit=on)'
+    return new Candidate('plain-postgres', title, [server], { records: postgresRecords(url) })
+  }
+
+  /** Starts the legacy Python service's design; undefined without FastAPI and uvicorn. */
+  static async legacy(folder: string): Promise<Candidate | undefined> {
+    const python = findPython()
+    if (!python) return undefined
+    const path = join(folder, 'legacy.db')
+    const server = await startServer(
+      'legacy',
+      [program('legacy.py')],
+      { DATABASE_PATH: path },
+      join(folder, 'legacy.log'),
+      python,
+    )
+    const title = 'FastAPI and uvicorn, one commit a request (synchronous=FULL)'
+    return new Candidate('legacy', title, [server], { records: sqliteRecords(path) })
   }
 
   /** Runs one round. @param counts false for a warm-up, which the summary ignores. */

@@ -4,7 +4,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { Candidate } from './candidates.ts'
 import { Client } from './client.ts'
 import type { CorpusFile } from './corpus-file.ts'
-import { percentile } from './figures.ts'
+import { type Bar, percentile, whole } from './figures.ts'
 import type { LoadProcess } from './load-process.ts'
 import { pathOf } from './queries.ts'
 
@@ -139,4 +139,43 @@ async function measureReads(
   client.close()
   await settled
   return times
+}
+
+/** Compares the results with the targets. */
+export function sustainedBars(found: Sustained): Bar[] {
+  const { messages, ratio, p99Ms, maxMs, peakMemoryMiB, reads } = found
+  const where = messages === 0 ? 'empty file' : `${whole(messages)} messages`
+  const ratioBars = messages === 0 ? [0.6, 0.7] : [0.55, 0.65]
+  const memory = peakMemoryMiB ?? Number.POSITIVE_INFINITY
+  return [
+    ...ratioBars.map((bar, index) => ({
+      what: `a minute of ingest, ${where}${index === 0 ? '' : ': the aim'}`,
+      expected: `at least ${bar.toFixed(2)} of the floor`,
+      found: ratio.toFixed(2),
+      pass: ratio >= bar,
+    })),
+    ...[
+      ['p99 of a post', p99Ms, 50, 25] as const,
+      ['longest post', maxMs, 250, 100] as const,
+    ].flatMap(([what, value, bar, aim]) =>
+      [bar, aim].map((limit, index) => ({
+        what: `${what}, ${where}${index === 0 ? '' : ': the aim'}`,
+        expected: `at most ${limit} ms`,
+        found: `${value.toFixed(1)} ms`,
+        pass: value <= limit,
+      })),
+    ),
+    ...reads.map(({ name, idleP99Ms, busyP99Ms }) => ({
+      what: `p99 of ${name} while ingest runs, ${where}`,
+      expected: 'at most 4× that without ingest',
+      found: `${(busyP99Ms / idleP99Ms).toFixed(1)}× (${busyP99Ms.toFixed(1)} of ${idleP99Ms.toFixed(1)} ms)`,
+      pass: busyP99Ms <= 4 * idleP99Ms,
+    })),
+    {
+      what: `peak memory in a minute of ingest, ${where}`,
+      expected: 'at most 256 MB',
+      found: `${whole(memory * 1.048_576)} MB`,
+      pass: memory * 1.048_576 <= 256,
+    },
+  ]
 }
