@@ -81,7 +81,9 @@ class Admission {
   }
 
   /**
-   * Moves a request into a class; if the class is full, evicts the oldest request that waits for its client.
+   * Moves a request into a class.
+   *
+   * If the class is full, the oldest request that waits for its client is evicted.
    * @returns false if the class stays full.
    */
   enter(inFlight: InFlightRequest, name: ConcurrencyClass): boolean {

@@ -38,7 +38,7 @@ const MISNAMED = [
   'nodejs_active_resources_total',
 ]
 
-/** Initializes the series of every documented route and status at 0, so that the first request shows as an increase. */
+/** Starts the series of every route and status at 0, so that the first request shows as an increase. */
 function initializeSeries(
   app: FastifyInstance,
   requests: client.Counter<'method' | 'path' | 'status'>,

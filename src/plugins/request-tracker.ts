@@ -63,7 +63,7 @@ type CompletionListener = (completed: CompletedRequest, inFlight?: InFlightReque
 /** Status of a request whose client disconnected before the response was complete, as in nginx. */
 export const CLIENT_CLOSED_REQUEST = 499
 
-/** Calls its listeners exactly once per request, when the response is sent or the connection has closed. */
+/** Calls its listeners exactly once per request, when the response is sent or the connection closes. */
 class RequestTracker {
   readonly #listeners: CompletionListener[] = []
   /** Listeners of responses, shared by all of them, so that no closures are created per request. */

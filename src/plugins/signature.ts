@@ -14,7 +14,7 @@ declare module 'fastify' {
 /** Secret that made a signature: the current one, or the previous one while senders change over. */
 export type SigningKey = 'current' | 'previous'
 
-/** Returns the secret that an `X-Signature` header was made with; undefined if the signature is invalid. */
+/** Returns the secret that an `X-Signature` header was made with, or undefined if it is invalid. */
 export type SignatureVerifier = (
   body: Uint8Array,
   header: string | string[] | undefined,
@@ -48,7 +48,7 @@ async function signature(
   app: FastifyInstance,
   { secret, previousSecret }: Pick<Config, 'secret' | 'previousSecret'>,
 ): Promise<void> {
-  /** Valid signatures by secret; copied to the metric at a scrape, which costs less than `inc` per message. */
+  /** Valid signatures by secret; copied to the metric at a scrape, as `inc` per message costs more. */
   const valid: Record<SigningKey, number> = { current: 0, previous: 0 }
   new client.Counter({
     name: 'webhook_signatures_total',
