@@ -27,29 +27,30 @@ import metricsRoute from './routes/metrics.ts'
 import stats from './routes/stats.ts'
 import webhook from './routes/webhook.ts'
 
-/**
- * Milliseconds for a client to send a whole request, longer than senders wait for a response; milliseconds for its
- * headers alone; and the interval at which both timeouts are checked.
- */
+/** Milliseconds for a client to send a whole request; longer than senders wait for a response. */
 const REQUEST_TIMEOUT_MS = 15_000
+
+/** Milliseconds for a client to send the headers of a request. */
 const HEADERS_TIMEOUT_MS = 10_000
+
+/** Milliseconds between checks of both timeouts. */
 const CHECK_INTERVAL_MS = 1000
 
-/** Milliseconds that an idle connection stays open; longer than the idle timeout of most load balancers. */
+/** Milliseconds that idle connections stay open; above the idle timeout of most load balancers. */
 const KEEP_ALIVE_TIMEOUT_MS = 72_000
 
-/** Characters of the longest id in a path: 512 characters of four bytes, each byte percent-encoded. */
+/** Maximum length of an id in a path: 512 characters of four bytes, each byte percent-encoded. */
 const MAX_PARAM_LENGTH = 512 * 4 * 3
 
 /** Returns a Fastify instance with the options of the service, and no plugins or routes. */
 function createInstance({ logLevel }: Config, output: LogOutput) {
   return Fastify({
     loggerInstance: createLogger(logLevel, output),
-    // No child logger for each request: its only log line is written on completion and holds its id.
+    // No child logger per request: its only log line is written on completion and includes the id.
     childLoggerFactory: (logger) => logger,
     logController: new OneLineLogController(),
     genReqId: requestIdOf,
-    // Opening the database may take minutes, when it migrates a large file.
+    // Migrating a large file while the database is opened may take minutes.
     pluginTimeout: 0,
     // While the service closes, requests on open connections are still served.
     return503OnClosing: false,
@@ -73,7 +74,7 @@ function createInstance({ logLevel }: Config, output: LogOutput) {
 /**
  * Builds the service and opens its database. The caller adds the listener and the signal handlers.
  * @param logTo output of the log; default: standard output.
- * @throws ConfigError when the database cannot be opened.
+ * @throws ConfigError if the database cannot be opened.
  */
 export async function buildApp(config: Config, logTo?: LogOutput) {
   let droppedLines = 0

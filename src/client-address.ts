@@ -25,7 +25,7 @@ export function parseAddress(text: string): string | undefined {
 /**
  * Returns the key that the requests of a client are counted by.
  *
- * This is its IPv4 address, or the /64 prefix of its IPv6 address, all of which usually belongs to one client.
+ * This is its IPv4 address, or the /64 prefix of its IPv6 address, as a /64 network usually belongs to one client.
  * @param address in the form that `parseAddress` returns.
  */
 export function clientKey(address: string): string {

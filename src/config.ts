@@ -9,10 +9,10 @@ export type Config = {
   readonly [Field in keyof typeof SETTINGS]: ReturnType<(typeof SETTINGS)[Field]['parse']>
 }
 
-/** A level of LOG_LEVEL. */
+/** A value of LOG_LEVEL. */
 export type LogLevel = Config['logLevel']
 
-/** Variables and their texts. */
+/** Environment variables by name. */
 type Environment = Readonly<Record<string, string | undefined>>
 
 /** Values for development, if neither the environment nor `.env` sets them. */
@@ -82,7 +82,7 @@ export function parseConfig(environment: Environment): Config {
 export type SettingSource = 'the environment' | '.env' | 'the development default' | 'the default'
 
 interface LoadOptions {
-  /** Whether settings that are not set have their values for development. */
+  /** Whether settings that are not set have their development defaults. */
   development: boolean
 }
 
@@ -113,7 +113,7 @@ export function sourceOf(name: string, options: LoadOptions): SettingSource {
 /**
  * Merges two environments.
  *
- * A setting above replaces the one below, whether each is given by its variable or by its `…_FILE`.
+ * A setting in `above` replaces the same one in `below`, whether set by its variable or by its `…_FILE`.
  */
 function mergeEnv(above: Environment, below: Environment): Environment {
   const settings = Object.entries(below).filter(([name]) => {

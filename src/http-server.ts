@@ -8,7 +8,7 @@ import {
 import type { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 
-/** Maximum pipelined requests of a connection that wait for the response to an earlier one. */
+/** Maximum pipelined requests that wait on one connection. */
 const MAX_PIPELINED = 8
 
 /** Milliseconds after which a connection with unread output is closed. */
@@ -37,7 +37,7 @@ class Connection {
   #current: ServerResponse | undefined
   #waiting: Pipelined[] = []
   #afterResponses: (() => void) | undefined
-  /** When the last check found no unread output, by `performance.now()`. */
+  /** Time of the last check that found no unread output, by `performance.now()`. */
   #drainedAt = performance.now()
 
   constructor(socket: Socket, handle: RequestListener, isClosing: () => boolean) {
@@ -82,7 +82,7 @@ class Connection {
   }
 
   #start(request: IncomingMessage, response: ServerResponse): void {
-    // After the last response nothing can be sent, so the client would not learn the outcome of this request.
+    // No response could be sent, so the client would not learn the outcome of this request.
     if (!this.socket.writable) return
     this.#current = response
     response.on('close', onClose)
@@ -99,7 +99,11 @@ class Connection {
     if (this.#afterResponses) this.#notifyIfAnswered()
   }
 
-  /** Calls back unless complete requests are left; the error may have truncated the current one. */
+  /**
+   * Calls back if no complete request is unanswered.
+   *
+   * An incomplete current request is ignored: the error that `afterResponses` handles may have truncated it.
+   */
   #notifyIfAnswered(): void {
     if (this.#waiting.length > 0 || this.#current?.req.complete) return
     this.#afterResponses?.()
@@ -108,8 +112,8 @@ class Connection {
   /**
    * Writes interim responses (102) while a request of a half-closed connection is handled.
    *
-   * A client that only half-closed ignores them; one that closed the connection replies with a reset, which cancels
-   * reads.
+   * A client that only half-closed the connection ignores them. A client that closed it replies with a reset, which
+   * cancels reads.
    */
   #probe(delayMs: number): void {
     setTimeout(() => {
@@ -134,12 +138,12 @@ function connectionOf(socket: Duplex): Connection | undefined {
 /** Replaces the parser's request callback; returns 0, which means that a body follows as usual. */
 const ignoreRequest = () => 0
 
-/** Listener of `close`, without a closure for each response. */
+/** Listener of a response's `close` event; a named function avoids one closure per response. */
 function onClose(this: ServerResponse): void {
   connectionOf(this.req.socket)?.next()
 }
 
-/** Calls back once all requests that a socket received before an error are answered; at most once. */
+/** Calls back once when all requests received on a socket before an error are answered. */
 export function afterResponses(socket: Duplex, callback: () => void): void {
   const connection = connectionOf(socket)
   if (connection) connection.afterResponses(callback)

@@ -32,10 +32,9 @@ interface BlockOutput {
 }
 
 /**
- * Returns an output to a pipe or socket.
+ * Returns an output to a pipe or socket, written by the event loop.
  *
- * It is written by the event loop: while the reader stalls, a write by a thread would block and prevent the process from
- * exiting.
+ * A write by a thread would block while the reader stalls, and prevent the process from exiting.
  */
 function pipeOutput(fd: number, onDrop: (block: string) => void): BlockOutput {
   const pipe = new Socket({ fd, readable: false, writable: true })
@@ -57,8 +56,8 @@ function fileOutput(fd: number, onDrop: (block: string) => void): BlockOutput {
   const file = pino.destination({
     fd,
     sync: false,
-    // Each block is written by one call at once. With 0 or smaller writes, `flush` may call back too early or write
-    // nothing.
+    // Writes each block at once, in one call. With `minLength` 0 or smaller writes, `flush` may call back too early or
+    // write nothing.
     minLength: 1,
     maxWrite: 2 * BLOCK_SIZE,
     maxLength: MAX_BUFFERED_BYTES,

@@ -7,8 +7,8 @@ const REDACTED = /(?:%[0-9a-f]{2}|[^a-z/._-])+/gi
 /**
  * Returns the path to log for a request, without its query.
  *
- * If a route matched, this is its template, without values of parameters. Otherwise it is the path in which everything
- * but ASCII letters, `.`, `/`, `_` and `-` is replaced by `…`, so that no phone number is logged in any encoding.
+ * If a route matched, this is its template, without values of parameters. Otherwise it is the path with everything but
+ * ASCII letters, `.`, `/`, `_` and `-` replaced by `…`, so that no phone number is logged in any encoding.
  * @param route template of the matched route.
  */
 export function logPath(url: string, route: string | undefined): string {

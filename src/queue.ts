@@ -9,8 +9,8 @@ export interface QueueMember<Self extends QueueMember<Self>> {
 /**
  * Doubly linked list in insertion order, with removal from any position in constant time.
  *
- * A Set would slow down garbage collection: V8 replaces its table regularly as members come and go, and each old table
- * references the next one, so that removed members survive minor collections.
+ * A Set would slow down garbage collection: V8 regularly replaces its table as members are added and removed, and each
+ * old table references the next one, so that removed members survive minor collections.
  */
 export class Queue<Member extends QueueMember<Member>> {
   #oldest: Member | undefined

@@ -10,7 +10,7 @@ const STOP_SIGNALS = ['SIGTERM', 'SIGINT', 'SIGHUP', 'SIGQUIT'] as const
 /** Milliseconds for closing after the shutdown delay; then the process exits regardless. */
 const CLOSE_TIMEOUT_MS = 9500
 
-/** Milliseconds for writing the last lines of the log, whose reader may have stalled. */
+/** Milliseconds for writing the last log lines; the reader of the log may have stalled. */
 const FLUSH_TIMEOUT_MS = 500
 
 /** Starts to listen; closes the app if that fails. @throws ConfigError if the address cannot be used. */
@@ -37,7 +37,7 @@ async function listen(app: App, { host, port }: Config): Promise<void> {
 export async function serve(config: Config, logOutput?: LogOutput): Promise<App> {
   let app: App | undefined
   let stopping = false
-  // close-with-grace exits at a second signal, therefore signals are handled here.
+  // close-with-grace exits at a second signal, so signals are handled here.
   const { close } = closeWithGrace(
     { delay: config.shutdownDelayMs + CLOSE_TIMEOUT_MS, logger: false, skip: [...STOP_SIGNALS] },
     async ({ err }) => {
@@ -57,8 +57,8 @@ export async function serve(config: Config, logOutput?: LogOutput): Promise<App>
       if (!stopping) close()
     })
   }
-  // Without a listener, exceeding the limit of file sizes ends the process. With one, the write fails with EFBIG, which
-  // is handled like a full disk.
+  // Without a listener, a write beyond the file size limit (RLIMIT_FSIZE) ends the process. With one, it fails with
+  // EFBIG, which is handled like a full disk.
   process.on('SIGXFSZ', () => undefined)
   app = await buildApp(config, logOutput)
   await listen(app, config)

@@ -1,6 +1,6 @@
 import { isIP } from 'node:net'
 
-/** Error of settings that the service cannot start with. */
+/** Settings that the service cannot start with. */
 export class ConfigError extends Error {
   override readonly name = 'ConfigError'
   /** One line per setting, which begins with its name. */
@@ -126,7 +126,7 @@ const LOG_LEVELS = ['DEBUG', 'INFO', 'WARNING', 'ERROR'] as const
 
 /** All settings, by field of `Config`. The README's table is generated from them. */
 export const SETTINGS = {
-  /** Undefined if there is none: posts are then rejected. */
+  /** Undefined if not set; posts are rejected then. */
   secret: {
     name: 'WEBHOOK_SECRET',
     description:
@@ -228,7 +228,7 @@ export const SETTINGS = {
     description: 'Maximum messages per commit; 1 commits each message separately.',
     ...integer(1, 99_999),
   },
-  /** Maximum posts in flight; other requests get a tenth of it. */
+  /** Maximum posts in flight, before and after verification each; reads and public requests get a tenth. */
   maxWaiting: {
     name: 'MAX_WAITING',
     default: '1000',

@@ -1,7 +1,7 @@
 let cachedSecond = Number.NaN
 let cachedText = ''
 
-/** Returns `YYYY-MM-DDTHH:MM:SS`, formatted once per second: the log has a timestamp in every line. */
+/** Returns `YYYY-MM-DDTHH:MM:SS`; formats only once per second, as every log line has a timestamp. */
 function secondOf(now: number): string {
   const second = Math.floor(now / 1000)
   if (second !== cachedSecond) {

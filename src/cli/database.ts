@@ -7,9 +7,9 @@ import { openStore } from '../db/open.ts'
 import { ProgressBar } from './progress.ts'
 
 /**
- * Milliseconds between transactions of a command, longer than the 20 ms between attempts of a service to get the lock.
+ * Milliseconds between transactions of a command.
  *
- * Without the pause a service would rarely find the database unlocked.
+ * Without the pause, a running service would rarely find the database unlocked when it retries.
  */
 const PAUSE_MS = 30
 
@@ -37,7 +37,7 @@ export function bulkDatabase({ dev = false }: DevelopmentOption): DatabaseAddres
   return database
 }
 
-/** Does the same for commands that must not create the file. @throws ConfigError if it is missing. */
+/** Returns the database like `bulkDatabase`, but does not accept a missing file. @throws ConfigError */
 export function existingDatabase(options: DevelopmentOption): DatabaseAddress {
   const database = bulkDatabase(options)
   if (database.kind === 'sqlite' && !existsSync(database.path ?? '')) {
@@ -46,7 +46,7 @@ export function existingDatabase(options: DevelopmentOption): DatabaseAddress {
   return database
 }
 
-/** Shows the progress of bringing counters and indexes up to date. */
+/** Runs work that updates counters and indexes, with a progress bar and pauses for other writers. */
 export async function indexing<Result>(
   work: (onProgress: ProgressListener) => Promise<Result>,
 ): Promise<Result> {

@@ -30,7 +30,7 @@ const BATCH_SIZE = 15_000
 /** Maximum rejected lines that are reported individually on standard error. */
 const MAX_REPORTED_REJECTIONS = 20
 
-/** Returns whether two paths lead to one file, also by links. The files need not exist. */
+/** Returns whether two paths lead to the same file, links included. The files need not exist. */
 function isSameFile(path: string, other: string): boolean {
   const [stat, otherStat] = [path, other].map((each) => statSync(each, { throwIfNoEntry: false }))
   if (!stat || !otherStat) return resolveTarget(path) === resolveTarget(other)
@@ -38,7 +38,9 @@ function isSameFile(path: string, other: string): boolean {
 }
 
 /**
- * Throws if the list of rejected lines is the input or a file of the database, which opening it would truncate.
+ * Throws if the list of rejected lines is the input or a file of the database.
+ *
+ * Opening the list would truncate that file.
  * @throws Error
  */
 function assertNotOverwriting(list: string, input: Stats, database: DatabaseAddress): void {
@@ -110,7 +112,7 @@ class BulkWriter {
     this.#tally = tally
   }
 
-  /** Starts to store a batch once the previous one is stored; does not wait for it, so that reading continues. */
+  /** Starts to store a batch once the previous one is stored, then resolves, so that reading continues. */
   async append(batch: StoredMessage[]): Promise<void> {
     await this.#pending
     this.#pending = this.#write(batch)
@@ -164,8 +166,8 @@ function readFailure(error: unknown, { name }: Input, lines: number): Error {
 /**
  * Stores the messages of an input.
  *
- * If reading fails, as at the end of a truncated .gz file, the complete lines before the error are stored. A later import
- * of the whole file counts them as duplicates.
+ * If reading fails, as at the end of a truncated .gz file, the complete lines before the error are stored. A later
+ * import of the whole file counts them as duplicates.
  */
 async function store(input: Input, into: MessageStore, tally: Tally): Promise<void> {
   const writer = new BulkWriter(into, tally)

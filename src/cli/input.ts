@@ -29,8 +29,8 @@ export async function openInput(file: string): Promise<Input> {
   const handle = await open(file)
   const stat = await handle.stat()
   const bytes = handle.createReadStream({ highWaterMark: 1024 * 1024 })
-  // An error of either stream rejects the iteration over the last one. It may occur before the iteration begins,
-  // therefore it needs a listener.
+  // An error of either stream rejects the iteration over the last one. It may occur before the iteration begins, so it
+  // needs a listener.
   const chunks: Readable = file.endsWith('.gz') ? pipeline(bytes, createGunzip(), () => {}) : bytes
   chunks.on('error', () => {})
   return {

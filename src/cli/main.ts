@@ -17,7 +17,7 @@ checks as a post; lines that fail them are rejected, and the first of these are 
 standard error. A file whose name ends in .gz is decompressed. An import can be repeated, also after a crash: messages
 that are already stored count as duplicates. The status is 1 if a line was rejected.`
 
-/** Prints an error of the arguments in one line, like all other errors. */
+/** Prints an error in the arguments in one line, like all other errors. */
 function writeOneLine(text: string, write: (line: string) => void): void {
   const line = text
     .trim()

@@ -4,7 +4,7 @@ import type { Config, SettingSource } from '../config.ts'
 import { describeDatabase } from '../db/describe.ts'
 import type { LogOutput } from '../log-output.ts'
 
-/** The secret of the development defaults, which the README contains; the only one that is printed. */
+/** Secret of the development defaults, which the README publishes; the only one that is printed. */
 const PUBLIC_SECRET = 'testsecret'
 
 /** Fields of a request's log line that the message contains. */
@@ -55,7 +55,7 @@ function curlLine(origin: string, secret: string): string {
   return `curl -w '\\n' ${origin}/webhook -H 'Content-Type: application/json' -H 'X-Signature: ${signature}' -d '${body}'`
 }
 
-/** Returns the text for a developer: source of the secret, database, documentation, a first post. */
+/** Returns the start-up text: source of the secret, database, documentation, a command that posts. */
 export function welcome(config: Config, port: number, secretSource: SettingSource): string {
   const { secret, database, host } = config
   const origin = originOf(host, port)

@@ -2,7 +2,7 @@ import { resolve } from 'node:path'
 import type { DatabaseAddress } from '../config.ts'
 
 /**
- * Returns the name of a database for the operator.
+ * Returns the name of a database for log lines and terminals.
  * It is an absolute path, or a URL without password and options.
  */
 export function describeDatabase(database: DatabaseAddress): string {

@@ -1,15 +1,15 @@
 import type { MessageFilter } from '../message/filter.ts'
 
-/** Number of characters at the beginning of a sort key that name its UTC day. */
+/** Length of the prefix of a sort key that is its UTC day. */
 export const DAY_LENGTH = 10
 
-/** Number of characters at the beginning of a sort key that name its UTC minute. */
+/** Length of the prefix of a sort key that is its UTC minute. */
 export const MINUTE_LENGTH = 16
 
-/** The least key, which is that of messages without an instant. */
+/** The least key: that of messages without an instant. */
 const FIRST_KEY = ''
 
-/** Less than the key of every instant, which begins with a digit, and greater than the empty key. */
+/** Greater than the empty key, and not greater than the key of any instant, which begins with a digit. */
 const FIRST_INSTANT = '0'
 
 /** Greater than every key. */
@@ -26,7 +26,7 @@ export interface KeyRange {
 /** The range of all keys. */
 export const ALL_KEYS: KeyRange = { since: FIRST_KEY, until: AFTER_ALL }
 
-/** Whether the filter has a range of instants. */
+/** Whether the filter restricts the range of instants. */
 export function isRestricted({ since, until }: MessageFilter): boolean {
   return since !== undefined || until !== undefined
 }
@@ -43,8 +43,8 @@ export function rangeOf(filter: MessageFilter): KeyRange {
 }
 
 /**
- * Returns the exclusive end of the keys that begin with the name of a day or minute.
- * In a key the name is followed by `:`, `T` or nothing, all of which are less than `~`.
+ * Returns the exclusive end of the keys that begin with a day or minute.
+ * In a key these are followed by `:`, `T`, `.` or nothing, all of which are less than `~`.
  */
 export function endOf(bucket: string): string {
   return bucket === '' ? FIRST_INSTANT : `${bucket}~`

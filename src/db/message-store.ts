@@ -57,7 +57,7 @@ export interface StoreSize {
   freeBytes: number | undefined
 }
 
-/** Called with the number of messages that remain. Work continues when the returned promise resolves. */
+/** Called with the number of messages left. Work continues once the returned promise has resolved. */
 export type ProgressListener = (left: number) => void | Promise<void>
 
 /** Called with a warning for the operator. */
@@ -97,7 +97,7 @@ export interface MessageStore {
   /**
    * Resolves if the store is ready: it has just been read and written.
    * Also resolves while a write is pending within the time limit of `append`. Rejects when the store cannot be written,
-   * and always once corruption was found.
+   * and always after corruption was found.
    */
   ready(): Promise<void>
   /** Finishes pending appends and releases all resources. May cancel pending reads. */

@@ -1,7 +1,7 @@
 /** The migrator's error if the database has a migration that this version does not know. */
 const UNKNOWN_MIGRATION = /^corrupted migrations: previously executed migration (.+) is missing$/
 
-/** Returns the error of a migration, explained if a later version has migrated the database. */
+/** Returns the error of a migration, with an explanation if a later version has migrated the database. */
 export function explainMigrationError(error: unknown): unknown {
   const name = UNKNOWN_MIGRATION.exec(error instanceof Error ? error.message : '')?.[1]
   if (name === undefined) return error

@@ -2,7 +2,7 @@ import { MESSAGE_COLUMNS, type StoredMessage } from '../message/message.ts'
 import type { KeyRange } from './key-range.ts'
 import type { MessagePage, PageQuery } from './message-store.ts'
 
-/** The columns of a page, qualified, as the query that finds the page has some of them too. */
+/** The columns of a page; qualified, because the subquery that finds the page has some of them, too. */
 export const PAGE_COLUMNS = [
   ...MESSAGE_COLUMNS.map((column) => `messages.${column}` as const),
   'messages.ts_key',
@@ -30,12 +30,12 @@ export interface RangeCounts {
   inRange: number
 }
 
-/** Returns the rank, counted from 0 in the order of keys, of the first message of a page. */
+/** Returns the rank of the first message of a page, counted from 0 in the order of keys. */
 export function firstRank({ order, offset }: PageQuery, { start, inRange }: RangeCounts): number {
   return order === 'asc' ? start + offset : start + inRange - 1 - offset
 }
 
-/** Returns the range and offset of a page without everything before the minute of its first message. */
+/** Narrows the range of a page to begin with the minute of its first message, and reduces the offset. */
 export function skipToMinute(
   { order, offset }: PageQuery,
   { since, until }: KeyRange,

@@ -7,11 +7,11 @@ export interface MessageFilter {
   from?: string | undefined
   /** The recipient; exact match. Not indexed: every message that the other filters match is read. */
   to?: string | undefined
-  /** Sort key of the earliest instant, inclusive (see `instantKey`); excludes messages without an instant. */
+  /** Sort key of the earliest instant, inclusive; see `instantKey`. Excludes messages without an instant. */
   since?: string | undefined
   /** Sort key of the latest instant, exclusive; excludes messages without an instant. */
   until?: string | undefined
-  /** A literal substring of the text under `fold`; empty matches every message, also one without text. */
+  /** A literal substring of the text under `fold`; empty matches every message, even without text. */
   q?: string | undefined
 }
 

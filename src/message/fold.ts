@@ -1,8 +1,8 @@
 /**
  * Folds the case of a text for searches: two texts match if their folds do, in every store.
  *
- * Defined as upper-casing and then lower-casing each code point, without normalization. The code folds the whole string,
- * which is much faster. The only difference is that JavaScript lower-cases a final Σ to ς, which is undone here.
+ * Defined as upper-casing and then lower-casing each code point, without normalization. Folding the whole string at
+ * once is much faster. It differs only in that JavaScript lower-cases a final Σ to ς, which is undone here.
  */
 export function fold(text: string): string {
   return text.toUpperCase().toLowerCase().replaceAll('ς', 'σ')

@@ -17,11 +17,13 @@ function hasDay(text: string): boolean {
 }
 
 /**
- * Returns the sort key of an RFC 3339 timestamp; undefined if it is invalid, or not in the years 0000 to 9999 in UTC.
+ * Returns the sort key of an RFC 3339 timestamp; undefined if it is invalid.
+ *
+ * A timestamp outside the years 0000 to 9999 in UTC is invalid, too.
  *
  * The key is the date and time in UTC without `Z` and without trailing zeros of the fraction (1 to 9 digits): the byte
  * order of keys is the order of instants. Days and hours that do not exist are invalid, as are leap seconds. The `+` of
- * an offset may be a space, as it arrives from a URL.
+ * an offset may be a space, as a `+` in a query is decoded to.
  */
 export function instantKey(text: string): string | undefined {
   const zone = IN_UTC.test(text) ? undefined : WITH_OFFSET.exec(text)
@@ -40,7 +42,7 @@ export function instantKey(text: string): string | undefined {
   return fraction ? `${seconds}.${fraction}` : seconds
 }
 
-/** Whether a text is a valid `ts` of a message: `YYYY-MM-DDTHH:MM:SS[.1 to 9 digits]Z`, and exists. */
+/** Whether a text is a valid `ts`: `YYYY-MM-DDTHH:MM:SS[.1 to 9 digits]Z`, of a day that exists. */
 export function isMessageInstant(text: string): boolean {
   return text.endsWith('Z') && text[10] === 'T' && IN_UTC.test(text) && hasDay(text)
 }

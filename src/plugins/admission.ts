@@ -29,18 +29,19 @@ const CONCURRENCY_CLASSES = ['unverified', 'ingest', 'read', 'public', 'probe'] 
 type ConcurrencyClass = (typeof CONCURRENCY_CLASSES)[number]
 
 /**
- * Posts in flight for each read in flight: a response is larger than a message, and few threads read while a batch
- * stores hundreds of messages.
+ * Ratio of the limit on posts to the limit on reads.
+ *
+ * A page is larger than a message, and few threads read, while one batch stores hundreds of messages.
  */
 const POSTS_PER_READ = 10
 
 /** Status of an evicted request, in the log and the metrics. */
 const REQUEST_TIMEOUT = 408
 
-/** Age in milliseconds from which a request that waits for its client may be evicted. */
+/** Minimum age in milliseconds at which a request that waits for its client may be evicted. */
 const STALL_TIMEOUT_MS = 250
 
-/** Whether the service waits for the client, to send the rest of the body or to read the response. */
+/** Whether a request waits for its client to send the rest of the body or to read the response. */
 function waitsForClient({ request, reply }: InFlightRequest): boolean {
   const { raw } = reply
   return !request.raw.complete || raw.writableEnded || raw.writableNeedDrain
@@ -49,7 +50,7 @@ function waitsForClient({ request, reply }: InFlightRequest): boolean {
 /** Bounds the requests in flight by concurrency class. */
 class Admission {
   readonly #limits: Record<ConcurrencyClass, number>
-  /** In order of arrival. */
+  /** Requests by class, oldest first. */
   readonly #inFlight: Record<ConcurrencyClass, Queue<InFlightRequest>> = {
     unverified: new Queue(),
     ingest: new Queue(),
@@ -80,7 +81,9 @@ class Admission {
   }
 
   /**
-   * Moves a request into a class, evicting the slowest one there if the class is full.
+   * Moves a request into a class.
+   *
+   * If the class is full, the oldest request that waits for its client is evicted.
    * @returns false if the class stays full.
    */
   enter(inFlight: InFlightRequest, name: ConcurrencyClass): boolean {
@@ -115,8 +118,10 @@ function rejectOverload(request: FastifyRequest, reply: FastifyReply): void {
 }
 
 /**
- * Limits the requests in flight. While `ingest` is at its limit, posts are rejected from their headers, before their body is
- * received. Reads are admitted after the token check.
+ * Limits the requests in flight by concurrency class.
+ *
+ * While `ingest` is at its limit, posts are rejected when their headers arrive, before their body is received. Reads
+ * are admitted after the token check.
  */
 async function admission(
   app: FastifyInstance,

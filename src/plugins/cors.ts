@@ -9,7 +9,11 @@ function isPreflight({ method, headers }: FastifyRequest): boolean {
   return method === 'OPTIONS' && headers['access-control-request-method'] !== undefined
 }
 
-/** Allows web pages of these origins to read responses (CORS, Fetch standard); does nothing without origins. */
+/**
+ * Allows web pages of these origins to read responses (CORS, Fetch standard).
+ *
+ * Does nothing if the list is empty.
+ */
 async function cors(app: FastifyInstance, { origins }: { origins: readonly string[] }) {
   if (origins.length === 0) return
   const options = {
@@ -18,10 +22,10 @@ async function cors(app: FastifyInstance, { origins }: { origins: readonly strin
     allowedHeaders: ['Authorization', 'X-Request-ID'],
     exposedHeaders: ['Link', 'Retry-After', 'X-Request-ID'],
     maxAge: MAX_AGE_S,
-    // An OPTIONS request that is no preflight is handled as it is without CORS.
+    // An OPTIONS request that is not a preflight request is handled as it is without CORS.
     strictPreflight: false,
   }
-  // @fastify/cors responds to a preflight in its own hook, before the hook that counts requests.
+  // @fastify/cors responds to a preflight request in its own hook, before the hook of rate-limits.
   app.addHook('onRequest', (request, reply, done) => {
     if (!isPreflight(request) || !app.rejectOverLimit(request, reply)) done()
   })

@@ -24,7 +24,7 @@ const MEASURE_INTERVAL_MS = 15_000
 /** Milliseconds between two lines of progress during a long start. */
 const PROGRESS_INTERVAL_MS = 2000
 
-/** Opens the store. @throws ConfigError when the database cannot be opened. */
+/** Opens the store. @throws ConfigError if the database cannot be opened. */
 async function open(
   { log }: FastifyInstance,
   database: DatabaseAddress,
@@ -55,7 +55,10 @@ async function open(
   }
 }
 
-/** Registers the metrics of the store; `size` returns its last measurement, undefined before the first one. */
+/**
+ * Registers the metrics of the store.
+ * @param size returns the last measured size; undefined before the first measurement.
+ */
 function registerMetrics(
   { registry, store }: FastifyInstance,
   size: () => StoreSize | undefined,

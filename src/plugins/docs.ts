@@ -17,7 +17,7 @@ const DESCRIPTION = [
   'unsupported method 405 with `Allow`, and a request over a rate limit 429 with `Retry-After`.',
 ].join('\n')
 
-/** Policy of the page: its own scripts and styles, inline styles and images, and requests to its own origin. */
+/** Policy of `/docs`: scripts, styles and requests of its own origin, inline styles and `data:` images. */
 const CONTENT_SECURITY_POLICY = [
   "default-src 'none'",
   "script-src 'self'",
@@ -47,14 +47,14 @@ const WWW_AUTHENTICATE = {
   schema: { type: 'string' },
 } as const
 
-/** Responses to malformed requests, which are the same for every operation, by status. */
+/** Responses to malformed requests by status; the same for every operation. */
 const MALFORMED_REQUESTS = {
   400: 'The request is not valid HTTP, or is incomplete.',
   408: 'The request took too long to arrive.',
   431: 'The headers are too large.',
 }
 
-/** Extension that carries the examples of responses through the plugin, which drops siblings of a `$ref`. */
+/** Extension that keeps the examples of responses: the plugin drops siblings of a `$ref`. */
 const EXAMPLES = 'x-response-examples'
 
 /** Returns the first example of each response that has one, by status. */
@@ -63,7 +63,7 @@ function examplesOf(schema: FastifySchema): Record<string, unknown> {
   return Object.fromEntries(responses.map(([status, { examples }]) => [status, examples?.[0]]))
 }
 
-/** Adds to every operation the responses and headers that plugins contribute, and moves the examples into place. */
+/** Adds the responses and headers of plugins to every operation, and moves the examples into place. */
 function completeOperations(document: OpenAPIV3.Document): OpenAPIV3.Document {
   const schema = { $ref: `#/components/schemas/${Problem.$id}` }
   for (const operations of Object.values(document.paths)) {
@@ -94,7 +94,7 @@ function completeOperations(document: OpenAPIV3.Document): OpenAPIV3.Document {
   return document
 }
 
-/** Serves `/openapi.json`, generated from the schemas of the routes, and `/docs`, a page that renders it. */
+/** Serves `/openapi.json`, generated from the schemas of the routes, and `/docs`, which renders it. */
 async function docs(app: FastifyInstance): Promise<void> {
   await app.register(swagger, {
     transform: ({ schema, url }) => ({
@@ -116,7 +116,7 @@ async function docs(app: FastifyInstance): Promise<void> {
         { name: 'messages', description: 'Read messages' },
         { name: 'operation', description: 'Health and metrics' },
       ],
-      // Only if there are any: the page offers to authorize for an empty map, too.
+      // Only if there are any: the page shows its Authorize button even for an empty map.
       ...(Object.keys(app.securitySchemes).length > 0 && {
         components: { securitySchemes: app.securitySchemes },
       }),

@@ -7,7 +7,7 @@ import type { InputProblem } from '../schemas/problem.ts'
 import { toInputProblems } from '../schemas/validation-errors.ts'
 import { SECURITY_HEADERS } from './security-headers.ts'
 
-/** Why a valid request got a 503. */
+/** Reason for a 503. */
 type RejectionReason = 'overload' | 'database' | 'time_limit' | 'stopping' | 'no_secret'
 
 /** Reasons whose counters start at 0; all but `stopping`, which is expected. */
@@ -15,9 +15,9 @@ const COUNTED_REASONS: RejectionReason[] = ['overload', 'database', 'time_limit'
 
 declare module './request-tracker.ts' {
   interface LogFields {
-    /** Where the input is invalid and why, without its values. */
+    /** Location and kind of each error in the input, without its values. */
     problems?: Pick<InputProblem, 'loc' | 'type'>[]
-    /** Why a request that may be valid got a 503. */
+    /** Reason for a 503. */
     rejected?: RejectionReason
     /** Cause of a 5xx. */
     cause?: Error
@@ -45,7 +45,7 @@ export class InvalidInputError extends Error {
   }
 }
 
-/** Responds to a request that may be valid with 503 and `Retry-After`; a body that follows is discarded. */
+/** Responds with 503 and `Retry-After`, without validating the request. */
 export function serviceUnavailable(
   request: FastifyRequest,
   reply: FastifyReply,
@@ -56,7 +56,7 @@ export function serviceUnavailable(
   reply.code(503).header('retry-after', RETRY_AFTER_S).send({ detail })
 }
 
-/** First element of a problem's `loc`, by Fastify's name for the part of the request; `body` has the same name. */
+/** First element of `loc` by Fastify's name for the part of the request; `body` is the same in both. */
 const LOCATIONS: Record<string, string> = { querystring: 'query', params: 'path' }
 
 /** Responds with 422, and logs the problems without the values of the input. */
@@ -96,7 +96,7 @@ function handleError(error: FastifyError, request: FastifyRequest, reply: Fastif
   }
 }
 
-/** Responds to an error that Fastify raises before it finds a route, so before any hook has run. */
+/** Responds to an error that Fastify raises before routing, and so before any hook has run. */
 export function handleFrameworkError(
   error: FastifyError,
   request: FastifyRequest,
@@ -124,7 +124,7 @@ async function errors(app: FastifyInstance): Promise<void> {
   app.setNotFoundHandler((_request, reply) => {
     reply.code(404).send({ detail: 'not found' })
   })
-  // Before the body is read, as it does not matter for an unknown path.
+  // In onRequest, so that the body of a request that is rejected anyway is not read.
   app.addHook('onRequest', (request, reply, done) => {
     if (request.is404) reply.code(404).send({ detail: 'not found' })
     else if (request.raw.httpVersion === '1.1' && request.headers.host === undefined) {

@@ -11,7 +11,7 @@ import type { CompletedRequest } from './request-tracker.ts'
 
 declare module 'fastify' {
   interface FastifyInstance {
-    /** Resolves once the lines logged so far are written; never, if the reader of the output has stalled. */
+    /** Resolves once the lines logged so far are written; stays pending while the reader has stalled. */
     flushLog(): Promise<void>
   }
   interface FastifyRequest {
@@ -20,7 +20,7 @@ declare module 'fastify' {
   }
 }
 
-/** Levels in the log, by pino's names. */
+/** Level names in the log, by pino's level names. */
 const LEVELS: Record<string, string> = {
   trace: 'DEBUG',
   debug: 'DEBUG',
@@ -30,10 +30,14 @@ const LEVELS: Record<string, string> = {
   fatal: 'ERROR',
 }
 
-/** pino's names of the configurable levels. */
+/** pino's level names, by the values of LOG_LEVEL. */
 const PINO_LEVELS = { DEBUG: 'debug', INFO: 'info', WARNING: 'warn', ERROR: 'error' } as const
 
-/** Returns the logged properties of an error. Others may hold user data: PostgreSQL's `detail` has whole rows. */
+/**
+ * Returns the properties of an error that are logged.
+ *
+ * Others may contain user data: `detail` of a PostgreSQL error contains whole rows.
+ */
 function causeOf(error: Error) {
   const { type, message, stack, code } = pino.stdSerializers.err(error)
   return { type, message, stack, code }
@@ -73,7 +77,7 @@ export function requestIdOf(request: IncomingMessage): string {
   return typeof given === 'string' && REQUEST_ID.test(given) ? given : randomUUID()
 }
 
-/** Returns the fields of a request's log line, in the order of the legacy Python service. */
+/** Returns the fields of a request's log line, in the same order as the legacy Python service. */
 function lineOf({ requestId, method, path, status, latencyMs, logFields }: CompletedRequest) {
   return {
     request_id: requestId,
@@ -111,9 +115,15 @@ async function logging(
     reply.header('x-request-id', request.id)
     done()
   })
+  const logsInfo = app.log.level === 'info' || app.log.level === 'debug'
   app.requestTracker.onCompleted((completed, inFlight) => {
     const level = inFlight?.request.outcomeLevel ?? (completed.status >= 500 ? 'error' : 'info')
-    app.log[level](lineOf(completed))
+    if (level === 'error') app.log.error(lineOf(completed))
+    // The same line as pino's, which serializes the fields one by one: 1.2 µs instead of 0.3 µs, on every post.
+    else if (logsInfo) {
+      const fields = JSON.stringify(lineOf(completed)).slice(1)
+      output.write(`{"level":"INFO","ts":"${timestamp()}",${fields}\n`)
+    }
   })
 }
 

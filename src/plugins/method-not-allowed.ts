@@ -4,12 +4,12 @@ import fp from 'fastify-plugin'
 
 declare module 'fastify' {
   interface FastifyInstance {
-    /** Adds routes that respond 405 to the other methods of each path. Call it after the last route is added. */
+    /** Adds 405 responses for the other methods of each path; to be called after the last route is added. */
     rejectOtherMethods(): void
   }
 }
 
-/** Responds 405 with `Allow` where a path exists, but not for the method. */
+/** Responds with 405 and `Allow` to requests whose path exists, but not for their method. */
 async function methodNotAllowed(app: FastifyInstance): Promise<void> {
   const routes = new Map<string, Set<string>>()
   app.addHook('onRoute', ({ url, method }) => {
@@ -29,7 +29,7 @@ async function methodNotAllowed(app: FastifyInstance): Promise<void> {
         url,
         method: app.supportedMethods.filter((method) => !methods.has(method)),
         schema: { hide: true },
-        // In a hook rather than the handler, so before the body is read.
+        // In a hook rather than the handler, so that the body is not read.
         onRequest: (_request, reply) => {
           reply.code(405).header('allow', header).send({ detail })
         },

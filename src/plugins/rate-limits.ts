@@ -16,7 +16,7 @@ declare module 'fastify' {
     /**
      * Counts a request against its client address, and responds with 429 if the address is over its limit.
      *
-     * A hook does so for every request. Only responses that are sent before that hook need to call this.
+     * A hook does so for every request. Only code that responds before that hook needs to call this.
      * @returns true if it has responded.
      */
     rejectOverLimit(request: FastifyRequest, reply: FastifyReply): boolean
@@ -34,7 +34,7 @@ declare module 'fastify' {
 
 declare module './request-tracker.ts' {
   interface LogFields {
-    /** Address, of IPv6 its /64, that an invalid signature or token came from. */
+    /** Client address (IPv6: its /64 prefix) of an invalid signature or token. */
     client?: string
   }
 }
@@ -42,7 +42,7 @@ declare module './request-tracker.ts' {
 /** Settings of the limits. */
 type LimitOptions = Pick<Config, 'trustProxy' | 'maxFailuresPerMinute' | 'maxRequestsPerMinute'>
 
-/** Length of a window, and how many addresses are tracked: those counted last. */
+/** Length of a window, and number of tracked addresses: the most recently counted ones. */
 const WINDOW = { windowMs: 60_000, maxKeys: 5000 }
 
 /** Key of requests without a known address. */
@@ -54,8 +54,10 @@ function keyOf(address: string | undefined): string {
 }
 
 /**
- * Limits requests and failed authentication by client address. Failures are counted only after verification has
- * failed, so clients with a valid secret or token pass even if others at their address are over the limit.
+ * Limits requests and failed authentication attempts by client address.
+ *
+ * Failures are counted only after verification has failed. So clients with a valid secret or token pass even if others
+ * at their address are over the limit.
  */
 async function rateLimits(
   app: FastifyInstance,

@@ -17,15 +17,16 @@ declare module 'fastify' {
   }
 }
 
-/** Fields that hooks and handlers add to the log line of a request; each plugin and route declares its own. */
+/** Fields that hooks and handlers add to a request's log line; each plugin and route declares its own. */
 // biome-ignore lint/suspicious/noEmptyInterface: Declaration merging adds the fields.
 export interface LogFields {}
 
 /** A request and its outcome. */
 export interface CompletedRequest {
+  /** The `X-Request-ID` of the response. */
   requestId: string
   method: string
-  /** Template of the route, or the redacted path where none matched; see `logPath`. */
+  /** Template of the route, or the redacted path if none matched; see `logPath`. */
   path: string
   /** Template of the route, undefined where none matched. */
   route: string | undefined
@@ -42,7 +43,7 @@ export interface InFlightRequest extends QueueMember<InFlightRequest> {
   reply: FastifyReply
   /** Template of the route, undefined where none matched. */
   route: string | undefined
-  /** Time at which its headers had arrived, by `performance.now()`. */
+  /** Time at which the end of its headers arrived, by `performance.now()`. */
   since: number
   /** Whether the response was sent or the connection closed; `work` may continue. */
   ended: boolean
@@ -52,7 +53,7 @@ export interface InFlightRequest extends QueueMember<InFlightRequest> {
   work: Promise<unknown> | undefined
 }
 
-/** Property of a request, its response and its socket: WeakMap entries would slow down garbage collection. */
+/** Property of a request, its response and its socket. A WeakMap would slow down garbage collection. */
 const IN_FLIGHT = Symbol('in-flight request')
 
 type Carrier<Of> = Of & { [IN_FLIGHT]?: InFlightRequest | undefined }
@@ -62,10 +63,10 @@ type CompletionListener = (completed: CompletedRequest, inFlight?: InFlightReque
 /** Status of a request whose client disconnected before the response was complete, as in nginx. */
 export const CLIENT_CLOSED_REQUEST = 499
 
-/** Calls its listeners exactly once for each request, when its response is sent or its connection has closed. */
+/** Calls its listeners exactly once per request, when the response is sent or the connection closes. */
 class RequestTracker {
   readonly #listeners: CompletionListener[] = []
-  /** Listeners of a response; shared by all responses, so that none are created per request. */
+  /** Listeners of responses, shared by all of them, so that no closures are created per request. */
   readonly #onFinish: (this: Carrier<ServerResponse>) => void
   readonly #onClose: (this: Carrier<ServerResponse>) => void
 
@@ -76,7 +77,7 @@ class RequestTracker {
     }
     this.#onFinish = function () {
       const inFlight = this[IN_FLIGHT]
-      // The client of a request that was aborted in its body does not receive the response.
+      // The client of a request whose body was aborted does not receive the response.
       end(inFlight, inFlight?.request.raw.errored ? undefined : this.statusCode)
     }
     this.#onClose = function () {
@@ -123,14 +124,16 @@ class RequestTracker {
     return inFlight
   }
 
-  /** Delays completion until this work has settled, should the client disconnect. @returns the work. */
+  /** Delays completion until the work has settled if the client disconnects. @returns the work. */
   keepOpenUntil<Result>(request: FastifyRequest, work: Promise<Result>): Promise<Result> {
     this.find(request).work = work
     return work
   }
 
   /**
-   * Records a rejection that is written to a socket: of its in-flight request, or of input that is no request.
+   * Records a rejection that is written to a socket without a response object.
+   *
+   * It rejects the in-flight request of the socket, or else input that is not a request.
    * @returns the request id.
    */
   reject(socket: Duplex, method: string, status: number): string {

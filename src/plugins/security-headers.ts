@@ -3,14 +3,16 @@ import fp from 'fastify-plugin'
 
 declare module 'fastify' {
   interface FastifyContextConfig {
-    /** Responses of the route get no security headers: no browser or cache uses it. */
+    /** Omits the security headers from responses of the route, which no browser or cache uses. */
     skipSecurityHeaders?: true
   }
 }
 
 /**
- * Security headers of a response: not to be cached, sniffed, framed or read by other origins, and nothing is loaded.
- * Source: OWASP, REST Security Cheat Sheet, "Security Headers".
+ * Security headers of a response.
+ *
+ * They forbid caching, content sniffing, framing, use by other origins and loading of resources. Source: OWASP, REST
+ * Security Cheat Sheet, "Security Headers".
  */
 export const SECURITY_HEADERS = Object.freeze({
   'cache-control': 'no-store',
@@ -22,8 +24,9 @@ export const SECURITY_HEADERS = Object.freeze({
 })
 
 /**
- * Sets the security headers of every response, in a hook that runs before any that may respond. Errors that Fastify
- * raises before it runs hooks set them themselves.
+ * Sets the security headers of every response, in a hook that runs before any hook that may respond.
+ *
+ * `handleFrameworkError` sets those of errors that Fastify raises before it runs hooks.
  */
 async function securityHeaders(app: FastifyInstance): Promise<void> {
   app.addHook('onRequest', (request, reply, done) => {

@@ -8,7 +8,7 @@ declare module 'fastify' {
   }
 }
 
-/** Milliseconds from the end of the listener until connections that are still open are closed. */
+/** Milliseconds after the listener closes until connections that are still open are closed. */
 const CLOSE_TIMEOUT_MS = 7000
 
 /** Phase of a graceful shutdown. */
@@ -20,8 +20,10 @@ export interface Shutdown {
 }
 
 /**
- * Shuts down gracefully. While draining, responses do not close their connection: a client that reconnects could be reset
- * at the moment when the listener closes.
+ * Shuts the service down gracefully.
+ *
+ * While draining, responses keep their connection open: a client that reconnects could be reset when the listener
+ * closes.
  */
 async function shutdown(app: FastifyInstance): Promise<void> {
   const state: Shutdown = { draining: false, closing: false }

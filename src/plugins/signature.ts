@@ -6,23 +6,25 @@ import type { Config } from '../config.ts'
 
 declare module 'fastify' {
   interface FastifyInstance {
-    /** Verifies the signature of a body; undefined without a secret. */
+    /** Verifies the signature of a body; undefined if no secret is configured. */
     verifySignature: SignatureVerifier | undefined
   }
 }
 
-/** Secret that made a signature: the current one, or the one before it, accepted while senders change over. */
+/** Secret that made a signature: the current one, or the previous one while senders change over. */
 export type SigningKey = 'current' | 'previous'
 
-/** Returns the secret with which the value of an `X-Signature` header signs this body; undefined if none does. */
+/** Returns the secret that an `X-Signature` header was made with, or undefined if it is invalid. */
 export type SignatureVerifier = (
   body: Uint8Array,
   header: string | string[] | undefined,
 ) => SigningKey | undefined
 
 /**
- * A valid header, matched as a whole: Node joins two headers with a comma, and `Buffer.from` silently stops decoding at
- * the first character that is not hex.
+ * Pattern of a valid header.
+ *
+ * It matches the whole value: Node joins repeated headers with a comma, and `Buffer.from` silently stops at the first
+ * character that is not hex.
  */
 const SIGNATURE = /^(?:sha256=)?([0-9a-fA-F]{64})$/
 
@@ -46,7 +48,7 @@ async function signature(
   app: FastifyInstance,
   { secret, previousSecret }: Pick<Config, 'secret' | 'previousSecret'>,
 ): Promise<void> {
-  /** Valid signatures by secret; copied to the metric at a scrape, which is cheaper than `inc` for each message. */
+  /** Valid signatures by secret; copied to the metric at a scrape, as `inc` per message costs more. */
   const valid: Record<SigningKey, number> = { current: 0, previous: 0 }
   new client.Counter({
     name: 'webhook_signatures_total',

@@ -7,7 +7,7 @@ import { afterResponses } from '../http-server.ts'
 import { TOO_MANY_REQUESTS } from '../schemas/problem.ts'
 import { CLIENT_CLOSED_REQUEST } from './request-tracker.ts'
 
-/** A rejection of input that is no request. */
+/** A rejection of input that is not a valid request. */
 interface Rejection {
   status: number
   detail: string
@@ -15,9 +15,9 @@ interface Rejection {
   reported?: number
 }
 
-/** Sends, logs and counts a rejection on a socket that has no response object, and closes the connection. */
+/** Sends, logs and counts a rejection on a socket without a response object, then closes it. */
 function reject(app: FastifyInstance, socket: Duplex, method: string, rejection: Rejection): void {
-  // A request that is malformed only in its body is counted twice: its headers were counted as a request.
+  // The rate limit counts a request that is malformed only in its body twice: its headers were counted as a request.
   const retryAfter = app.countUnparsed(socket instanceof Socket ? socket.remoteAddress : undefined)
   const {
     status,
@@ -45,7 +45,7 @@ function rejectionOf(code: string | undefined): Rejection {
     case 'HPE_HEADER_OVERFLOW':
       return { status: 431, detail: 'the headers are too large' }
     case 'HPE_INVALID_EOF_STATE':
-      // The client closed its side in the middle of a request. It may still read, but most have disconnected.
+      // The client closed its side in the middle of a request. It could still read, but usually has disconnected.
       return {
         status: 400,
         detail: 'the request is incomplete',
@@ -56,7 +56,7 @@ function rejectionOf(code: string | undefined): Rejection {
   }
 }
 
-/** Rejects input that Node's HTTP parser does not accept, after the responses to the requests before it. */
+/** Rejects input that Node's HTTP parser does not accept, after the responses to earlier requests. */
 export function handleClientError(
   this: FastifyInstance,
   error: Error & { code?: string },
@@ -74,7 +74,7 @@ export function handleClientError(
 /** Rejects, logs and counts input that Node's HTTP server does not emit as a request. */
 async function sockets(app: FastifyInstance): Promise<void> {
   app.server.on('connect', (_request, socket) => {
-    // Node removes its listeners from this socket: without one, a reset would end the process.
+    // Node removes its own listeners from this socket. Without one, a reset would end the process.
     socket.on('error', () => socket.destroy())
     afterResponses(socket, () => {
       reject(app, socket, 'CONNECT', { status: 405, detail: 'CONNECT is not supported' })

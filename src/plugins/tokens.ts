@@ -9,7 +9,7 @@ declare module 'fastify' {
     securitySchemes: Record<string, { type: 'http'; scheme: 'bearer'; description: string }>
   }
   interface FastifyContextConfig {
-    /** Tokens that the route requires; none if the setting is empty or this is absent. */
+    /** Kind of token that the route requires; absent for none. No token is required if none is configured. */
     auth?: keyof Tokens
   }
 }
@@ -23,11 +23,11 @@ export interface Tokens {
 /** Credentials of RFC 6750; the scheme is case-insensitive (RFC 9110, section 11.1). */
 const BEARER = /^Bearer +([!-~]+)$/i
 
-/** Creates a function that returns whether an `Authorization` header has one of these tokens, in constant time. */
+/** Creates a function that returns whether an `Authorization` header has one of these tokens. */
 export function createTokenVerifier(
   tokens: readonly string[],
 ): (header: string | undefined) => boolean {
-  // Digests have equal lengths, as timingSafeEqual requires, and the position of a difference reveals nothing.
+  // timingSafeEqual requires equal lengths, which digests have. It compares in constant time.
   const digest = (token: string) => hash('sha256', token, 'buffer')
   const known = tokens.map(digest)
   return (header) => {
@@ -38,7 +38,7 @@ export function createTokenVerifier(
   }
 }
 
-/** Setting and purpose of each kind of tokens. */
+/** Setting and purpose of each kind of token. */
 const KINDS = {
   api: { setting: 'API_TOKEN', purpose: 'read messages and statistics' },
   metrics: { setting: 'METRICS_TOKEN', purpose: 'read the metrics' },
@@ -48,7 +48,7 @@ const KINDS = {
 const TOKEN_REQUIRED = 'this needs a valid bearer token'
 const unauthorized = problem('The bearer token is missing or invalid.', TOKEN_REQUIRED)
 
-/** Requires one of these tokens on all routes of this kind, and documents it. */
+/** Requires one of these tokens on every route that declares this kind, and documents the requirement. */
 function protectRoutes(app: FastifyInstance, kind: keyof Tokens, tokens: readonly string[]): void {
   const { setting, purpose } = KINDS[kind]
   const verify = createTokenVerifier(tokens)
@@ -77,7 +77,7 @@ function protectRoutes(app: FastifyInstance, kind: keyof Tokens, tokens: readonl
   })
 }
 
-/** Protects the routes whose tokens are configured, and warns at start about those that are open. */
+/** Protects the routes whose tokens are configured, and logs a warning about the others at start. */
 async function tokens(app: FastifyInstance, options: Tokens): Promise<void> {
   app.decorate('securitySchemes', {})
   for (const kind of ['api', 'metrics'] as const) {

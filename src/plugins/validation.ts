@@ -3,12 +3,13 @@ import fp from 'fastify-plugin'
 import { components } from '../schemas/components.ts'
 import { ajv } from '../schemas/validator.ts'
 
-/** An optionally signed decimal integer; a `+` in a URL arrives as a space. */
+/** An optionally signed decimal integer; a `+` in a query is decoded as a space. */
 const DECIMAL = /^[+ -]?[0-9]+$/
 
 /**
- * Replaces the strings of a query that are integers by numbers, clamped to the range of safe integers. The parser of
- * queries returns strings only, and the validator coerces nothing.
+ * Converts integer parameters of a query to numbers, clamped to the range of safe integers.
+ *
+ * The query parser returns strings only, and the validator coerces nothing.
  */
 function convertIntegers(query: Record<string, unknown>, names: string[]): void {
   for (const name of names) {
@@ -31,7 +32,7 @@ ajv.addSchema(components)
 async function validation(app: FastifyInstance): Promise<void> {
   for (const component of components) app.addSchema(component)
   app.setValidatorCompiler<ObjectSchema>(({ schema, httpPart }) => {
-    // Header schemas are documentation only: a route checks its own headers.
+    // Header schemas are documentation only; hooks check the headers.
     if (httpPart === 'headers') return () => true
     const validate = ajv.compile(schema)
     if (httpPart !== 'querystring') return validate

@@ -5,7 +5,7 @@ import { jsonResponse } from '../schemas/component.ts'
 import { Alive, Ready } from '../schemas/health.ts'
 import { problem } from '../schemas/problem.ts'
 
-/** Time limit of the readiness check of the database, in milliseconds; below the usual probe timeout of 1 s. */
+/** Milliseconds for the readiness check of the database; below the usual probe timeout of 1 s. */
 const READY_TIMEOUT_MS = 800
 
 /** Serves the liveness and readiness probes. */
@@ -52,7 +52,7 @@ const health: FastifyPluginAsyncTypebox = async (app) => {
     },
     async (request, reply) => {
       if (app.shutdown.draining) {
-        // A planned stop is no error.
+        // A planned stop is not an error.
         request.outcomeLevel = 'info'
         return serviceUnavailable(request, reply, 'stopping', 'shutting down')
       }

@@ -15,7 +15,7 @@ import {
 } from '../schemas/messages.ts'
 import { inputProblems, problem } from '../schemas/problem.ts'
 
-/** Largest page, in messages. */
+/** Maximum messages per page. */
 const MAX_LIMIT = 100
 
 /** Returns the error of an invalid cursor. */

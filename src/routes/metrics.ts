@@ -1,7 +1,7 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { Type } from '@sinclair/typebox'
 
-/** Serves the metrics of this process, which are read from memory. */
+/** Serves the metrics of this process from memory. */
 const metrics: FastifyPluginAsyncTypebox = async (app) => {
   app.get(
     '/metrics',

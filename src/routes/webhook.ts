@@ -14,7 +14,7 @@ import { inputProblems, problem, tooManyRequests } from '../schemas/problem.ts'
 import { Accepted, InboundMessage, SignatureHeaders, toStoredMessage } from '../schemas/webhook.ts'
 import { timestampInSeconds } from '../timestamp.ts'
 
-/** Outcomes of a post; `aborted` if its body never arrived completely. */
+/** Results of posts; `aborted` if the body did not arrive completely. */
 const RESULTS = [
   'created',
   'duplicate',
@@ -31,7 +31,7 @@ declare module '../plugins/request-tracker.ts' {
     message_id?: string
     /** Whether the message was stored before. */
     dup?: boolean
-    /** Set for a duplicate whose content differs from the stored message, which stays. */
+    /** Set for a duplicate whose content differs from the stored message, which stays unchanged. */
     conflict?: true
     result?: WebhookResult
   }
@@ -40,16 +40,16 @@ declare module '../plugins/request-tracker.ts' {
 /** Buckets of delivery delays, in seconds. */
 const DELAY_BUCKETS = [0.5, 1, 5, 15, 60, 300, 900, 3600, 14_400, 86_400]
 
-/** Longest delay that is recorded, in seconds: one absurd `ts` must not dominate the sum. */
+/** Maximum recorded delay, in seconds, so that one implausible `ts` does not dominate the sum. */
 const MAX_DELAY_S = 7 * 86_400
 
-/** Largest body in bytes; several times the longest message. */
+/** Maximum body in bytes; several times the size of the longest message. */
 const BODY_LIMIT = 64 * 1024
 
 /** Media types of JSON. */
 const JSON_TYPE = /^application\/json$|\+json$/
 
-/** A `Content-Encoding` without effect; RFC 9110, section 8.4, discourages `identity`, but clients send it. */
+/** A `Content-Encoding` without effect. RFC 9110, section 8.4, discourages `identity`; clients send it. */
 const IDENTITY = /^\s*(?:identity)?\s*$/i
 
 const UNSUPPORTED_CODING = 'unsupported content coding, send the body without Content-Encoding'
@@ -60,8 +60,10 @@ function invalidBody(reason: string): InvalidInputError {
 }
 
 /**
- * Clears a Content-Type that Fastify cannot parse: it would respond 415 before the signature is verified. The property
- * remains, so that `hasJsonType` still rejects the request.
+ * Clears a Content-Type that Fastify cannot parse.
+ *
+ * Otherwise Fastify would respond with 415 before the signature is verified. The property remains, so that
+ * `hasJsonType` still rejects the request.
  */
 const deferTypeCheck: onRequestHookHandler = (request, _reply, done) => {
   const { headers, mediaType } = request
@@ -165,7 +167,7 @@ const webhook: FastifyPluginAsyncTypebox = async (app) => {
   app.addContentTypeParser('*', { parseAs: 'buffer' }, (_request, body, done) => done(null, body))
 
   const requireSecret: onRequestHookHandler = (request, reply, done) => {
-    // The result if the connection closes before the body has arrived, as no further hook runs then.
+    // If the connection closes before the body has arrived, no further hook runs, and this stays the result.
     request.logFields.result = 'aborted'
     if (app.verifySignature) done()
     else serviceUnavailable(request, reply, 'no_secret', 'WEBHOOK_SECRET is not set')

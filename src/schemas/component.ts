@@ -8,12 +8,16 @@ interface ReferenceOptions {
   headers?: Record<string, TSchema>
 }
 
-/** References a named schema: one component of the OpenAPI document, and one type of a generated client. */
+/** References a named schema: a component of the OpenAPI document, and a type of generated clients. */
 export function ref<Schema extends TSchema>({ $id }: Schema, options: ReferenceOptions = {}) {
   return Type.Unsafe<Static<Schema>>({ ...options, $ref: `${$id}#` })
 }
 
-/** Describes a response whose body has a named schema; description and examples default to those of the schema. */
+/**
+ * Describes a response whose body has a named schema.
+ *
+ * The description and the examples default to those of the schema.
+ */
 export function jsonResponse<Schema extends TSchema>(
   schema: Schema,
   options: ReferenceOptions = {},

@@ -5,7 +5,7 @@ import { InputProblem, InputProblems, Problem } from './problem.ts'
 import { SenderCount, Stats } from './stats.ts'
 import { Accepted, InboundMessage } from './webhook.ts'
 
-/** Every named schema, registered with the validator and the OpenAPI document so that `ref` can reference it. */
+/** Every named schema, registered with the validator and the OpenAPI document for use by `ref`. */
 export const components = [
   Accepted,
   Alive,

@@ -1,15 +1,17 @@
 import { createHash } from 'node:crypto'
 import type { HashedPosition, MessageFilter, Order, PagePosition } from '../message/filter.ts'
 
-/** Filters and order that a cursor is bound to: it is invalid with any others. */
+/** Filters and order that a cursor is bound to; it is invalid with any others. */
 export type CursorScope = MessageFilter & { order: Order }
 
 /** Bytes of the digest. It detects mistakes; it need not prevent forgery, which would gain nothing. */
 const DIGEST_LENGTH = 9
 
 /**
- * Longest position, in bytes, that a cursor contains in full; longer than any with an id accepted by the webhook. Ids in
- * a database of the legacy Python service may have any length, while Node limits request headers to 16 KiB.
+ * Maximum bytes of a position that a cursor contains in full; longer ones are hashed.
+ *
+ * Positions of ids that the webhook accepts are shorter. Ids in a database of the legacy Python service may have any
+ * length, while Node limits request headers to 16 KiB.
  */
 const MAX_POSITION_BYTES = 4096
 
@@ -32,7 +34,7 @@ function digest(scope: CursorScope, position: string): string {
     .toString('base64url')
 }
 
-/** Returns a cursor: an opaque string of bounded length for a position among the messages that the filter matches. */
+/** Returns the cursor of a position: an opaque string of bounded length. */
 export function writeCursor(scope: CursorScope, { key, id }: PagePosition): string {
   let json = Buffer.from(JSON.stringify([key, id]))
   if (json.length > MAX_POSITION_BYTES) {

@@ -64,7 +64,7 @@ export const FILTER_NAMES = Type.KeyOf(Type.Object(filterProperties)).anyOf.map(
 /** Validated values of the filter parameters. */
 export type FilterValues = Static<TObject<typeof filterProperties>>
 
-/** Returns the filter for these parameters. A phone number's leading space is a `+` that was not percent-encoded. */
+/** Returns the filter of these parameters. A leading space of a phone number is an unencoded `+`. */
 export function readFilter({ from, to, since, until, q }: FilterValues) {
   return {
     from: from?.replace(/^ /, '+'),

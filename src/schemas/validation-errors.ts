@@ -16,7 +16,7 @@ function typeNames(types: unknown): string {
     .join(' or ')
 }
 
-/** Returns one error of Ajv in the format of the API. */
+/** Returns an error of Ajv in the format of the API. */
 function problemOf(error: ErrorObject, where: string): InputProblem {
   if (error.keyword === 'required') {
     const field = String(error.params.missingProperty)
@@ -36,8 +36,9 @@ function problemOf(error: ErrorObject, where: string): InputProblem {
 }
 
 /**
- * Returns the errors of the validator in the format of the API: the first one of each field, as further ones follow
- * from it.
+ * Returns the errors of the validator in the format of the API.
+ *
+ * Of each field only the first error is returned, as further ones follow from it.
  * @param where part of the request that the fields belong to, the first element of `loc`.
  */
 export function toInputProblems(errors: readonly ErrorObject[], where: string): InputProblem[] {

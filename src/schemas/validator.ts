@@ -1,7 +1,7 @@
 import { Ajv } from 'ajv'
 import { instantKey, isMessageInstant } from '../message/instant.ts'
 
-/** The validator of all external input, over HTTP or from files. It reports all errors and coerces nothing. */
+/** The validator of all input, over HTTP or from files. Reports all errors and coerces nothing. */
 export const ajv = new Ajv({
   allErrors: true,
   coerceTypes: false,
@@ -18,7 +18,7 @@ export const ajv = new Ajv({
 })
 ajv.addVocabulary(['x-expected'])
 
-/** Returns the number of characters: the code units without the second of each surrogate pair. */
+/** Returns the number of code points: UTF-16 code units except the second of each surrogate pair. */
 function countCharacters(text: string): number {
   let count = text.length
   for (let at = 0; at < text.length; at++) {
@@ -28,7 +28,8 @@ function countCharacters(text: string): number {
   return count
 }
 
-// Replaces Ajv's own keyword, which counts the characters of texts of any length. This one counts only if necessary.
+// Replaces Ajv's own keyword, which counts the code points of every text. This one counts only where the number of code
+// units does not decide.
 ajv.removeKeyword('maxLength')
 ajv.addKeyword({
   keyword: 'maxLength',

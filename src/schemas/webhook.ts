@@ -54,7 +54,7 @@ export const InboundMessage = Type.Object(
   },
 )
 
-/** Returns the stored form of a posted message; `createdAt` is in UTC. */
+/** Returns the stored form of a posted message. @param createdAt time of storing, in UTC. */
 export function toStoredMessage(
   { message_id, from, to, ts, text }: Static<typeof InboundMessage>,
   createdAt: string,

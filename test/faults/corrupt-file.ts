@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto'
 import { closeSync, openSync, readFileSync, statSync, truncateSync, writeSync } from 'node:fs'
 import Database from 'better-sqlite3'
 import t, { type Test } from 'tap'
+import { until } from '../../tools/until.ts'
 import { Load } from '../load.ts'
 import { folderOf, SECRET, type Service, sign, spawnEntry, startService, wire } from '../service.ts'
 
@@ -122,9 +123,10 @@ t.test(
     }
     t.equal(await statusOf('/messages?limit=100&offset=1500&q=words'), 503)
     t.equal(await statusOf('/health/live'), 200)
-    const logged = service.log.filter(({ msg }) => /is corrupt/.test(String(msg)))
+    const logged = () => service.log.filter(({ msg }) => /is corrupt/.test(String(msg)))
+    await until('the log reports it', () => logged().length > 0)
     t.match(
-      logged,
+      logged(),
       [{ level: 'ERROR', cause: { message: /SQLITE_CORRUPT/ } }],
       'the log says so once',
     )

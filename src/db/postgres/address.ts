@@ -3,7 +3,7 @@ import { parseIntoClientConfig } from 'pg-connection-string'
 import { StoreOpenError } from '../message-store.ts'
 import { readTls } from './tls.ts'
 
-/** Connections of each pool. */
+/** Number of connections of each pool. */
 export interface PoolSizes {
   /** Concurrent batches. */
   ingest: number
@@ -24,13 +24,13 @@ export interface PostgresAddress {
   name: string
 }
 
-/** Connections if the URL has no `max`: the default of the driver. */
+/** Number of connections if the URL has no `max`; the default of the driver. */
 const DEFAULT_MAX = 10
 
 /** Minimum of `max`: one connection for each pool, and two for maintenance. */
 const MIN_MAX = 5
 
-/** Two, so that readiness checks do not wait for rollups. */
+/** Connections for maintenance: two, so that readiness checks do not wait for rollups. */
 const MAINTENANCE = 2
 
 /** Numeric options of the driver, whose values in a URL are strings. */

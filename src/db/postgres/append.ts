@@ -22,7 +22,7 @@ const COLUMNS = [
 /** A row to insert, without its batch and ordinal. */
 type Row = Record<(typeof COLUMNS)[number], string | null>
 
-/** Placeholders for compiling the statement; each execution passes its own arrays. */
+/** Parameters for compiling the statement; each execution passes its own arrays. */
 const NO_ARRAYS = COLUMNS.map((): (string | null)[] => [])
 
 const input = sql<Record<(typeof COLUMNS)[number], string> & { ordinal: number }>`
@@ -143,7 +143,7 @@ export async function checkAppend(session: Session): Promise<void> {
 const TRIAL_MESSAGES = 64
 const TRIAL_ID_BYTES = 1000
 
-/** Stores a trial batch and rolls it back. @throws if the disk is full. */
+/** Inserts a trial batch and rolls it back. @throws if the disk is full. */
 export async function tryAppend(session: Session): Promise<void> {
   const instant = '1970-01-01T00:00:00Z'
   const messages = Array.from({ length: TRIAL_MESSAGES }, () => ({

@@ -20,8 +20,7 @@ interface SessionKey {
 
 /**
  * Cancels the statement that the server runs for a client, with a CancelRequest of the protocol.
- * Unlike `pg_cancel_backend`, that works through a pooler, which forwards it to the right server process. Never
- * rejects.
+ * Unlike `pg_cancel_backend`, it works through a pooler, which forwards it to the right server process. Never rejects.
  * @param client must stay connected meanwhile: a pooler discards the keys of closed connections.
  * @param timeoutMs milliseconds after which it resolves in any case.
  */

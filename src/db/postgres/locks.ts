@@ -21,7 +21,7 @@ function keysOf(lock: LockName): RawBuilder<unknown> {
   return sql`${sql.lit(NAMESPACE)}, ${sql.lit(KEYS[lock])}`
 }
 
-/** Returns an expression that takes the lock for the transaction, and is false if another holds it. */
+/** Returns an expression that takes the lock for the transaction; false if another session holds it. */
 export function tryTransactionLock(lock: LockName): RawBuilder<boolean> {
   return sql`pg_try_advisory_xact_lock(${keysOf(lock)})`
 }

@@ -6,7 +6,7 @@ import type { Pool, Session } from './pool.ts'
 const TIMEOUT_MS = 1000
 
 /**
- * Checks that the database takes messages.
+ * Checks that the database can store messages.
  * A check reads, writes, and runs the append statement with an empty batch. The first check, and each check after a
  * failed batch until one passes, also stores a trial batch and rolls it back, because the heartbeat row alone may still
  * fit on a full disk.
@@ -25,7 +25,7 @@ export class Readiness {
     this.#needsTrial = true
   }
 
-  /** Rejects if the database takes no messages. Concurrent callers share one check. */
+  /** Rejects if the database cannot store messages. Concurrent callers share one check. */
   check(): Promise<void> {
     this.#check ??= this.#run().finally(() => {
       this.#check = undefined

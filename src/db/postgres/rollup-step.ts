@@ -17,7 +17,7 @@ function prefix(length: number): RawBuilder<string> {
   return sql`substr(ts_key, 1, ${sql.lit(length)})`
 }
 
-/** Returns the sum of a counter and the value that conflicts with it. */
+/** Returns the sum of a counter and the excluded value of an upsert. */
 function plusExcluded(table: 'senders' | 'days' | 'minutes'): RawBuilder<number> {
   return sql`${sql.ref(`${table}.count`)} + excluded.count`
 }
@@ -65,7 +65,7 @@ function removeOldestBatches(session: Session, messages: number) {
     )
 }
 
-/** Moves the messages of the oldest pending batches to every counter, in one statement. */
+/** Adds the messages of the oldest pending batches to every counter and removes the batches, in one statement. */
 function addToCounters(session: Session, messages: number) {
   return removeOldestBatches(session, messages)
     .with('update_totals', (db) =>

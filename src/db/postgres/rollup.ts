@@ -12,14 +12,14 @@ const STEP_MESSAGES = 10_000
 
 /**
  * Milliseconds for one step.
- * Above the limits of the server, so that it only ends steps on dead connections.
+ * It is above the time limits of the server, so that it only ends steps on dead connections.
  */
 const STEP_TIMEOUT_MS = 5000
 
 /** Pending messages above which ingest is throttled. */
 const MAX_PENDING = 50_000
 
-/** Milliseconds between two attempts of `catchUp` while another instance holds the lock. */
+/** Milliseconds between attempts of `catchUp` while another instance holds the lock. */
 const BUSY_PAUSE_MS = 50
 
 /**
@@ -30,7 +30,7 @@ export class Rollup {
   readonly #pool: Pool
   readonly #timeoutMs: number | undefined
   #step: Promise<RollupResult> | undefined
-  /** Whether the last step held the lock and succeeded. */
+  /** Whether the last step took the lock and succeeded. */
   #effective = true
   #timer: NodeJS.Timeout | undefined
   #stopped = false
@@ -52,7 +52,7 @@ export class Rollup {
           if (busy || left < STEP_MESSAGES || this.#stopped) break
         }
       } catch {
-        // Retried at the next run. Writers get the errors of their own statements.
+        // The next run retries. If the database is unavailable, appends fail with errors of their own.
       }
       if (!this.#stopped) this.start()
     }

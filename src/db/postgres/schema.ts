@@ -1,6 +1,6 @@
 /**
  * Stored messages.
- * Sorted and looked-up columns are compared by their bytes, whatever the locale of the database.
+ * All text columns have the collation `C`: they are compared by their bytes, whatever the locale of the database.
  */
 interface MessagesTable {
   /** Number of the batch that inserted the row; with `ordinal`, the order of arrival. */
@@ -15,7 +15,7 @@ interface MessagesTable {
   text: string | null
   /** The text under `fold`, which searches compare. */
   folded: string | null
-  /** What the text index covers instead of the folded text, if the two differ; see `searchKey`. */
+  /** Key that the text index covers instead of the folded text, null if both are equal; see `searchKey`. */
   search_key: string | null
   created_at: string
   /** Sort key of `ts`, see `instantKey`; empty if `ts` is not an instant. */
@@ -54,7 +54,7 @@ interface MinutesTable {
   count: number
 }
 
-/** One row, rewritten by readiness checks to prove that the database takes writes. */
+/** One row, which readiness checks rewrite to prove that the database is writable. */
 interface HeartbeatTable {
   id: 1
   at: string

@@ -2,7 +2,7 @@ import type { ClientBase } from 'pg'
 
 /** Time limits of a session, enforced by the server. */
 export interface SessionLimits {
-  /** Milliseconds for one statement; 0 for no limit, which then applies to transactions as well. */
+  /** Milliseconds for one statement; 0 for no limit, also of transactions. */
   statementMs: number
   /** Milliseconds that a statement may wait for a lock; 0 for no limit. */
   lockMs: number
@@ -20,7 +20,7 @@ const LONG_RUNNING_TCP_USER_TIMEOUT_MS = 60_000
 
 /**
  * Settings that the statements rely on.
- * They override the defaults of the server, the database and the role. Left to the operator are `search_path`, which
+ * They override the defaults of the server, the database and the role. The operator controls `search_path`, which
  * selects the schema, the settings of the planner, and `default_transaction_read_only`, under which posts get 503.
  */
 const FIXED = {

@@ -29,14 +29,14 @@ const APPEND_TIMEOUT_MS = 3500
 /** Milliseconds for a message from its arrival: senders are promised a response within 5 s. */
 const MESSAGE_TIMEOUT_MS = 4000
 
-/** Milliseconds for a batch while the database is known to be unavailable, and at least for any batch. */
+/** Minimum milliseconds for a batch; also the limit while the database is known to be unavailable. */
 const MIN_APPEND_TIMEOUT_MS = 500
 
-/** Milliseconds that a batch is throttled at most while too many batches are pending. */
+/** Maximum milliseconds that a batch is throttled while too many messages are pending. */
 const THROTTLE_TIMEOUT_MS = 1000
 
 /**
- * Messages that justify a concurrent batch.
+ * Minimum waiting messages for a batch to run concurrently with another.
  * A statement costs about 0.25 ms of processor time regardless of its size: with 64 senders, batches of 30 cost a fifth
  * less per message than batches of 10.
  */
@@ -45,7 +45,7 @@ const MIN_CONCURRENT_BATCH = 32
 /** New messages of one import after which the planner's statistics are updated. */
 const ANALYZE_AFTER_MESSAGES = 10_000
 
-/** Milliseconds to measure the database. */
+/** Milliseconds for measuring the database. */
 const SIZE_TIMEOUT_MS = 1000
 
 /** Options of a store that do not concern its connections. */
@@ -127,13 +127,13 @@ export class PostgresStore implements MessageStore {
   }
 
   page(query: PageQuery, signal?: AbortSignal) {
-    // These may read every message, and must not occupy the connections of quick reads.
+    // Such reads may scan every message, and must not occupy the connections of quick reads.
     const slow = query.q || query.to !== undefined
     const pool = slow ? this.#pools.searches : this.#pools.reads
     return this.#readSnapshot(pool, (session) => page(session, query), signal)
   }
 
-  /** Returns undefined: only ids adopted from a SQLite file can be too long for a cursor. */
+  /** Returns undefined: only ids in an adopted SQLite file can be too long for a cursor. */
   async findPosition() {
     return undefined
   }

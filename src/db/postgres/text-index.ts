@@ -13,8 +13,8 @@ type Attempt = 'exists' | 'busy' | { error: string }
 
 /**
  * Creates the index that text searches use, in the background, and retries until it exists.
- * It is built concurrently, so nothing is locked out, and by one instance at a time. Searches are correct without it,
- * but slower.
+ * It is built concurrently, so that reads and writes continue, and by one instance at a time. Searches are correct
+ * without it, but slower.
  */
 export class TextIndex {
   readonly #pool: Pool
@@ -80,7 +80,7 @@ async function buildIndex(session: Session): Promise<void> {
   if ((await findIndex(session)).exists) {
     await sql`drop index concurrently messages_by_text`.execute(session)
   }
-  // Casting to text has quoted the name of the schema where necessary.
+  // The cast of regnamespace to text has quoted the schema name where necessary.
   const operators = sql.raw(`${rows[0]?.schema}.gin_trgm_ops`)
   await sql`create index concurrently messages_by_text
     on messages using gin ((${INDEXED_TEXT}) ${operators})`.execute(session)

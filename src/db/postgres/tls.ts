@@ -44,8 +44,8 @@ function checksOf(mode: string, rootCertificate: string | undefined): Connection
 
 /**
  * Splits a connection URL into the URL without TLS parameters and TLS options.
- * The parameters mean what they mean to libpq, whereas the driver treats `require` as `verify-full`, with a warning. A
- * certificate without `sslmode` implies `verify-full`.
+ * The parameters have the meanings of libpq; the driver would treat `require` as `verify-full` and warn. A certificate
+ * without `sslmode` implies `verify-full`.
  * @returns no `ssl` if the URL has no TLS parameters.
  * @throws StoreOpenError if the mode is not supported or a file cannot be read.
  */

@@ -3,7 +3,7 @@ import { isLocked } from './errors.ts'
 /** Milliseconds between two attempts. */
 const PAUSE_MS = 5
 
-/** A shared integer that is never notified: waiting for it is sleeping. */
+/** A shared integer that is never notified; waiting on it blocks the thread until the timeout. */
 const NEVER_NOTIFIED = new Int32Array(new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT))
 
 /**
@@ -21,16 +21,16 @@ export class BusyRetry {
     this.#commits = commits
   }
 
-  /** Milliseconds for which one lock has been held, as observed by calls; 0 if the last call got it. */
+  /** Milliseconds for which calls have found the database locked; 0 if the last call succeeded. */
   get lockedMs(): number {
     return this.#lockedSince === undefined ? 0 : performance.now() - this.#lockedSince
   }
 
   /**
    * Runs the work, and repeats it while another program holds a lock.
-   * Gives up when the lock has been held, or this call has waited, for `timeoutMs`. With a timeout of 0 it runs once,
-   * which takes as long as SQLite's own busy timeout.
-   * @throws SqliteError when the time is over.
+   * Gives up when the lock has been held, or this call has waited, for `timeoutMs`. With a timeout of 0 it runs the work
+   * once, which waits for SQLite's own busy timeout.
+   * @throws SqliteError when the timeout has passed.
    */
   run<Result>(timeoutMs: number, work: () => Result): Result {
     const started = performance.now()

@@ -4,21 +4,21 @@ import { instantKey } from '../../message/instant.ts'
 import { BusyRetry } from './busy-retry.ts'
 import { indexedText } from './trigrams.ts'
 
-/** Milliseconds that an opening or a read waits for a lock of another program. */
+/** Milliseconds that opening or reading waits for a lock of another program. */
 export const BUSY_TIMEOUT_MS = 4000
 
-/** Milliseconds that SQLite itself waits during a write, which `BusyRetry` repeats. */
+/** SQLite's busy timeout for writes, in milliseconds; `BusyRetry` repeats them. */
 const WRITE_BUSY_TIMEOUT_MS = 50
 
 /**
  * Page cache of a reader, in KiB.
- * It is small, as all readers share the page cache of the operating system.
+ * It is small, as the operating system's page cache serves all readers.
  */
 const READER_CACHE_KIB = 4096
 
 /**
  * WAL size, in pages of 4 KiB, that triggers a checkpoint.
- * It is large, as a checkpoint copies a page once however often it has changed.
+ * It is large, because a checkpoint copies each page only once, however often it has changed.
  */
 const CHECKPOINT_PAGES = 8000
 

@@ -10,7 +10,7 @@ import {
 import { basename, dirname, join, resolve } from 'node:path'
 import { StoreDetachedError, StoreUnavailableError } from '../message-store.ts'
 
-/** The file that was at a path. */
+/** The identity of the file at a path: device and inode. */
 interface FileIdentity {
   path: string
   dev: number

@@ -3,7 +3,7 @@ import type { Minute } from '../page.ts'
 import type { countQueries } from './queries/count.ts'
 import type { Prepared } from './statement.ts'
 
-/** A UTC day or minute, named by the beginning of its sort keys, and the number of its messages. */
+/** A UTC day or minute, as the prefix of its sort keys, and the number of its messages. */
 interface Bucket {
   bucket: string
   count: number

@@ -11,7 +11,7 @@ const ALL: RowidRange = [Number.MIN_SAFE_INTEGER, Number.MAX_SAFE_INTEGER]
 /** Number of rows at the end of a slice that are searched first for its last match. */
 const TAIL = 4
 
-/** Estimates for a phrase, made before the search. */
+/** Estimates for a phrase, and the ranges to search. */
 export interface MatchRanges {
   /** Whether the index has no more candidates than may be compared in one step. */
   few: boolean
@@ -25,9 +25,9 @@ export interface MatchRanges {
  * Prepares the division of the trigram index into ranges that contain all matches of a phrase.
  *
  * FTS5 advances from one match to the next in a single step that cannot be cancelled. The step compares all rows in
- * between that have the same trigrams in other positions, also those beyond an upper bound on the rowid. So each range
- * has a bounded number of rows and ends with a match, at which FTS5 returns. The rows of a slice after its last match
- * are excluded by comparing their texts, which can be cancelled at every row.
+ * between that have the same trigrams in other positions, even beyond an upper bound on the rowid. So each range has a
+ * bounded number of rows and ends with a match, at which FTS5 returns. To exclude the rows of a slice after its last
+ * match, their texts are compared, which can be cancelled at every row.
  */
 export function prepareMatchRanges(
   queries: Prepared<typeof rangeQueries>,

@@ -1,6 +1,6 @@
 import type { Order } from '../../message/filter.ts'
 
-/** What distinguishes the statements for one access path. */
+/** Properties that distinguish the page statements of one access path. */
 export interface PageVariant {
   order: Order
   /** Whether the page starts after a position. */

@@ -17,7 +17,7 @@ export type PageQueries = {
 }
 
 /**
- * The relative cost of reading one row by an access path, as measured.
+ * The measured relative cost of reading one row by an access path.
  * By text, the row is read and folded; by match, it is looked up and sorted.
  */
 const COST = { instantText: 3, senderText: 4, matches: 2 }
@@ -41,7 +41,7 @@ export type Plan = { total: number } & (
   | { accessPath: keyof typeof searchQueries; search: () => SearchParameters }
 )
 
-/** How a needle is found by the trigram index. */
+/** The search of the trigram index for a needle, and its estimates. */
 interface IndexLookup extends Pick<MatchRanges, 'few' | 'candidates'> {
   /** Whether every match of the phrase contains the needle. */
   exact: boolean

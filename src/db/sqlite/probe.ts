@@ -8,7 +8,7 @@ const ANSWER_MS = 700
 
 /**
  * Milliseconds after which a running check counts as failed.
- * It is a little more than an append waits for a lock.
+ * It is slightly longer than an append waits for a lock.
  */
 const CHECK_TIMEOUT_MS = 5000
 
@@ -27,7 +27,7 @@ export class SharedProbe {
     this.#check = check
   }
 
-  /** Records a failure, such as of an append. */
+  /** Records a failure outside the check, such as of an append. */
   noteFailure(error: unknown): void {
     this.#failure = error
   }

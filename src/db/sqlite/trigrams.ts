@@ -10,14 +10,14 @@ const TRIGRAM = 3
 const INDISTINCT = /[\0\ufffd-\uffff]/g
 const REPLACEMENT = '\ufffd'
 
-/** Returns the text to index: folded, and with one character for all that FTS5 does not distinguish. */
+/** Returns the text to index: folded, with one character for all those that FTS5 does not distinguish. */
 export function indexedText(text: string): string {
   return fold(text).replace(INDISTINCT, REPLACEMENT)
 }
 
 /**
  * Whether the trigram index can find a folded needle.
- * Only then do exactly the texts that match its phrase contain it.
+ * Only then are the texts that match its phrase exactly those that contain it.
  */
 export function isIndexed(needle: string): boolean {
   return Array.from(needle).length >= TRIGRAM && needle.search(INDISTINCT) < 0

@@ -3,9 +3,9 @@ import type { Migration } from 'kysely/migration'
 
 /**
  * Messages and their counters.
- * Columns that are sorted or looked up are compared by their bytes (`collate "C"`). Each batch that the counters do not
- * include yet has a row in `pending_batches`: reads add its messages, so that their results are exact and inserts
- * update no counters.
+ * Text columns are compared by their bytes (`collate "C"`). Each batch that the counters do not include yet has a row in
+ * `pending_batches`. Reads add the messages of these batches, so that results are exact although inserts update no
+ * counters.
  */
 export const messages: Migration = { up }
 

@@ -3,7 +3,7 @@ import { DAY_LENGTH, type KeyRange, MINUTE_LENGTH } from '../../key-range.ts'
 import type { Session } from '../pool.ts'
 import { selectPendingMessages } from './pending.ts'
 
-/** Returns the expression as a bigint, with 0 for null. */
+/** Casts an expression to bigint, with 0 for null. */
 const bigint = (value: unknown) => sql<number>`coalesce(${value}, 0)::bigint`
 
 /** Returns the number of all messages. */
@@ -33,7 +33,7 @@ export async function countOfSender(session: Session, from: string): Promise<num
   return count
 }
 
-/** Counts the messages before a sort key, by whole days, then by whole minutes, then by rows. */
+/** Returns the number of messages before a sort key: of whole days, whole minutes, and remaining rows. */
 function countBefore(session: Session, key: string) {
   const day = key.slice(0, DAY_LENGTH)
   const minute = key.slice(0, MINUTE_LENGTH)
@@ -57,7 +57,7 @@ function countBefore(session: Session, key: string) {
   return sql<number>`(${bigint(days)} + ${bigint(minutes)} + ${pending} + ${rows})`
 }
 
-/** Returns how many messages sort before each bound of the range. */
+/** Returns the number of messages before each bound of the range. */
 export async function countBeforeBounds(
   session: Session,
   { since, until }: KeyRange,

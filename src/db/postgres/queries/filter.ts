@@ -8,13 +8,13 @@ import { searchKey } from '../search-key.ts'
 /** Expression that the text index covers. */
 export const INDEXED_TEXT = sql<string>`coalesce(search_key, folded)`
 
-/** Characters of a trigram; shorter texts have none, so the index cannot find them. */
+/** Characters of a trigram; shorter needles have none, so the index cannot serve them. */
 const TRIGRAM = 3
 
 /** Builder of conditions on `messages`. */
 export type FilterBuilder = ExpressionBuilder<PostgresSchema, 'messages'>
 
-/** Returns a LIKE pattern that matches texts that contain the needle literally. */
+/** Returns the LIKE pattern of all texts that contain the needle literally. */
 function patternOf(needle: string): string {
   return `%${needle.replaceAll(/[\\%_]/g, '\\$&')}%`
 }
@@ -33,7 +33,7 @@ export function filterConditions(
   return Object.values(conditions).filter((condition) => condition !== undefined)
 }
 
-/** Returns a condition that the text index supports and that every match of the filter's text fulfils. */
+/** Returns a condition on the text index that every match of the filter fulfils; none for short needles. */
 export function indexConditions(eb: FilterBuilder, { q }: MessageFilter): Expression<SqlBool>[] {
   const key = searchKey(fold(q ?? ''))
   return key.length < TRIGRAM ? [] : [eb(INDEXED_TEXT, 'like', patternOf(key))]

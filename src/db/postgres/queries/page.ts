@@ -6,7 +6,7 @@ import { type FilterBuilder, filterConditions, indexConditions, rangeConditions 
 import { type PagePlan, planPage } from './plan.ts'
 import { totalOf } from './total.ts'
 
-/** Returns the conditions of a message that comes after the position of the cursor. */
+/** Returns the condition that a message comes after the position of the cursor. */
 function cursorConditions(eb: FilterBuilder, { after, order }: PageQuery) {
   if (!after) return []
   const position = eb.refTuple('messages.ts_key', 'messages.message_id')
@@ -14,7 +14,7 @@ function cursorConditions(eb: FilterBuilder, { after, order }: PageQuery) {
 }
 
 /**
- * Fetches the rows of a page, and one more that signals a next page.
+ * Fetches the rows of a page, and one more row that signals a next page.
  * Skipped rows are read from an index only; the rows of the page are then read in full.
  */
 async function fetchRows(

@@ -23,7 +23,7 @@ export interface PagePlan extends KeyRange {
   sortMatches: boolean
 }
 
-/** A UTC day or minute, its messages, and how many messages of the searched range come before it. */
+/** A UTC day or minute, the number of its messages, and of those before it in the searched range. */
 interface Bucket {
   bucket: string
   before: number

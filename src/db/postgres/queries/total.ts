@@ -12,12 +12,12 @@ export interface PageTotal extends RangeCounts {
   total: number
 }
 
-/** Whether the filter includes a text or a recipient, for which there are no counters. */
+/** Whether the filter has a text or a recipient, for which there are no counters. */
 export function needsScan({ q, to }: PageQuery): boolean {
   return fold(q ?? '') !== '' || to !== undefined
 }
 
-/** Counts from the counters: of the sender, if there is one, else of the range. */
+/** Returns counts from the counters: of the sender if the query has one, else of the range. */
 async function countCandidates(session: Session, query: PageQuery): Promise<RangeCounts> {
   if (query.from !== undefined) {
     return { start: 0, inRange: await countOfSender(session, query.from) }
@@ -43,7 +43,7 @@ async function countMatches(session: Session, query: PageQuery): Promise<number>
   return count
 }
 
-/** Returns the total of a page query; reads the messages only if the counters cannot tell. */
+/** Returns the total of a page query; reads the messages only if the counters do not suffice. */
 export async function totalOf(session: Session, query: PageQuery): Promise<PageTotal> {
   const counts = await countCandidates(session, query)
   const exact = !needsScan(query) && (query.from === undefined || !isRestricted(query))

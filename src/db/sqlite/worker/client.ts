@@ -38,7 +38,7 @@ function deserializeError(failure: SerializedError): Error {
 export interface WorkerClientOptions<Data, Ready> {
   /** The module that the worker runs. */
   entry: URL
-  /** Returns the data for the module, from what the previous worker posted when it was ready. */
+  /** Returns the data for the module. `previous` is the `ready` value of the last worker. */
   data: (previous: Ready | undefined) => Data
   /** Called with each event that the worker emits. */
   onEvent?: (value: unknown) => void

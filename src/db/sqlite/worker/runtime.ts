@@ -54,7 +54,7 @@ function serializeError(error: unknown): SerializedError {
   }
 }
 
-/** What the module of a worker gets from the runtime. */
+/** The context that the runtime passes to the module of a worker. */
 export interface WorkerContext<Data> {
   data: Data
   /** @throws StoreUnavailableError if the current call is cancelled. */
@@ -63,7 +63,7 @@ export interface WorkerContext<Data> {
   emit(value: unknown): void
 }
 
-/** What the module of a worker provides. */
+/** The interface of a worker's module. */
 interface WorkerModule<Ready> {
   operations: Operations
   /** Posted to the client when the worker is ready. */
