@@ -7,8 +7,8 @@ import type { Prepared } from './statement.ts'
 const ENTRIES = 1000
 
 /**
- * Entries to move or delete for each indexed message: with runs of 500 messages merged by eights, a message is moved and
- * deleted once for each of five levels in 16 million messages.
+ * Entries to move or delete for each indexed message: with runs of 2,000 messages merged by eights, a message is moved and
+ * deleted once for each of five levels in 60 million messages.
  */
 const ENTRIES_PER_MESSAGE = 12
 

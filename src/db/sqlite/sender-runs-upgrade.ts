@@ -5,7 +5,7 @@ import { FAN_IN } from './queries/sender-runs.ts'
 const STEP = 10_000
 
 /** Messages of a run of level 0. */
-const SMALLEST_RUN = 500
+const SMALLEST_RUN = 2000
 
 /** Returns the level of a run of this size, so that it is merged with runs of its own size. */
 function levelOf(messages: number): number {
