@@ -8,15 +8,22 @@ export class LoadProcess {
   readonly #exited = once(this.#child, 'exit')
 
   /** Runs one job; not to be called concurrently. @throws if a connection fails. */
-  async run(job: LoadJob): Promise<LoadReport> {
+  async run(job: LoadJob, onStarted: () => void = () => undefined): Promise<LoadReport> {
     this.#child.send(job)
-    const [report] = await Promise.race([
+    await this.#next()
+    onStarted()
+    return (await this.#next()) as LoadReport
+  }
+
+  /** Resolves with the next message of the process. */
+  async #next(): Promise<unknown> {
+    const [message] = await Promise.race([
       once(this.#child, 'message'),
       this.#exited.then(([code]) => {
         throw new Error(`the load generator exited with ${code}`)
       }),
     ])
-    return report
+    return message
   }
 
   /** Ends the process. */

@@ -38,9 +38,10 @@ export async function startServer(
   args: string[],
   environment: Record<string, string>,
   logFile: string,
+  executable = process.execPath,
 ): Promise<ServerProcess> {
   const output = openSync(logFile, 'w')
-  const child = spawn(process.execPath, args, {
+  const child = spawn(executable, args, {
     env: { WEBHOOK_SECRET: SECRET, HOST: '127.0.0.1', PORT: '0', ...environment },
     stdio: ['ignore', output, 'inherit'],
   })

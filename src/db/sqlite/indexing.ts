@@ -1,5 +1,6 @@
 import type { Database } from 'better-sqlite3'
 import type { indexingQueries } from './queries/indexing.ts'
+import type { SenderRuns } from './sender-runs.ts'
 import { prepareAll } from './statement.ts'
 
 /**
@@ -13,6 +14,7 @@ import { prepareAll } from './statement.ts'
 export function prepareIndexing(
   database: Database,
   queries: typeof indexingQueries,
+  runs: SenderRuns,
 ): (limit: number) => number {
   const query = prepareAll(database, queries)
 
@@ -22,7 +24,7 @@ export function prepareIndexing(
     const step = { first, last }
     const senders = query.addSenders.run(step)
     query.countSenders.run(step)
-    query.addSenderMessages.run(step)
+    query.addSenderEntries.run({ ...step, run: runs.add() })
     query.addDays.run(step)
     query.addMinutes.run(step)
     query.addTrigrams.run(step)

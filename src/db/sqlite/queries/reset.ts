@@ -14,7 +14,8 @@ export const repairKeys = compile(() =>
  */
 export const resetQueries = {
   senders: compile(() => build.deleteFrom('senders')),
-  senderMessages: compile(() => build.deleteFrom('sender_messages')),
+  senderEntries: compile(() => build.deleteFrom('sender_entries')),
+  senderRuns: compile(() => build.deleteFrom('sender_runs')),
   days: compile(() => build.deleteFrom('days')),
   minutes: compile(() => build.deleteFrom('minutes')),
   // A contentless FTS5 table cannot be emptied by a plain `delete`.
