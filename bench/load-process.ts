@@ -8,22 +8,15 @@ export class LoadProcess {
   readonly #exited = once(this.#child, 'exit')
 
   /** Runs one job; not to be called concurrently. @throws if a connection fails. */
-  async run(job: LoadJob, onStarted: () => void = () => undefined): Promise<LoadReport> {
+  async run(job: LoadJob): Promise<LoadReport> {
     this.#child.send(job)
-    await this.#next()
-    onStarted()
-    return (await this.#next()) as LoadReport
-  }
-
-  /** Resolves with the next message of the process. */
-  async #next(): Promise<unknown> {
-    const [message] = await Promise.race([
+    const [report] = await Promise.race([
       once(this.#child, 'message'),
       this.#exited.then(([code]) => {
         throw new Error(`the load generator exited with ${code}`)
       }),
     ])
-    return message
+    return report
   }
 
   /** Ends the process. */

@@ -38,10 +38,9 @@ export async function startServer(
   args: string[],
   environment: Record<string, string>,
   logFile: string,
-  executable = process.execPath,
 ): Promise<ServerProcess> {
   const output = openSync(logFile, 'w')
-  const child = spawn(executable, args, {
+  const child = spawn(process.execPath, args, {
     env: { WEBHOOK_SECRET: SECRET, HOST: '127.0.0.1', PORT: '0', ...environment },
     stdio: ['ignore', output, 'inherit'],
   })

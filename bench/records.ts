@@ -1,12 +1,11 @@
 import Database from 'better-sqlite3'
 import pg from 'pg'
-import { messageId } from './message-id.ts'
 
 /** Reads the rows of a candidate from its database, without the service. */
 export interface Records {
   /** Returns the number of rows. */
   count(): Promise<number>
-  /** Returns how many of the messages of the load with this prefix and these numbers have no row. */
+  /** Returns how many of the ids, the prefix followed by a number, have no row. */
   missing(prefix: string, numbers: readonly number[]): Promise<number>
 }
 
@@ -22,7 +21,7 @@ export function sqliteRecords(path: string): Records {
     async missing(prefix, numbers) {
       const file = new Database(path, { readonly: true })
       const known = file.prepare<[string], number>('select 1 from messages where message_id = ?')
-      const missing = numbers.filter((number) => !known.get(messageId(prefix, number))).length
+      const missing = numbers.filter((number) => !known.get(prefix + number)).length
       file.close()
       return missing
     },
@@ -44,7 +43,7 @@ export function postgresRecords(url: string): Records & { countPending: () => Pr
     missing: (prefix, numbers) =>
       ask(
         `select count(*) from unnest($2::int[]) as number
-         where not exists (select from messages where message_id = md5($1 || number)::uuid::text)`,
+         where not exists (select from messages where message_id = $1 || number)`,
         [prefix, numbers],
       ),
   }

@@ -1,6 +1,5 @@
 import type { Database } from 'better-sqlite3'
 import type { indexingQueries } from './queries/indexing.ts'
-import type { SenderRuns } from './sender-runs.ts'
 import { prepareAll } from './statement.ts'
 
 /**
@@ -14,7 +13,6 @@ import { prepareAll } from './statement.ts'
 export function prepareIndexing(
   database: Database,
   queries: typeof indexingQueries,
-  runs: SenderRuns,
 ): (limit: number) => number {
   const query = prepareAll(database, queries)
 
@@ -24,7 +22,7 @@ export function prepareIndexing(
     const step = { first, last }
     const senders = query.addSenders.run(step)
     query.countSenders.run(step)
-    query.addSenderEntries.run({ ...step, run: runs.add() })
+    query.addSenderMessages.run(step)
     query.addDays.run(step)
     query.addMinutes.run(step)
     query.addTrigrams.run(step)

@@ -34,8 +34,6 @@ const CREATED_TABLES = [
   'watermark',
   'senders',
   'sender_messages',
-  'sender_runs',
-  'sender_entries',
   'days',
   'minutes',
   'trigrams',

@@ -7,8 +7,7 @@ import { prepareInstantCounts } from './instant-counts.ts'
 import { variantName } from './page-variant.ts'
 import { type PageQueries, type Plan, Planner } from './planner.ts'
 import type { countQueries } from './queries/count.ts'
-import { FEW_RUNS } from './queries/page.ts'
-import type { PageParameters } from './queries/positions.ts'
+import type { PageParameters } from './queries/page.ts'
 import { type Prepared, prepareAll } from './statement.ts'
 
 /** Prepares pages on a connection. The function that it returns must run within a read transaction. */
@@ -27,7 +26,6 @@ export function preparePaging(
     const values = {
       ...filterParameters(query),
       sender: sender?.id ?? 0,
-      runs: '[]',
       afterKey: query.after?.key ?? '',
       afterId: query.after?.id ?? '',
       // The extra row signals a next page.
@@ -54,14 +52,9 @@ export function preparePaging(
 
   function readRows({ order, after, to }: PageQuery, values: PageParameters, plan: Plan) {
     const variant = variantName({ order, after: after !== undefined, to: to !== undefined })
-    if (plan.search) {
-      return queries.search[plan.accessPath].pages[variant].all({ ...values, ...plan.search() })
-    }
-    const statements = queries.ordered[plan.accessPath]
-    if (!('pagesOfManyRuns' in statements)) return statements.pages[variant].all(values)
-    const runs = count.visibleRuns.all().map(({ run }) => run)
-    const pages = runs.length > FEW_RUNS ? statements.pagesOfManyRuns : statements.pages
-    return pages[variant].all({ ...values, runs: JSON.stringify(runs) })
+    return plan.search
+      ? queries.search[plan.accessPath].pages[variant].all({ ...values, ...plan.search() })
+      : queries.ordered[plan.accessPath].pages[variant].all(values)
   }
 }
 

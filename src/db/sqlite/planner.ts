@@ -2,8 +2,13 @@ import type { Database } from 'better-sqlite3'
 import type { PageQuery } from '../message-store.ts'
 import { type MatchRanges, prepareMatchRanges } from './match-ranges.ts'
 import type { countQueries } from './queries/count.ts'
-import type { matchCounts, orderedQueries, searchQueries } from './queries/page.ts'
-import type { PageParameters, SearchParameters } from './queries/positions.ts'
+import type {
+  matchCounts,
+  orderedQueries,
+  PageParameters,
+  SearchParameters,
+  searchQueries,
+} from './queries/page.ts'
 import type { rangeQueries } from './queries/ranges.ts'
 import type { Prepared } from './statement.ts'
 import { indexSearch, isIndexed } from './trigrams.ts'

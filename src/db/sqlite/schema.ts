@@ -1,4 +1,4 @@
-import type { Generated, Selectable } from 'kysely'
+import type { Generated } from 'kysely'
 
 /** The stored messages. Rows adopted from the legacy Python service may violate the webhook's rules. */
 interface MessagesTable {
@@ -36,28 +36,8 @@ interface SendersTable {
   count: number
 }
 
-/** The sorted runs of the sender index: see `SenderRuns`. */
-interface SenderRunsTable {
-  run: Generated<number>
-  /** 0 for a run that an indexing step added; a merge of runs of one level has the next one. */
-  level: number
-  /**
-   * - `live`: visible to reads
-   * - `source`: visible to reads, and being merged into the run `target`
-   * - `target`: incomplete, not visible
-   * - `obsolete`: merged, not visible, being deleted
-   * - `upgrade`: being filled by `prepareSenderUpgrade`, not visible
-   */
-  state: 'live' | 'source' | 'target' | 'obsolete' | 'upgrade'
-  target: number | null
-}
-
-/** A run of the sender index, as it is read. */
-export type SenderRun = Selectable<SenderRunsTable>
-
-/** An entry of a run: a sender's message at its position in the order of pages. The visible runs cover the watermark. */
-export interface SenderEntry {
-  run: number
+/** Each sender's messages in the order of pages, up to the watermark. */
+interface SenderMessagesTable {
   sender: number
   ts_key: string
   message_id: string
@@ -84,12 +64,10 @@ interface MinutesTable {
 
 /** The trigram index of the folded texts, up to the watermark: a contentless FTS5 table. */
 interface TrigramsTable {
-  rowid: Generated<number>
-  text: Generated<string>
+  rowid: number
+  text: string
   /** The hidden column that `match` and FTS5's commands refer to. */
   trigrams: Generated<string>
-  /** The hidden column that takes the arguments of FTS5's commands. */
-  rank: Generated<number>
 }
 
 /** The tables after the newest migration. */
@@ -98,8 +76,7 @@ export interface SqliteSchema {
   heartbeat: HeartbeatTable
   watermark: WatermarkTable
   senders: SendersTable
-  sender_runs: SenderRunsTable
-  sender_entries: SenderEntry
+  sender_messages: SenderMessagesTable
   days: DaysTable
   minutes: MinutesTable
   trigrams: TrigramsTable

@@ -1,4 +1,4 @@
-import type { Database, Statement } from 'better-sqlite3'
+import type { Database } from 'better-sqlite3'
 
 /** A named parameter in the parameter list of a compiled statement, bound to a value at each run. */
 export interface NamedParameter {
@@ -41,24 +41,20 @@ function isNamed(parameter: unknown): parameter is NamedParameter {
   return typeof parameter === 'object' && parameter !== null && 'parameter' in parameter
 }
 
-/** Prepares a compiled statement on a connection when it is first run. */
+/** Prepares a compiled statement on a connection. */
 export function prepare<Parameters, Row>(
   database: Database,
   { sql, parameters }: CompiledStatement<Parameters, Row>,
 ): PreparedStatement<Parameters, Row> {
-  let prepared: Statement<unknown[], Row> | undefined
-  const statement = () => {
-    prepared ??= database.prepare<unknown[], Row>(sql)
-    return prepared
-  }
+  const statement = database.prepare<unknown[], Row>(sql)
   const bind = ([values]: RunArguments<Parameters> | []): unknown[] => {
     const named = (values ?? {}) as Readonly<Record<string, unknown>>
     return parameters.map((value) => (isNamed(value) ? named[value.parameter] : value))
   }
   return {
-    all: (...values) => statement().all(bind(values)),
-    get: (...values) => statement().get(bind(values)),
-    run: (...values) => statement().run(bind(values)).changes,
+    all: (...values) => statement.all(bind(values)),
+    get: (...values) => statement.get(bind(values)),
+    run: (...values) => statement.run(bind(values)).changes,
   }
 }
 

@@ -22,7 +22,6 @@ import { countQueries } from './queries/count.ts'
 import { indexingQueries } from './queries/indexing.ts'
 import { matchCounts, orderedQueries, searchQueries } from './queries/page.ts'
 import { rangeQueries } from './queries/ranges.ts'
-import { senderRunQueries } from './queries/sender-runs.ts'
 import { writeQueries } from './queries/write.ts'
 import { StoreGuard } from './store-guard.ts'
 import { WorkerClient } from './worker/client.ts'
@@ -86,7 +85,6 @@ export class SqliteStore implements MessageStore {
         previous: previous?.files,
         write: writeQueries,
         index: indexingQueries,
-        runs: senderRunQueries,
         bulk,
       }),
       onEvent: (value) => {
@@ -130,7 +128,6 @@ export class SqliteStore implements MessageStore {
       const { files, withoutInstant } = await store.#writer.start()
       store.#guard.watch(files)
       store.withoutInstant = withoutInstant
-      await store.#upgrade(onProgress)
       await store.#tryCatchUp(onProgress)
       await Promise.all([store.#searchReaders.start(), store.#quickReaders.start()])
       return store
@@ -187,15 +184,6 @@ export class SqliteStore implements MessageStore {
     if (this.#bulkStep === undefined) return
     const step = Math.round(this.#bulkStep * (ms > BULK_STEP_MS ? 0.5 : 2))
     this.#bulkStep = Math.min(MAX_BULK_STEP, Math.max(MIN_BULK_STEP, step))
-  }
-
-  /** Moves an older index of senders into the present one; without it reads would miss messages. */
-  async #upgrade(onProgress?: ProgressListener): Promise<void> {
-    for (;;) {
-      const left = await this.#writer.call('upgrade', undefined)
-      if (left === 0) return
-      await onProgress?.(left)
-    }
   }
 
   /** Indexes the backlog, unless the store is unavailable for writes: the writer tries again later. */

@@ -6,13 +6,11 @@ import { BusyRetry } from '../busy-retry.ts'
 import { isLocked } from '../errors.ts'
 import { messages } from './0001-messages.ts'
 import { indexes } from './0002-indexes.ts'
-import { senderRuns } from './0003-sender-runs.ts'
 
 /** The migrations by name, in order. A released migration is never changed. */
 const MIGRATIONS: Record<string, Migration> = {
   '0001-messages': messages,
   '0002-derived': indexes,
-  '0003-sender-runs': senderRuns,
 }
 
 /** The `application_id` in the file header of databases that this service creates: `LWHA` in ASCII. */

@@ -104,9 +104,9 @@ function counterDifferences({ query, watermark }: Snapshot): Difference[] {
 }
 
 /** Compares the positions of messages by sender. */
-function senderEntryDifferences({ query, watermark, messages }: Snapshot): Difference[] {
-  const { rows = 0, correct = 0 } = query.senderEntries.get({ watermark }) ?? {}
-  const table = 'sender_entries'
+function senderMessageDifferences({ query, watermark, messages }: Snapshot): Difference[] {
+  const { rows = 0, correct = 0 } = query.senderMessages.get({ watermark }) ?? {}
+  const table = 'sender_messages'
   return [
     { table, kind: 'missing', count: messages - correct },
     { table, kind: 'surplus', count: rows - correct },
@@ -179,7 +179,7 @@ function compareAll(database: Database, onProgress: VerifyListener): Verificatio
     ...messageDifferences(database, snapshot),
     ...watermarkDifferences(snapshot),
     ...counterDifferences(snapshot),
-    ...senderEntryDifferences(snapshot),
+    ...senderMessageDifferences(snapshot),
     ...unlessCorrupt(() => trigramDifferences(snapshot, (done) => onProgress(done, messages))),
   ]
   return { messages, pending, differences: found.filter(({ count }) => count > 0) }

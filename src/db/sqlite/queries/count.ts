@@ -2,15 +2,7 @@ import { MESSAGE_COLUMNS } from '../../../message/message.ts'
 import { DAY_LENGTH, MINUTE_LENGTH } from '../../key-range.ts'
 import { TOP_SENDERS } from '../../message-store.ts'
 import { build, compile, type Placeholders } from './compile.ts'
-import {
-  aboveWatermark,
-  bucketOf,
-  bySender,
-  checkCancelled,
-  eb,
-  isVisible,
-  unindexed,
-} from './expressions.ts'
+import { aboveWatermark, bucketOf, bySender, checkCancelled, eb, unindexed } from './expressions.ts'
 
 /** The sort key without its index: the rows above the watermark are few and are found by `seq`. */
 const KEY = unindexed('messages.ts_key')
@@ -43,7 +35,6 @@ function above(p: Placeholders<Above>) {
  */
 export const countQueries = {
   watermark: compile(() => build.selectFrom('watermark').select(['seq', 'messages', 'senders'])),
-  visibleRuns: compile(() => build.selectFrom('sender_runs').select('run').where(isVisible)),
   sender: compile(({ from }: Placeholders<{ from: string }>) =>
     build.selectFrom('senders').select(['id', 'count']).where('msisdn', '=', from),
   ),

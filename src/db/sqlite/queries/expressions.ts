@@ -39,9 +39,6 @@ export function aboveWatermark({ watermark }: Placeholders<{ watermark: number }
   return eb('messages.seq', '>', watermark)
 }
 
-/** Reads see the entries of the run. */
-export const isVisible: Condition = eb('sender_runs.state', 'in', ['live', 'source'])
-
 /**
  * The column as an expression for which SQLite uses no index.
  * https://sqlite.org/optoverview.html#uplus

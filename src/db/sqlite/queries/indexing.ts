@@ -65,20 +65,14 @@ export const indexingQueries = {
       .set((eb) => ({ count: eb('senders.count', '+', eb.ref('added.count')) }))
       .whereRef('senders.msisdn', '=', 'added.from_msisdn'),
   ),
-  addSenderEntries: compile((step: Placeholders<StepParameters & { run: number }>) =>
+  addSenderMessages: compile((step: Placeholders<StepParameters>) =>
     build
-      .insertInto('sender_entries')
-      .columns(['run', 'sender', 'ts_key', 'message_id', 'seq'])
+      .insertInto('sender_messages')
+      .columns(['sender', 'ts_key', 'message_id', 'seq'])
       .expression(
         messagesOf(step)
           .innerJoin('senders', 'senders.msisdn', 'messages.from_msisdn')
-          .select([
-            step.run.as('run'),
-            'senders.id',
-            'messages.ts_key',
-            'messages.message_id',
-            'messages.seq',
-          ])
+          .select(['senders.id', 'messages.ts_key', 'messages.message_id', 'messages.seq'])
           .orderBy('senders.id')
           .orderBy('messages.ts_key')
           .orderBy('messages.message_id'),

@@ -14,8 +14,7 @@ export const repairKeys = compile(() =>
  */
 export const resetQueries = {
   senders: compile(() => build.deleteFrom('senders')),
-  senderEntries: compile(() => build.deleteFrom('sender_entries')),
-  senderRuns: compile(() => build.deleteFrom('sender_runs')),
+  senderMessages: compile(() => build.deleteFrom('sender_messages')),
   days: compile(() => build.deleteFrom('days')),
   minutes: compile(() => build.deleteFrom('minutes')),
   // A contentless FTS5 table cannot be emptied by a plain `delete`.

@@ -9,7 +9,7 @@ import { DAY_LENGTH, MINUTE_LENGTH } from '../../key-range.ts'
 import { CHECKSUM_MODULUS, type TermCount } from '../offline/trigram-recount.ts'
 import type { SqliteSchema } from '../schema.ts'
 import { build, compile, type Placeholders } from './compile.ts'
-import { bucketOf, eb, isVisible } from './expressions.ts'
+import { bucketOf, eb } from './expressions.ts'
 
 /** Tables that only the verification reads: a shadow table of FTS5, and temporary tables. */
 type VerifySchema = {
@@ -127,11 +127,10 @@ export const verifyQueries = {
       .select(COUNT)
       .where((eb) => eb('ts_key', '!=', eb.fn<string>('instant_key', ['ts']))),
   ),
-  /** The visible entries of the sender index, and those that are correct: all fields are those of an indexed message. */
-  senderEntries: compile(({ watermark }: Placeholders<Watermark>) =>
+  /** Rows of `sender_messages`, and those that are correct: all fields are those of an indexed message. */
+  senderMessages: compile(({ watermark }: Placeholders<Watermark>) =>
     build
-      .selectFrom('sender_entries as stored')
-      .leftJoin('sender_runs', 'sender_runs.run', 'stored.run')
+      .selectFrom('sender_messages as stored')
       .leftJoin('messages', (join) =>
         join
           .onRef('messages.seq', '=', 'stored.seq')
@@ -144,7 +143,6 @@ export const verifyQueries = {
           .onRef('senders.id', '=', 'stored.sender')
           .onRef('senders.msisdn', '=', 'messages.from_msisdn'),
       )
-      .where((eb) => eb.or([isVisible, eb('sender_runs.run', 'is', null)]))
       .select((eb) => [
         eb.fn.countAll<number>().as('rows'),
         eb.fn.count<number>('senders.id').as('correct'),

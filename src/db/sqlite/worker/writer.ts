@@ -6,15 +6,11 @@ import { LOG_LIMIT, openWriter, optimizeForBulk, useShortBusyTimeout } from '../
 import { isCorruption, isLocked } from '../errors.ts'
 import { type DatabaseFiles, FileGuard, identifyFiles } from '../files.ts'
 import { FullDisk } from '../full-disk.ts'
-import { IndexMaintenance } from '../index-maintenance.ts'
 import { prepareIndexing } from '../indexing.ts'
 import { inspectFile } from '../inspect.ts'
 import { migrate } from '../migrations/migrate.ts'
 import type { indexingQueries } from '../queries/indexing.ts'
-import type { senderRunQueries } from '../queries/sender-runs.ts'
 import type { writeQueries } from '../queries/write.ts'
-import { SenderRuns } from '../sender-runs.ts'
-import { prepareSenderUpgrade } from '../sender-runs-upgrade.ts'
 import { type Prepared, prepareAll } from '../statement.ts'
 import { serveRpc, type WorkerContext } from './runtime.ts'
 
@@ -28,7 +24,6 @@ export interface WriterData {
   previous: DatabaseFiles | undefined
   write: typeof writeQueries
   index: typeof indexingQueries
-  runs: typeof senderRunQueries
   /** Whether to spend memory on storing very many messages. */
   bulk: boolean
 }
@@ -46,14 +41,24 @@ const APPEND_LOCK_TIMEOUT_MS = 4000
 /** Milliseconds that a readiness check waits for a lock: few, as appends wait for the check. */
 const PROBE_LOCK_TIMEOUT_MS = 500
 
-/** Messages indexed in one transaction: about 30 ms, by which it may delay an append. */
-const INDEX_STEP = 2000
+/**
+ * Messages indexed in one transaction while no messages arrive.
+ * One step takes about 15 ms, by which it may delay an append.
+ */
+const IDLE_STEP = 1000
 
 /**
- * Number of messages above the watermark from which an append indexes more than one step. Reads process all of them, at
+ * Messages indexed in one transaction while messages arrive, and by `catchUp`.
+ * Per message, it costs a quarter less than `IDLE_STEP`.
+ */
+const BACKLOG_STEP = 4000
+
+/**
+ * Maximum number of messages above the watermark.
+ * With a larger backlog an append first indexes messages. Every read also processes the messages above the watermark, at
  * about 1 µs each.
  */
-const MAX_BACKLOG = 4000
+const MAX_BACKLOG = 50_000
 
 /** Milliseconds without an append after which the backlog is indexed. */
 const IDLE_MS = 100
@@ -67,10 +72,8 @@ class Writer {
   readonly #database: Database
   readonly #query: Prepared<typeof writeQueries>
   readonly #index: ReturnType<typeof prepareIndexing>
-  readonly #maintenance: IndexMaintenance
   readonly #insertAll: (batch: FlatBatch) => Uint8Array
   readonly #emit: (status: StoreStatus) => void
-  readonly #upgrade: () => number
   readonly #lock: BusyRetry
   readonly #disk = new FullDisk((text) => this.#query.heartbeat.run({ at: text }))
   readonly #guard: FileGuard
@@ -94,14 +97,10 @@ class Writer {
     this.#database = database
     this.#emit = emit
     this.#query = prepareAll(database, data.write)
-    const runs = prepareAll(database, data.runs)
-    const senderRuns = new SenderRuns(database, runs)
-    this.#index = prepareIndexing(database, data.index, senderRuns)
-    this.#maintenance = new IndexMaintenance(senderRuns, runs, database)
+    this.#index = prepareIndexing(database, data.index)
     this.#insertAll = database.transaction((batch: FlatBatch) =>
       Uint8Array.from(unflatten(batch), (message) => encodeOutcome(this.#insert(message))),
     ).immediate
-    this.#upgrade = prepareSenderUpgrade(database)
     this.#lock = new BusyRetry(() => database.pragma('data_version', { simple: true }))
     // On a full disk the store serves reads.
     this.#disk.tolerate(() => this.#lock.run(APPEND_LOCK_TIMEOUT_MS, () => this.#heartbeat()))
@@ -117,7 +116,7 @@ class Writer {
   append(batch: FlatBatch): { outcomes: Uint8Array; status: StoreStatus } {
     const outcomes = this.#write(() =>
       this.#lock.run(APPEND_LOCK_TIMEOUT_MS, () => {
-        this.#keepUp()
+        while (this.#backlog > MAX_BACKLOG) this.#indexStep(BACKLOG_STEP)
         return this.#insertAll(batch)
       }),
     )
@@ -126,21 +125,11 @@ class Writer {
     return { outcomes, status: this.#status }
   }
 
-  /** Moves a part of an older index of senders. @returns the number of entries that are left. */
-  upgrade(): number {
-    return this.#write(() => this.#lock.run(APPEND_LOCK_TIMEOUT_MS, () => this.#upgrade()))
-  }
-
   /** Indexes at most `step` messages above the watermark. @returns the number of messages that are left. */
-  catchUp(step = INDEX_STEP): number {
+  catchUp(step = BACKLOG_STEP): number {
     this.#backlog = this.#countBacklog()
     if (this.#backlog > 0) {
-      this.#write(() =>
-        this.#lock.run(APPEND_LOCK_TIMEOUT_MS, () => {
-          this.#indexStep(step)
-          this.#maintenance.payDebt()
-        }),
-      )
+      this.#write(() => this.#lock.run(APPEND_LOCK_TIMEOUT_MS, () => this.#indexStep(step)))
     }
     return this.#backlog
   }
@@ -165,20 +154,17 @@ class Writer {
   }
 
   /**
-   * Indexes the backlog, then merges indexes, then truncates a large log, while no messages arrive.
+   * Indexes the backlog, then truncates a large log, while no messages arrive.
    * After a failure it tries again later; the next append meets the same failure and reports it.
    */
   idle(): boolean | number {
-    if (this.#isSettled && this.#walBytes <= LOG_LIMIT) return false
+    if (this.#backlog === 0 && this.#walBytes <= LOG_LIMIT) return false
     const idleMs = performance.now() - this.#lastAppend
     if (idleMs < IDLE_MS) return IDLE_MS - idleMs
     try {
-      this.#write(() => {
-        if (this.#backlog > 0) this.#indexStep(INDEX_STEP)
-        else if (this.#maintenance.isDue) this.#maintenance.step()
-        else this.#database.pragma('wal_checkpoint(TRUNCATE)')
-      })
-      if (!this.#isSettled) return true
+      if (this.#backlog > 0) this.#write(() => this.#indexStep(IDLE_STEP))
+      else this.#write(() => this.#database.pragma('wal_checkpoint(TRUNCATE)'))
+      if (this.#backlog > 0) return true
       return this.#walBytes > LOG_LIMIT && TRUNCATE_INTERVAL_MS
     } catch (error) {
       if (isCorruption(error)) this.#corruption ??= error
@@ -212,28 +198,8 @@ class Writer {
     return result
   }
 
-  get #isSettled(): boolean {
-    return this.#backlog === 0 && !this.#maintenance.isDue
-  }
-
-  /**
-   * Before an append, does one bounded piece of the work that earlier appends have left: index a step, or maintain the
-   * indexes. So the work is spread over the appends, instead of one append waiting for all of it.
-   */
-  #keepUp(): void {
-    if (this.#backlog < INDEX_STEP) {
-      if (this.#maintenance.hasDebt) this.#maintenance.step()
-      return
-    }
-    do {
-      this.#indexStep(INDEX_STEP)
-    } while (this.#backlog > MAX_BACKLOG)
-  }
-
   #indexStep(step: number): void {
-    const indexed = this.#index(step)
-    this.#maintenance.add(indexed)
-    this.#backlog = indexed < step ? 0 : Math.max(0, this.#backlog - step)
+    this.#backlog = this.#index(step) < step ? 0 : Math.max(0, this.#backlog - step)
     this.#emit(this.#status)
   }
 
@@ -247,7 +213,6 @@ async function openOperations(context: WorkerContext<WriterData>) {
   const writer = await Writer.open(context)
   const operations = {
     append: (batch: FlatBatch) => writer.append(batch),
-    upgrade: () => writer.upgrade(),
     catchUp: (step: number | undefined) => writer.catchUp(step),
     probe: () => writer.probe(),
     close: () => writer.close(),

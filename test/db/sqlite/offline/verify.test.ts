@@ -86,7 +86,7 @@ const CORRUPTIONS: Record<string, string[]> = {
     'senders: 3 surplus',
     'days: 2 surplus',
     'minutes: 2 surplus',
-    'sender_entries: 5 surplus',
+    'sender_messages: 5 surplus',
     'trigrams: 3 surplus',
     'trigrams: 12 counted wrongly',
   ],
@@ -100,23 +100,21 @@ const CORRUPTIONS: Record<string, string[]> = {
     'senders: 1 counted wrongly',
     'days: 1 counted wrongly',
     'minutes: 1 counted wrongly',
-    'sender_entries: 1 surplus',
+    'sender_messages: 1 surplus',
   ],
   "delete from senders where msisdn = '+2'": [
     'senders: 1 missing',
-    'sender_entries: 1 missing',
-    'sender_entries: 1 surplus',
+    'sender_messages: 1 missing',
+    'sender_messages: 1 surplus',
   ],
   "insert into senders (msisdn, count) values ('+7', 0), ('+8', 1)": ['senders: 2 surplus'],
   "update senders set count = 9 where msisdn = '+1'": ['senders: 1 counted wrongly'],
-  "delete from sender_entries where message_id in ('a', 'b')": ['sender_entries: 2 missing'],
-  "update sender_entries set ts_key = '2000' where message_id = 'a'": [
-    'sender_entries: 1 missing',
-    'sender_entries: 1 surplus',
+  "delete from sender_messages where message_id in ('a', 'b')": ['sender_messages: 2 missing'],
+  "update sender_messages set ts_key = '2000' where message_id = 'a'": [
+    'sender_messages: 1 missing',
+    'sender_messages: 1 surplus',
   ],
-  "insert into sender_entries values ((select min(run) from sender_runs), 1, '2000', 'x', 99)": [
-    'sender_entries: 1 surplus',
-  ],
+  "insert into sender_messages values (1, '2000', 'x', 99)": ['sender_messages: 1 surplus'],
   "delete from days where day = '2024-02-29'": ['days: 1 missing'],
   "insert into days values ('2000-01-01', 1)": ['days: 1 surplus'],
   'update minutes set count = count + 1': ['minutes: 2 counted wrongly'],
@@ -149,8 +147,8 @@ const CORRUPTIONS: Record<string, string[]> = {
   'delete from trigrams_data where id > 10': ['trigrams: 1 unreadable'],
   "update messages set from_msisdn = '+3' where message_id = 'a'": [
     'senders: 2 counted wrongly',
-    'sender_entries: 1 missing',
-    'sender_entries: 1 surplus',
+    'sender_messages: 1 missing',
+    'sender_messages: 1 surplus',
   ],
 }
 

@@ -1,5 +1,5 @@
 import Fastify from 'fastify'
-import { createVerifier } from '../../src/plugins/signature.ts'
+import { createVerifier } from '../src/plugins/signature.ts'
 
 /**
  * The floor: the minimum that a Fastify server must do for a signed message.
