@@ -17,7 +17,7 @@ const SECRET = 'testsecret'
 const ROUNDS = 15
 const RUNS = 50
 
-/** Ratio by which results differ from run to run on a busy machine. */
+/** Ratio between results of different runs on a busy machine. */
 const NOISE = 1.2
 
 const FIELDS =

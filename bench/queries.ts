@@ -56,7 +56,7 @@ function messageHalfWay({ path, messages }: CorpusFile): MessageRow {
 
 const instantHalfWay = (file: CorpusFile) => messageHalfWay(file).ts
 
-/** Returns the sender of median rank, who has few messages. */
+/** Returns the sender of median rank, with few messages. */
 const usualSender = ({ messages }: CorpusFile) => senderOf(sendersOf(messages) >> 1)
 
 /** The queries that are measured. The first page comes first, as others are compared with it. */

@@ -21,11 +21,11 @@ interface StatsBody {
   last_message_ts: string | null
 }
 
-/** Checks a response while it is given every row of the file. */
+/** Incremental check of a response against every row of the file. */
 interface Check {
-  /** Is called with every row of the file. */
+  /** Processes the next row of the file. */
   add(row: MessageRow): void
-  /** Returns what is wrong with the response, after the last row. */
+  /** Returns the differences, after the last row. */
   error(): string | undefined
 }
 

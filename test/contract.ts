@@ -74,7 +74,7 @@ export class ResponseContract {
     const what = `${method} ${url.slice(0, 200)} returned ${status}`
     const path = url.replace(/^https?:\/\/[^/]*/i, '').replace(/[?#].*$/s, '')
     if (UNDOCUMENTED.test(path) && status < 400) return undefined
-    // A CORS preflight, which is no operation.
+    // A CORS preflight request, which is not an operation.
     if (method === 'OPTIONS' && status === 204) return undefined
     if (typeof headers['x-request-id'] !== 'string') return `${what} without X-Request-ID`
     if (status >= 400 && INTERNALS.test(body)) return `${what} and reveals internals: ${body}`

@@ -7,7 +7,7 @@ import { sign } from './service.ts'
 /** A generated request. */
 export interface GeneratedRequest {
   bytes: Buffer
-  /** Method and URL; undefined for bytes that may be no request, or several. */
+  /** Method and URL; undefined for bytes that may not be a single request. */
   asked: { method: string; url: string } | undefined
 }
 
@@ -208,7 +208,7 @@ const noise = fc
   .uint8Array({ maxLength: 400 })
   .map((bytes) => ({ bytes: Buffer.from(bytes), asked: undefined }))
 
-/** Requests of every kind, valid and not. */
+/** Requests of every kind, valid and invalid. */
 export const requests: fc.Arbitrary<GeneratedRequest> = fc.oneof(
   { weight: 8, arbitrary: post },
   { weight: 6, arbitrary: get },

@@ -47,7 +47,7 @@ export function folderOf(t: Test): string {
 /** URLs of the databases of tests. */
 const databases = new WeakMap<Test, Promise<string>>()
 
-/** Returns the URL of the test's database: a file in its folder, or a new database in PostgreSQL, by TEST_STORE. */
+/** Returns the URL of the test's database: a file, or with TEST_STORE a new PostgreSQL database. */
 function databaseOf(t: Test): Promise<string> {
   const url =
     databases.get(t) ??
@@ -85,7 +85,7 @@ function enforceContract(t: Test, app: App): void {
   })
 }
 
-/** Starts an app that is closed after the test. `startLog` has the log lines of the start, `log` those after it. */
+/** Starts an app that is closed after the test. `startLog` has the lines of the start, `log` later ones. */
 export async function startApp(
   t: Test,
   overrides: Partial<Config> = {},

@@ -18,7 +18,7 @@ const TICKS_PER_SECOND = 100
 /** Differences from the defaults of a new cluster: enough connections for ten instances. */
 const SETTINGS = { listen_addresses: '127.0.0.1', max_connections: '200' }
 
-/** Returns the account to run PostgreSQL as when this process is root: PostgreSQL does not run as root. */
+/** Returns the account to run PostgreSQL as if this process is root, as which it refuses to run. */
 function account(): { uid: number; gid: number } | undefined {
   if (process.getuid?.() !== 0) return undefined
   const id = (flag: string) => Number(execFileSync('id', [flag, 'postgres'], { encoding: 'utf8' }))

@@ -9,7 +9,8 @@ import { ProgressBar } from './progress.ts'
 /**
  * Milliseconds between transactions of a command.
  *
- * Without the pause, a running service would rarely find the database unlocked when it retries.
+ * SQLite's busy handler retries every 20 ms or more often; without a longer pause, a running service would rarely find
+ * the database unlocked.
  */
 const PAUSE_MS = 30
 

@@ -9,7 +9,7 @@ export const MINUTE_LENGTH = 16
 /** The least key: that of messages without an instant. */
 const FIRST_KEY = ''
 
-/** Greater than the empty key, and not greater than the key of any instant, which begins with a digit. */
+/** Greater than the empty key, and less than the key of every instant, which begins with a digit. */
 const FIRST_INSTANT = '0'
 
 /** Greater than every key. */
@@ -44,7 +44,7 @@ export function rangeOf(filter: MessageFilter): KeyRange {
 
 /**
  * Returns the exclusive end of the keys that begin with a day or minute.
- * In a key these are followed by `:`, `T`, `.` or nothing, all of which are less than `~`.
+ * In a key these are followed by `:`, `T` or nothing, all of which are less than `~`.
  */
 export function endOf(bucket: string): string {
   return bucket === '' ? FIRST_INSTANT : `${bucket}~`

@@ -1,7 +1,7 @@
 import { execFileSync } from 'node:child_process'
 import t from 'tap'
 
-/** Opens a store and prints which of the two drivers is loaded. PostgreSQL is unreachable; its driver is loaded anyway. */
+/** Program that opens a store and prints the loaded drivers; PostgreSQL need not be reachable. */
 const PROGRAM = `
   import { createRequire } from 'node:module'
   import { openStore } from '${new URL('../../src/db/open.ts', import.meta.url)}'

@@ -72,7 +72,7 @@ t.test('the test vector is correct', async (t) => {
   t.match(document, `sha256=${sign(body, 'testsecret')}`)
 })
 
-t.test('the table of answers has every status that OpenAPI describes', async (t) => {
+t.test('the table of responses has every status that OpenAPI describes', async (t) => {
   const service = await startService(t)
   const described = await fetch(`${service.url}/openapi.json`)
   const { paths } = (await described.json()) as OpenAPIV3_1.Document

@@ -67,7 +67,7 @@ class Client {
   }
 }
 
-/** Returns what is wrong with the response to arbitrary bytes, whose operation is unknown. */
+/** Returns the violation in a response to arbitrary bytes, whose operation is unknown, if any. */
 function violationOfUnknown({ status, headers, body }: RawAnswer): string | undefined {
   if (!headers['x-request-id'] && status !== 200) return `${status} without X-Request-ID`
   if (status < 400 || body === '') return undefined

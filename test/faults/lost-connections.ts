@@ -6,7 +6,7 @@ import { createDatabase, execute, NO_SERVER, openStore } from '../db/postgres/se
 import { message } from '../db/store-suite.ts'
 import { post, startApp, wire } from '../service.ts'
 
-/** Number of pending messages above which ingest waits for counting. */
+/** Number of pending messages above which ingest is throttled. */
 const THROTTLED_ABOVE = 50_000
 /** Number of pending messages in the tests, far above the threshold. */
 const PENDING = 120_000

@@ -42,7 +42,7 @@ async function trace(t: Test, service: Service): Promise<{ stop: () => Promise<s
   }
 }
 
-/** The line numbers in the trace of what happens to a message; -1 if missing. */
+/** Line numbers in the trace of the events of a message; -1 if missing. */
 interface Timeline {
   arrived: number
   written: number

@@ -121,7 +121,7 @@ t.test('trusts all of X-Forwarded-For if all proxies are trusted', async (t) => 
   }
 })
 
-t.test('counts a client by one key, whatever the notation of its address', async (t) => {
+t.test('counts a client by one key for any notation of its address', async (t) => {
   const { app } = await startApp(t, { maxFailuresPerMinute: 1, trustProxy: 1 })
   const spellings = [
     [

@@ -54,7 +54,7 @@ t.test('other routes require no token', async (t) => {
   t.equal((await app.inject({ method: 'DELETE', url: '/messages' })).statusCode, 405)
 })
 
-t.test('warns at start about each kind of routes that is open', async (t) => {
+t.test('warns at start about each kind of route without tokens', async (t) => {
   const { app, log } = await startApp(t, { apiTokens: ['one'] })
   const url = await app.listen({ host: '127.0.0.1', port: 0 })
   t.equal((await fetch(`${url}/metrics`)).status, 200)

@@ -20,7 +20,7 @@ t.test('accepts any JSON of up to 128 fields and elements', async (t) => {
   }
 })
 
-t.test('rejects more fields and elements, however they are nested', async (t) => {
+t.test('rejects more fields and elements at any nesting', async (t) => {
   for (const text of [
     JSON.stringify(Array.from({ length: 129 }, () => 0)),
     JSON.stringify(Object.fromEntries(Array.from({ length: 129 }, (_, n) => [`"${n}\\`, '']))),

@@ -65,7 +65,7 @@ function removeOldestBatches(session: Session, messages: number) {
     )
 }
 
-/** Adds the messages of the oldest pending batches to every counter and removes the batches, in one statement. */
+/** Adds the oldest pending batches to every counter and removes them, in one statement. */
 function addToCounters(session: Session, messages: number) {
   return removeOldestBatches(session, messages)
     .with('update_totals', (db) =>

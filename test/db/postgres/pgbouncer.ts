@@ -14,7 +14,7 @@ export const PGBOUNCER = folders
   .map((folder) => join(folder, 'pgbouncer'))
   .find((path) => existsSync(path))
 
-/** Returns the account to run PgBouncer as when this process is root: PgBouncer does not run as root. */
+/** Returns the account to run PgBouncer as if this process is root, as which it refuses to run. */
 function account(): { uid: number; gid: number } | undefined {
   if (process.getuid?.() !== 0) return undefined
   const id = (flag: string) => Number(execFileSync('id', [flag, 'nobody'], { encoding: 'utf8' }))

@@ -179,7 +179,7 @@ t.test('cancels a search by its signal, and not the next one', async (t) => {
   t.equal((await store.page(query, new AbortController().signal)).total, 2)
 })
 
-t.test('bounds the backlog however fast messages arrive', async (t) => {
+t.test('bounds the backlog at any rate of arrival', async (t) => {
   const store = await open(t)
   let largest = 0
   for (let batch = 0; batch < 55; batch++) {

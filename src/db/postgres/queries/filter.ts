@@ -33,7 +33,7 @@ export function filterConditions(
   return Object.values(conditions).filter((condition) => condition !== undefined)
 }
 
-/** Returns a condition on the text index that every match of the filter fulfils; none for short needles. */
+/** Returns a condition on the text index that every match fulfils; none for short needles. */
 export function indexConditions(eb: FilterBuilder, { q }: MessageFilter): Expression<SqlBool>[] {
   const key = searchKey(fold(q ?? ''))
   return key.length < TRIGRAM ? [] : [eb(INDEXED_TEXT, 'like', patternOf(key))]
