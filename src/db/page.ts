@@ -1,4 +1,5 @@
-import { MESSAGE_COLUMNS, type StoredMessage } from '../message/message.ts'
+import { MESSAGE_COLUMNS } from '../message/columns.ts'
+import type { StoredMessage } from '../message/message.ts'
 import type { KeyRange } from './key-range.ts'
 import type { MessagePage, PageQuery } from './message-store.ts'
 

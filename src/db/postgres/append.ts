@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import { sql } from 'kysely'
-import { MESSAGE_COLUMNS, type StoredMessage } from '../../message/message.ts'
+import { MESSAGE_COLUMNS } from '../../message/columns.ts'
+import type { StoredMessage } from '../../message/message.ts'
 import type { AppendOutcome } from '../message-store.ts'
 import { computeColumns } from './computed-columns.ts'
 import type { Session } from './pool.ts'

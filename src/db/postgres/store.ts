@@ -1,5 +1,6 @@
 import { sql } from 'kysely'
-import { MESSAGE_COLUMNS, type StoredMessage } from '../../message/message.ts'
+import { MESSAGE_COLUMNS } from '../../message/columns.ts'
+import type { StoredMessage } from '../../message/message.ts'
 import {
   type AppendOutcome,
   type MessageStore,

@@ -1,5 +1,6 @@
+import { MESSAGE_COLUMNS } from '../../message/columns.ts'
 import { instantKey } from '../../message/instant.ts'
-import { MESSAGE_COLUMNS, type StoredMessage } from '../../message/message.ts'
+import type { StoredMessage } from '../../message/message.ts'
 import type { AppendOutcome } from '../message-store.ts'
 
 /**

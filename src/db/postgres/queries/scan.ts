@@ -1,5 +1,6 @@
+import { MESSAGE_COLUMNS } from '../../../message/columns.ts'
 import type { MessageFilter } from '../../../message/filter.ts'
-import { MESSAGE_COLUMNS, type StoredMessage } from '../../../message/message.ts'
+import type { StoredMessage } from '../../../message/message.ts'
 import { rangeOf } from '../../key-range.ts'
 import type { Pool, Session } from '../pool.ts'
 import { pushToAsyncGenerator } from '../push-to-async-generator.ts'

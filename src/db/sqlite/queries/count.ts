@@ -1,4 +1,4 @@
-import { MESSAGE_COLUMNS } from '../../../message/message.ts'
+import { MESSAGE_COLUMNS } from '../../../message/columns.ts'
 import { DAY_LENGTH, MINUTE_LENGTH } from '../../key-range.ts'
 import { TOP_SENDERS } from '../../message-store.ts'
 import { build, compile, type Placeholders } from './compile.ts'

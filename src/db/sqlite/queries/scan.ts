@@ -1,5 +1,5 @@
+import { MESSAGE_COLUMNS } from '../../../message/columns.ts'
 import type { MessageFilter } from '../../../message/filter.ts'
-import { MESSAGE_COLUMNS } from '../../../message/message.ts'
 import type { FilterParameters } from '../filter-parameters.ts'
 import { build, compile, type Placeholders } from './compile.ts'
 import {
