@@ -60,7 +60,7 @@ async function openBlocked<Opened>(
 
 async function lockWaiters(url: string): Promise<number> {
   const waiting = `select from pg_stat_activity where datname = current_database()
-    and wait_event_type = 'Lock' and query like '%update totals%'`
+    and wait_event_type = 'Lock' and query like '%update "totals"%'`
   return (await execute(url, waiting)).length
 }
 
