@@ -140,7 +140,10 @@ t.test('reads secrets from the files that …_FILE variables name', async (t) =>
       { DATABASE_URL: 'sqlite:///a.db', DATABASE_URL_FILE: `${folder}/url` },
       /^DATABASE_URL: expected it or DATABASE_URL_FILE, found both$/,
     ],
-    [{ WEBHOOK_SECRET_PREVIOUS: 'x' }, /^WEBHOOK_SECRET_PREVIOUS: expected WEBHOOK_SECRET beside/],
+    [
+      { WEBHOOK_SECRET_PREVIOUS: 'x' },
+      /^WEBHOOK_SECRET_PREVIOUS: expected WEBHOOK_SECRET to be set, too$/,
+    ],
   ] as const) {
     try {
       parseConfig(environment)
