@@ -30,7 +30,7 @@ function readSecretFile(variable: string, path: string): string {
     throw new ConfigError(`${variable}: ${error instanceof Error ? error.message : error}`)
   }
   const value = text.replace(/\r?\n$/, '')
-  if (!isSet(value)) throw new ConfigError(`${variable}: nothing is in the file ${path}`)
+  if (!isSet(value)) throw new ConfigError(`${variable}: the file ${path} is empty`)
   return value
 }
 
@@ -53,7 +53,7 @@ function readSetting(setting: Setting, environment: Environment): unknown {
     !isSet(environment[requires]) &&
     !isSet(environment[`${requires}_FILE`])
   ) {
-    throw new ConfigError(`${name}: expected ${requires} beside it`)
+    throw new ConfigError(`${name}: expected ${requires} to be set, too`)
   }
   const value = text ?? setting.default
   return setting.parse(value, (shown = secret ? undefined : value) => {

@@ -178,7 +178,7 @@ export const SETTINGS = {
     name: 'MAX_FAILURES_PER_MINUTE',
     default: '300',
     description:
-      'Wrong signatures and tokens per client address and minute; further ones get 429 instead of 401. Right ones still pass. 0 for no limit.',
+      'Wrong signatures and tokens per client address and minute; further ones get 429 instead of 401. Valid ones are still accepted. 0 for no limit.',
     ...integer(0, 999_999, { note: '; 0 for no limit' }),
   },
   /** Requests per client address and minute; 0 for no limit. */

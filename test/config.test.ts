@@ -133,14 +133,17 @@ t.test('reads secrets from the files that …_FILE variables name', async (t) =>
     [{ WEBHOOK_SECRET_FILE: `${folder}/missing` }, /^WEBHOOK_SECRET_FILE: ENOENT[^\n]+missing'$/],
     [{ WEBHOOK_SECRET_FILE: folder }, /^WEBHOOK_SECRET_FILE: EISDIR[^\n]+$/],
     [{ API_TOKEN_FILE: 'a\0b' }, /^API_TOKEN_FILE: [^\n]+$/],
-    [{ API_TOKEN_FILE: `${folder}/empty` }, /^API_TOKEN_FILE: nothing is in the file [^\n]+$/],
+    [{ API_TOKEN_FILE: `${folder}/empty` }, /^API_TOKEN_FILE: the file [^\n]+ is empty$/],
     [{ WEBHOOK_SECRET_FILE: `${folder}/latin` }, /^WEBHOOK_SECRET_FILE: [^\n]+utf-8$/],
     [{ API_TOKEN_FILE: `${folder}/lines` }, /^API_TOKEN: expected tokens of[^\n]+commas$/],
     [
       { DATABASE_URL: 'sqlite:///a.db', DATABASE_URL_FILE: `${folder}/url` },
       /^DATABASE_URL: expected it or DATABASE_URL_FILE, found both$/,
     ],
-    [{ WEBHOOK_SECRET_PREVIOUS: 'x' }, /^WEBHOOK_SECRET_PREVIOUS: expected WEBHOOK_SECRET beside/],
+    [
+      { WEBHOOK_SECRET_PREVIOUS: 'x' },
+      /^WEBHOOK_SECRET_PREVIOUS: expected WEBHOOK_SECRET to be set, too$/,
+    ],
   ] as const) {
     try {
       parseConfig(environment)

@@ -9,7 +9,7 @@ import { toStoredMessage } from '../schemas/webhook.ts'
 
 const isBulkMessage = ajv.compile<Static<typeof BulkMessage>>(BulkMessage)
 
-/** Returns a timestamp in UTC. */
+/** Returns a timestamp converted to UTC; one in the format of `ts` stays unchanged. */
 function inUtc(instant: string): string {
   return isMessageInstant(instant) ? instant : `${instantKey(instant)}Z`
 }

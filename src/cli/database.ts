@@ -21,13 +21,13 @@ export function yieldLock(): Promise<void> {
 
 /** Option of every command. */
 export interface DevelopmentOption {
-  /** Whether settings that are not set have their values for development. */
+  /** Whether settings that are not set have their development defaults. */
   dev?: boolean | undefined
 }
 
 /**
  * Returns the database of a command, and prints it on standard error.
- * @throws ConfigError also for a private temporary file.
+ * @throws ConfigError, also if the database is a private temporary file.
  */
 export function bulkDatabase({ dev = false }: DevelopmentOption): DatabaseAddress {
   const { database } = loadConfig({ development: dev })
@@ -38,7 +38,7 @@ export function bulkDatabase({ dev = false }: DevelopmentOption): DatabaseAddres
   return database
 }
 
-/** Returns the database like `bulkDatabase`, but does not accept a missing file. @throws ConfigError */
+/** Returns the database like `bulkDatabase`, if its file exists. @throws ConfigError if not. */
 export function existingDatabase(options: DevelopmentOption): DatabaseAddress {
   const database = bulkDatabase(options)
   if (database.kind === 'sqlite' && !existsSync(database.path ?? '')) {

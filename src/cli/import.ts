@@ -30,7 +30,7 @@ const BATCH_SIZE = 15_000
 /** Maximum rejected lines that are reported individually on standard error. */
 const MAX_REPORTED_REJECTIONS = 20
 
-/** Returns whether two paths lead to the same file, links included. The files need not exist. */
+/** Whether two paths refer to the same file, directly or through links. The files need not exist. */
 function isSameFile(path: string, other: string): boolean {
   const [stat, otherStat] = [path, other].map((each) => statSync(each, { throwIfNoEntry: false }))
   if (!stat || !otherStat) return resolveTarget(path) === resolveTarget(other)

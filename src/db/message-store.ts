@@ -116,7 +116,7 @@ export class StoreCorruptError extends StoreUnavailableError {
 
 /**
  * A file that the store shares with other processes was removed or replaced.
- * The store must be opened anew.
+ * The store must be reopened.
  */
 export class StoreDetachedError extends StoreUnavailableError {
   override readonly name = 'StoreDetachedError'

@@ -61,7 +61,7 @@ export async function* openScan(
   }
 }
 
-/** Compares counters and indexes with a recount of the messages, in one snapshot. @throws StoreOpenError */
+/** Compares counters and indexes with a recount of the messages. @throws StoreOpenError */
 export async function verifyDatabase(
   database: DatabaseAddress,
   onProgress: VerifyListener,

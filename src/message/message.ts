@@ -27,4 +27,6 @@ export const StoredMessage = Type.Object(
     examples: [EXAMPLE_MESSAGE],
   },
 )
+
+/** A message as it is stored and served. */
 export type StoredMessage = Static<typeof StoredMessage>

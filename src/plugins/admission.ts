@@ -97,7 +97,10 @@ class Admission {
     inFlight.queue?.remove(inFlight)
   }
 
-  /** Closes the connection of the oldest request that waits for its client. @returns false if there is none. */
+  /**
+   * Closes the connection of the oldest request that waits for its client.
+   * @returns false if there is none.
+   */
   #evictSlowest(name: ConcurrencyClass): boolean {
     const before = performance.now() - STALL_TIMEOUT_MS
     for (const inFlight of this.#inFlight[name]) {

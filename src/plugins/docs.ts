@@ -54,7 +54,7 @@ const MALFORMED_REQUESTS = {
   431: 'The headers are too large.',
 }
 
-/** Extension that keeps the examples of responses: the plugin drops siblings of a `$ref`. */
+/** Extension that keeps the examples of responses: @fastify/swagger drops siblings of a `$ref`. */
 const EXAMPLES = 'x-response-examples'
 
 /** Returns the first example of each response that has one, by status. */

@@ -45,7 +45,7 @@ export class InvalidInputError extends Error {
   }
 }
 
-/** Responds with 503 and `Retry-After`, without validating the request. */
+/** Responds with 503 and `Retry-After`; the reason is logged and counted. */
 export function serviceUnavailable(
   request: FastifyRequest,
   reply: FastifyReply,

@@ -22,8 +22,8 @@ export interface Shutdown {
 /**
  * Shuts the service down gracefully.
  *
- * While draining, responses keep their connection open: a client that reconnects could be reset when the listener
- * closes.
+ * While draining, responses keep their connections open: if a client had to reconnect, its new connection could be
+ * reset when the listener closes.
  */
 async function shutdown(app: FastifyInstance): Promise<void> {
   const state: Shutdown = { draining: false, closing: false }

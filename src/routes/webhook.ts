@@ -43,7 +43,7 @@ const DELAY_BUCKETS = [0.5, 1, 5, 15, 60, 300, 900, 3600, 14_400, 86_400]
 /** Maximum recorded delay, in seconds, so that one implausible `ts` does not dominate the sum. */
 const MAX_DELAY_S = 7 * 86_400
 
-/** Maximum body in bytes; several times the size of the longest message. */
+/** Maximum body in bytes; above the longest message with every character escaped as `\u…`. */
 const BODY_LIMIT = 64 * 1024
 
 /** Media types of JSON. */
@@ -97,7 +97,10 @@ const setResult: onSendHookHandler = (request, reply, _payload, done) => {
   done()
 }
 
-/** Counts results and conflicts. @returns a function that records the delay of a new message, given its `ts`. */
+/**
+ * Registers the metrics of posts, and counts results and conflicts.
+ * @returns a function that records the delivery delay of a new message, given its `ts`.
+ */
 function registerMetrics({ registry, requestTracker }: FastifyInstance): (ts: string) => void {
   const registers = [registry]
   const requests = new client.Counter({

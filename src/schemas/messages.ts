@@ -4,8 +4,10 @@ import { instantKey } from '../message/instant.ts'
 import { EXAMPLE_MESSAGE, StoredMessage } from '../message/message.ts'
 import { ref } from './component.ts'
 
-/** Default size and order of a page. */
+/** Messages per page if `limit` is absent. */
 export const DEFAULT_LIMIT = 50
+
+/** Order of a page if `order` is absent. */
 export const DEFAULT_ORDER: Order = 'asc'
 
 /** Query parameters that filter messages, in `GET /messages` and in exports. */

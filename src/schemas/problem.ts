@@ -28,6 +28,7 @@ export const InputProblem = Type.Object(
   { $id: 'InputProblem', title: 'InputProblem' },
 )
 
+/** One error in an input. */
 export type InputProblem = Static<typeof InputProblem>
 
 /** Body of the response to invalid input: all of its errors. */

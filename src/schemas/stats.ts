@@ -42,4 +42,6 @@ export const Stats = Type.Object(
     ],
   },
 )
+
+/** Statistics of all messages. */
 export type Stats = Static<typeof Stats>

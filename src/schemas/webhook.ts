@@ -81,7 +81,7 @@ export const Accepted = Type.Object(
   },
 )
 
-/** Headers of a post; documentation only, as the signature is verified before schemas are. */
+/** Headers of a post; documentation only, as the signature is verified before the schemas are applied. */
 export const SignatureHeaders = Type.Object({
   'x-signature': Type.String({
     description: 'HMAC-SHA256 of the raw body under the secret, in hex, with or without `sha256=`.',

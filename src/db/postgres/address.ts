@@ -60,7 +60,7 @@ function divide(max: number): PoolSizes {
 
 /**
  * Parses a `postgres://` URL, with the options of the driver, of its pool and of TLS.
- * @throws StoreOpenError in one line that does not contain the password.
+ * @throws StoreOpenError with a message of one line that does not contain the password.
  */
 export function readAddress(url: string): PostgresAddress {
   const { url: withoutTls, ...tls } = readTls(url)

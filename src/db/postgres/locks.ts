@@ -8,7 +8,7 @@ const NAMESPACE = 0x6c796674
 const KEYS = {
   /** Held by the session that migrates the schema. */
   migration: 1,
-  /** Held by the transaction that rolls up, and by the session that recounts. */
+  /** Held by the transaction of a rollup step, and by the session that recounts. */
   rollup: 2,
   /** Held by the session that builds the text index. */
   textIndex: 3,

@@ -57,7 +57,10 @@ const types: pg.CustomTypesConfig = {
     Number(type) === INT8 ? Number : pg.types.getTypeParser(type, format),
 }
 
-/** Creates the pools of a store, which open connections when needed. @throws StoreOpenError if the URL is invalid. */
+/**
+ * Creates the pools of a store, which open connections when needed.
+ * @throws StoreOpenError if the URL is invalid.
+ */
 export function createPools(url: string, options: PoolOptions): Pools {
   const { config, poolSizes, name } = readAddress(url)
   const { unlimited, readTimeoutMs } = options

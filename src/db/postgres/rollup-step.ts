@@ -126,7 +126,7 @@ function addToCounters(session: Session, messages: number) {
 
 /**
  * Adds the messages of the oldest pending batches to the counters, in one transaction.
- * One instance at a time does so; any other returns at once. Reads return the same before and after.
+ * One instance at a time does this; in any other the call returns at once. Results of reads do not change.
  * @param messages approximate number of messages.
  */
 export async function rollUp(session: Session, messages: number): Promise<RollupResult> {

@@ -34,7 +34,7 @@ export class Rollup {
   #effective = true
   #timer: NodeJS.Timeout | undefined
   #stopped = false
-  /** Messages in pending batches, as far as this instance knows. */
+  /** Messages in pending batches: the last count of a step, and those stored here since. */
   backlog = 0
 
   /** @param unlimited whether steps have no time limit, as for the command line. */
@@ -61,7 +61,7 @@ export class Rollup {
     this.#timer.unref()
   }
 
-  /** Starts no further step in the background. */
+  /** Stops the background runs, without interrupting a running step. */
   stop(): void {
     this.#stopped = true
     clearTimeout(this.#timer)

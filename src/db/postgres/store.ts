@@ -81,7 +81,10 @@ export class PostgresStore implements MessageStore {
     return PostgresStore.openOn(createPools(url, options), options)
   }
 
-  /** Opens the database of existing pools, which the store then owns, and migrates it. @throws StoreOpenError */
+  /**
+   * Opens the database of existing pools, which the store then owns, and migrates it.
+   * @throws StoreOpenError
+   */
   static async openOn(pools: Pools, options: PostgresStoreOptions): Promise<PostgresStore> {
     const store = new PostgresStore(pools, options)
     try {

@@ -37,7 +37,7 @@ export class TextIndex {
     void this.#attempt()
   }
 
-  /** Starts no further attempt. */
+  /** Prevents further attempts, without interrupting a running one. */
   stop(): void {
     this.#stopped = true
     clearTimeout(this.#timer)

@@ -19,7 +19,10 @@ function readCertificate(parameter: string, path: string | undefined): string | 
   }
 }
 
-/** Returns the options for the certificate checks of a mode. @throws StoreOpenError if the mode is not supported. */
+/**
+ * Returns the options for the certificate checks of a mode.
+ * @throws StoreOpenError if the mode is not supported.
+ */
 function checksOf(mode: string, rootCertificate: string | undefined): ConnectionOptions {
   const anyHost: ConnectionOptions = { checkServerIdentity: () => undefined }
   switch (mode) {

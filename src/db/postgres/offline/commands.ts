@@ -30,7 +30,10 @@ async function withPools<Result>(
   }
 }
 
-/** Yields the messages that match, in order of arrival, without migrating the database. @throws StoreOpenError */
+/**
+ * Yields the messages that match, in order of arrival, without migrating the database.
+ * @throws StoreOpenError
+ */
 export async function* scanOffline(
   url: string,
   filter: MessageFilter,

@@ -87,7 +87,10 @@ async function minuteOfRank(session: Session, rank: number): Promise<Minute> {
   }
 }
 
-/** Plans how to fetch a page. @param counts counts of the same snapshot, with `total` above `query.offset`. */
+/**
+ * Plans how to fetch a page.
+ * @param counts counts of the same snapshot, with `total` above `query.offset`.
+ */
 export async function planPage(
   session: Session,
   query: PageQuery,
