@@ -15,7 +15,6 @@ const label = { color: INK, fontSize: 13 }
 
 /**
  * Renders an SVG without a browser.
- *
  * Source: https://echarts.apache.org/handbook/en/how-to/cross-platform/server
  */
 function render(title: string, height: number, option: echarts.EChartsOption): string {

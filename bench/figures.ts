@@ -1,6 +1,5 @@
 /**
  * Returns a percentile of the values by the nearest-rank method; NaN for no values.
- *
  * @param share 0 to 1, such as 0.99 for p99.
  */
 export function percentile(values: readonly number[], share: number): number {

@@ -1,15 +1,14 @@
 /**
  * Measures the processor time to verify, parse and validate valid bodies and hostile ones.
- *
  * The hostile bodies are the worst ones found. Exits with status 1 if, at the maximum body size, one of them costs
  * significantly more than the most expensive valid body.
  */
 import { createHmac } from 'node:crypto'
-import { createVerifier } from '../src/plugins/signature.ts'
 import { readJson } from '../src/schemas/json.ts'
 import { toInputProblems } from '../src/schemas/validation-errors.ts'
 import { ajv } from '../src/schemas/validator.ts'
 import { InboundMessage } from '../src/schemas/webhook.ts'
+import { createVerifier } from '../src/sources/hmac.ts'
 import { median } from './figures.ts'
 
 const SIZES = [1024, 8 * 1024, 64 * 1024]
@@ -119,7 +118,6 @@ interface Cost {
 
 /**
  * Returns the median cost of each body, highest first.
- *
  * Bodies take turns, so that other load on the machine affects all equally.
  */
 function costsOf(size: number): Cost[] {

@@ -21,7 +21,7 @@ export interface Interference {
   firstPageP99Ms: { alone: number; withCommonWord: number }
   liveWithCommonWordP99Ms: number
   /** Numbers of the worst searches that were answered, and that were cancelled by the time limit. */
-  searches: { answered: number; cutOff: number }
+  searches: { answered: number; cancelled: number }
 }
 
 /** Needles too short for the trigram index, which no text contains: each search scans every row. */
@@ -60,7 +60,7 @@ export async function measureInterference(
     join(folder, 'interference.log'),
   )
   const load = new LoadProcess()
-  const searches = { answered: 0, cutOff: 0 }
+  const searches = { answered: 0, cancelled: 0 }
   const figures = {
     ingestAlone: [] as number[],
     ingestWithSearches: [] as number[],
@@ -78,7 +78,7 @@ export async function measureInterference(
     while (!isOver()) {
       const { status, body } = await client.get(pathOf({ limit: 50, q }))
       if (status === 200) searches.answered++
-      else if (status === 503) searches.cutOff++
+      else if (status === 503) searches.cancelled++
       else throw new Error(`a search was answered ${status}: ${body}`)
     }
     client.close()

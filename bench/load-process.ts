@@ -7,16 +7,27 @@ export class LoadProcess {
   readonly #child = fork(new URL('./load.ts', import.meta.url), { stdio: 'inherit' })
   readonly #exited = once(this.#child, 'exit')
 
-  /** Runs one job; not to be called concurrently. @throws if a connection fails. */
-  async run(job: LoadJob): Promise<LoadReport> {
+  /**
+   * Runs one job; not to be called concurrently.
+   * @param onStarted called when the requests are prepared and the measurement starts.
+   * @throws if a connection fails.
+   */
+  async run(job: LoadJob, onStarted: () => void = () => undefined): Promise<LoadReport> {
     this.#child.send(job)
-    const [report] = await Promise.race([
+    await this.#next()
+    onStarted()
+    return (await this.#next()) as LoadReport
+  }
+
+  /** Resolves with the next message of the process. */
+  async #next(): Promise<unknown> {
+    const [message] = await Promise.race([
       once(this.#child, 'message'),
       this.#exited.then(([code]) => {
         throw new Error(`the load generator exited with ${code}`)
       }),
     ])
-    return report
+    return message
   }
 
   /** Ends the process. */

@@ -33,7 +33,6 @@ const MIN_RUNS = 5
 
 /**
  * Sends a query to every size of database in turns, until `runs` or `budgetMs` is reached.
- *
  * @returns the latencies, and one response of each size to be checked.
  * @throws if responses differ between runs.
  */

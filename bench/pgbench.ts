@@ -9,12 +9,11 @@ import { writeMessages } from '../tools/corpus.ts'
 
 const run = promisify(execFile)
 
-/** Number of different texts and senders, as many as the load generator has. */
+/** Number of different messages; the load generator has as many texts. */
 const SAMPLE = 10_000
 
 /**
  * Start of the transaction as a timestamp with milliseconds, without the Z.
- *
  * Built without a format string, as pgbench would take `:MI` for a variable.
  */
 const NOW = `replace(left((now() at time zone 'utc')::text, 23), ' ', 'T')`

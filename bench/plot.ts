@@ -1,15 +1,17 @@
 import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { barChart, dotChart, timeChart } from './charts.ts'
+import type { FeedResults } from './feed.ts'
 import { whole } from './figures.ts'
+import type { ImportResults } from './import.ts'
 import type { IngestResults } from './ingest.ts'
 import { barsMarkdown, markdown, measuredOn } from './markdown.ts'
 import type { PostgresResults } from './postgres.ts'
 import type { ReadsResults } from './reads.ts'
 import type { SoakResults } from './soak.ts'
+import type { SourcesResults } from './sources.ts'
 
 /**
  * Generates the charts and tables of docs/benchmarks.md from the results.
- *
  * Replaces the text between two markers; the text outside them is written by hand.
  */
 const results = new URL('./results/', import.meta.url)
@@ -19,31 +21,58 @@ const page = new URL('benchmarks.md', docs)
 const BEGIN = '<!-- figures -->'
 const END = '<!-- /figures -->'
 
-function ingestSection({
-  date,
-  machine,
-  settings,
-  candidates,
-  minuteRate,
-  ratios,
-  bars,
-}: IngestResults): string {
+function ingestSection(found: IngestResults): string {
+  const { date, machine, settings, sustained, candidates, ratios, bars } = found
   const rateOf = (wanted: string) =>
     candidates.find(({ name }) => name === wanted)?.rate ?? Number.NaN
   const chart = barChart(
-    `Signed messages a second, ${settings.connections} connections`,
+    `Signed messages a second, bursts of ${settings.seconds} s, ${settings.connections} connections`,
     candidates.map(({ title, rate, rounds }) => ({
       label: title,
       value: rate,
       rounds: rounds.map((round) => round.rate),
     })),
-    [0.6, 0.75].map((share) => ({ label: share.toFixed(2), value: rateOf('floor') * share })),
+    [0.6].map((share) => ({ label: share.toFixed(2), value: rateOf('floor') * share })),
   )
   writeFileSync(new URL('ingest.svg', docs), chart)
   return [
     '## Ingest',
     measuredOn(date, machine),
-    `${settings.rounds} rounds of ${settings.seconds} s each, in turns, over ${settings.connections} connections; medians of the rounds.`,
+    `${settings.minute} s of full load over ${settings.connections} connections, ids random UUIDs, 50,000 senders. The floor is measured right before and right after.`,
+    markdown([
+      [
+        'Messages in the file',
+        'Messages per second',
+        'Relative to the floor',
+        'p50',
+        'p99',
+        'Longest',
+        'Peak memory',
+      ],
+      ...sustained.map(({ messages, rate, ratio, p50Ms, p99Ms, maxMs, peakMemoryMiB }) => [
+        whole(messages),
+        whole(rate),
+        ratio.toFixed(2),
+        `${p50Ms.toFixed(1)} ms`,
+        `${p99Ms.toFixed(1)} ms`,
+        `${whole(maxMs)} ms`,
+        peakMemoryMiB === undefined ? '' : `${whole(peakMemoryMiB)} MiB`,
+      ]),
+    ]),
+    'Reads while ingest runs at full load, p99:',
+    markdown([
+      ['', 'Messages in the file', 'Without ingest', 'With ingest'],
+      ...sustained.flatMap(({ messages, reads }) =>
+        reads.map(({ name, idleP99Ms, busyP99Ms }) => [
+          name,
+          whole(messages),
+          `${idleP99Ms.toFixed(1)} ms`,
+          `${busyP99Ms.toFixed(1)} ms`,
+        ]),
+      ),
+    ]),
+    '### Compared with other designs',
+    `${settings.rounds} bursts of ${settings.seconds} s each, in turns; medians of the bursts. All but the floor answer when the message is synced.`,
     '![Signed messages a second](ingest.svg)',
     markdown([
       ['', 'Requests per second', 'p50', 'p99', 'Relative to the floor', 'Peak memory'],
@@ -56,7 +85,23 @@ function ingestSection({
         peakMemoryMiB === undefined ? '' : `${whole(peakMemoryMiB)} MiB`,
       ]),
     ]),
-    `In the minute after the rounds, while indexing had to keep up, the service stored ${whole(minuteRate)} messages a second.`,
+    barsMarkdown(bars),
+  ].join('\n\n')
+}
+
+function importSection({ date, machine, messages, imports, bars }: ImportResults): string {
+  return [
+    '## Import',
+    measuredOn(date, machine),
+    `Imports of ${whole(messages)} messages with random ids, one after the other into the same file.`,
+    markdown([
+      ['Messages before', 'Messages per second', 'Database'],
+      ...imports.map(({ before, rate, databaseMiB }) => [
+        whole(before),
+        whole(rate),
+        `${whole(databaseMiB)} MiB`,
+      ]),
+    ]),
     barsMarkdown(bars),
   ].join('\n\n')
 }
@@ -142,16 +187,16 @@ function interferenceTable({ interference }: ReadsResults): string[] {
         ms(interference.liveWithCommonWordP99Ms),
       ],
     ]),
-    `Searches answered: ${whole(searches.answered)}; cancelled by the time limit: ${whole(searches.cutOff)}.`,
+    `Searches answered: ${whole(searches.answered)}; cancelled by the time limit: ${whole(searches.cancelled)}.`,
   ]
 }
 
 /** Formats the latency of each query on each size, and its ratio to that on the smallest size. */
-function readsTable({ files, questions }: ReadsResults): string {
+function readsTable({ files, queries }: ReadsResults): string {
   const sizes = files.map(({ messages }) => whole(messages))
   return markdown([
     ['', ...sizes, ...sizes.slice(1).map((size) => `${size} / ${sizes[0]}`)],
-    ...questions.map(({ name, timings }) => [
+    ...queries.map(({ name, timings }) => [
       name,
       ...timings.map(({ medianMs, status }) =>
         status === 200 ? `${medianMs.toFixed(2)} ms` : `answered ${status}`,
@@ -173,12 +218,12 @@ function postgresReadsSection(found: ReadsResults): string {
 }
 
 function readsSection(found: ReadsResults): string {
-  const { date, machine, files, questions, bars } = found
+  const { date, machine, files, queries, bars } = found
   const sizes = files.map(({ messages }) => whole(messages))
   const chart = dotChart(
     'Median latency',
     sizes.map((size) => `${size} messages`),
-    questions.map(({ name, timings }) => ({
+    queries.map(({ name, timings }) => ({
       label: name,
       values: timings.map(({ medianMs }) => medianMs),
     })),
@@ -187,11 +232,45 @@ function readsSection(found: ReadsResults): string {
   return [
     '## Reads',
     measuredOn(date, machine),
-    `Measured over HTTP, sizes in turns; medians of up to ${Math.max(...questions.flatMap(({ timings }) => timings.map(({ runs }) => runs)))} responses each. The files: ${files.map(({ messages, mebibytes }) => `${whole(messages)} messages in ${whole(mebibytes)} MiB`).join(', ')}.`,
+    `Measured over HTTP, sizes in turns; medians of up to ${Math.max(...queries.flatMap(({ timings }) => timings.map(({ runs }) => runs)))} responses each. The files: ${files.map(({ messages, mebibytes }) => `${whole(messages)} messages in ${whole(mebibytes)} MiB`).join(', ')}.`,
     '![Median latency](reads.svg)',
     readsTable(found),
     ...interferenceTable(found),
     '### Targets',
+    barsMarkdown(bars),
+  ].join('\n\n')
+}
+
+function sourcesSection({ date, machine, settings, rounds, bars }: SourcesResults): string {
+  return [
+    '## Sources',
+    measuredOn(date, machine),
+    `Messages per second into an empty file, ${settings.seconds} s each, in turns: posts of one message over 64 connections, and bodies of Meta of ${settings.messagesPerBody} messages over 16.`,
+    markdown([
+      ['Round', '`/webhook`', '`/webhook/meta`', 'p99 of a body'],
+      ...rounds.map(({ webhook, meta, metaP99Ms }, round) => [
+        String(round + 1),
+        whole(webhook),
+        whole(meta),
+        `${whole(metaP99Ms)} ms`,
+      ]),
+    ]),
+    barsMarkdown(bars),
+  ].join('\n\n')
+}
+
+function feedSection({ date, machine, settings, rounds, delayMs, bars }: FeedResults): string {
+  return [
+    '## Feed',
+    measuredOn(date, machine),
+    `Messages per second into an empty file while streams of the feed are open, ${settings.seconds} s each, in turns. The processes that post and read share the two cores. The delay from the response to a post until its event is ${whole(delayMs.median)} ms in the median without other load, and at most ${whole(delayMs.max)} ms.`,
+    markdown([
+      ['Round', 'no stream', '100 that receive nothing', '10 that receive everything'],
+      ...rounds.map(({ none, idle, reading }, round) => [
+        String(round + 1),
+        ...[none, idle, reading].map(whole),
+      ]),
+    ]),
     barsMarkdown(bars),
   ].join('\n\n')
 }
@@ -205,7 +284,7 @@ function soakSection({ date, machine, settings, samples, bars }: SoakResults): s
       { label: 'Memory', unit: 'MiB', values: of(({ memoryMiB }) => memoryMiB) },
       { label: 'Descriptors', unit: '', values: of(({ descriptors }) => descriptors) },
       { label: 'Messages, p99', unit: 'ms', values: of(({ messages }) => messages.p99Ms) },
-      { label: 'Queries, p99', unit: 'ms', values: of(({ questions }) => questions.p99Ms) },
+      { label: 'Queries, p99', unit: 'ms', values: of(({ queries }) => queries.p99Ms) },
     ],
   )
   writeFileSync(new URL('soak.svg', docs), chart)
@@ -229,8 +308,14 @@ const postgres = read('postgres.json')
 const reads = read('reads.json')
 const postgresReads = read('reads-postgres.json')
 const soak = read('soak.json')
+const imports = read('import.json')
+const sources = read('sources.json')
+const feed = read('feed.json')
 const sections = [
   ...(ingest === undefined ? [] : [ingestSection(JSON.parse(ingest))]),
+  ...(imports === undefined ? [] : [importSection(JSON.parse(imports))]),
+  ...(sources === undefined ? [] : [sourcesSection(JSON.parse(sources))]),
+  ...(feed === undefined ? [] : [feedSection(JSON.parse(feed))]),
   ...(postgres === undefined ? [] : [postgresSection(JSON.parse(postgres))]),
   ...(reads === undefined ? [] : [readsSection(JSON.parse(reads))]),
   ...(postgresReads === undefined ? [] : [postgresReadsSection(JSON.parse(postgresReads))]),

@@ -7,6 +7,7 @@ import { SHIPPED_OPTIONS } from '../tools/shipped-options.ts'
 /** The webhook secret in all benchmarks. */
 export const SECRET = 'benchsecret'
 
+/** Maximum time until a server listens. */
 const START_WITHIN_MS = 600_000
 
 /** Servers to kill when this process exits. */
@@ -30,7 +31,6 @@ export interface ServerProcess {
 
 /**
  * Starts a server and waits until it listens.
- *
  * Its output goes to a file, since reading a pipe would take processor time from the server.
  */
 export async function startServer(
@@ -38,9 +38,10 @@ export async function startServer(
   args: string[],
   environment: Record<string, string>,
   logFile: string,
+  executable = process.execPath,
 ): Promise<ServerProcess> {
   const output = openSync(logFile, 'w')
-  const child = spawn(process.execPath, args, {
+  const child = spawn(executable, args, {
     env: { WEBHOOK_SECRET: SECRET, HOST: '127.0.0.1', PORT: '0', ...environment },
     stdio: ['ignore', output, 'inherit'],
   })

@@ -26,7 +26,7 @@ export type Target =
   /** No target: the latency is only reported. */
   | { kind: 'nothing' }
 
-/** A query of a dashboard. */
+/** A query that is measured, and its target. */
 export interface BenchQuery {
   name: string
   target: Target
@@ -199,7 +199,6 @@ export interface MessageRow {
 
 /**
  * Returns a string that sorts in the order of pages.
- *
  * Ids of the corpus are ASCII, so that strings compare as their bytes do.
  */
 export function sortKeyOf({ ts, message_id }: MessageRow): string {

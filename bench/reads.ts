@@ -21,7 +21,7 @@ export interface ReadsResults {
   server?: string
   files: { messages: number; mebibytes: number }[]
   /** The latencies of each query. */
-  questions: Measured[]
+  queries: Measured[]
   /** Absent if it was not measured. */
   interference: Interference | undefined
   bars: Bar[]
@@ -100,7 +100,7 @@ for (const file of files) {
   served.push({ file, client: new Client(server.url) })
 }
 
-const questions: Measured[] = []
+const queries: Measured[] = []
 const bars: Bar[] = []
 const responses = new Map<CorpusFile, QueryResponse[]>()
 for (const query of QUERIES) {
@@ -108,8 +108,8 @@ for (const query of QUERIES) {
     runs: Number(values.runs),
     budgetMs: Number(values.budget) * 1000,
   })
-  questions.push(measured)
-  bars.push(...barsOf(query, measured, questions[0] ?? measured))
+  queries.push(measured)
+  bars.push(...barsOf(query, measured, queries[0] ?? measured))
   for (const { file, response } of received) {
     responses.set(file, [...(responses.get(file) ?? []), response])
   }
@@ -121,7 +121,7 @@ const sizes = files.map(({ messages }) => messages)
 process.stdout.write(
   `${table([
     ['median ms', ...sizes.map(whole), ...sizes.slice(1).map((size) => `${whole(size)} ratio`)],
-    ...questions.map(({ name, timings }) => [
+    ...queries.map(({ name, timings }) => [
       name,
       ...timings.map(({ medianMs, status }) =>
         status === 200 ? medianMs.toFixed(2) : `(${status})`,
@@ -160,7 +160,7 @@ const found: ReadsResults = {
   machine,
   ...(database ? { server: database.version } : {}),
   files: files.map(({ messages, mebibytes }) => ({ messages, mebibytes })),
-  questions,
+  queries,
   interference,
   bars,
   wrong,

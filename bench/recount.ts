@@ -33,7 +33,6 @@ const compare = (a: string, b: string) => (a < b ? -1 : a > b ? 1 : 0)
 
 /**
  * Checks the total, the order and the position of a page.
- *
  * The position is right if its first and last row have the right number of matching rows before them.
  */
 function checkPage(filter: Filter, { data, total }: PageBody): Check {

@@ -25,7 +25,7 @@ interface Sample {
   /** Latencies of posts. */
   messages: Latencies
   /** Latencies of reads. */
-  questions: Latencies
+  queries: Latencies
 }
 
 /** The results file of `npm run soak`. */
@@ -171,7 +171,7 @@ while (performance.now() - started < settings.minutes * 60_000) {
     second: Math.round((performance.now() - started) / 1000),
     ...resourceUsage,
     messages: latenciesOf(postTimes),
-    questions: latenciesOf(queryTimes),
+    queries: latenciesOf(queryTimes),
   }
   postTimes = []
   queryTimes = []
@@ -179,7 +179,7 @@ while (performance.now() - started < settings.minutes * 60_000) {
   process.stdout.write(
     `${String(sample.second).padStart(4)} s  ${whole(sample.memoryMiB)} MiB  ${sample.descriptors} descriptors  ` +
       `${whole(sample.messages.count / settings.every)}/s p99 ${sample.messages.p99Ms.toFixed(1)} ms  ` +
-      `queries p99 ${sample.questions.p99Ms.toFixed(1)} ms\n`,
+      `queries p99 ${sample.queries.p99Ms.toFixed(1)} ms\n`,
   )
 }
 running = false
@@ -188,7 +188,7 @@ agent.destroy()
 await service.stop()
 
 /** Compares the medians of the first and the last third. @param atMost the maximum ratio. */
-function flat(
+function growthBar(
   what: string,
   unit: string,
   valueIn: (sample: Sample) => number,
@@ -207,11 +207,11 @@ function flat(
 }
 
 const bars: Bar[] = [
-  flat('memory', 'MiB', ({ memoryMiB }) => memoryMiB, 1.15),
-  flat('descriptors', 'open', ({ descriptors }) => descriptors, 1.05),
-  flat('median of messages', 'ms', ({ messages }) => messages.p50Ms, 1.25),
-  flat('p99 of messages', 'ms', ({ messages }) => messages.p99Ms, 1.5),
-  flat('p99 of queries', 'ms', ({ questions }) => questions.p99Ms, 1.5),
+  growthBar('memory', 'MiB', ({ memoryMiB }) => memoryMiB, 1.15),
+  growthBar('descriptors', 'open', ({ descriptors }) => descriptors, 1.05),
+  growthBar('median of messages', 'ms', ({ messages }) => messages.p50Ms, 1.25),
+  growthBar('p99 of messages', 'ms', ({ messages }) => messages.p99Ms, 1.5),
+  growthBar('p99 of queries', 'ms', ({ queries }) => queries.p99Ms, 1.5),
   {
     what: 'every post and query is answered 200',
     expected: 'all of them',

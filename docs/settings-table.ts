@@ -1,6 +1,7 @@
 import { readFileSync, writeFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
-import { SETTINGS, type Setting } from '../src/settings.ts'
+import { ALL_SETTINGS } from '../src/config.ts'
+import type { Setting } from '../src/setting.ts'
 
 const README = new URL('../README.md', import.meta.url)
 
@@ -17,7 +18,7 @@ function rowOf({ name, secret, default: fallback, description }: Setting): strin
 export function withSettingsTable(readme: string): string {
   if (!BLOCK.test(readme))
     throw new Error('README.md: the markers of the settings table are missing')
-  const rows = Object.values(SETTINGS).map(rowOf).join('')
+  const rows = ALL_SETTINGS.map(rowOf).join('')
   return readme.replace(
     BLOCK,
     () => `\n| Variable | Default | Description |\n| --- | --- | --- |\n${rows}\n`,

@@ -10,10 +10,12 @@ import cors from './plugins/cors.ts'
 import db from './plugins/db.ts'
 import docs from './plugins/docs.ts'
 import errors, { handleFrameworkError } from './plugins/errors.ts'
+import feed from './plugins/feed.ts'
 import logging, { createLogger, OneLineLogController, requestIdOf } from './plugins/logging.ts'
 import methodNotAllowed from './plugins/method-not-allowed.ts'
 import metrics from './plugins/metrics.ts'
 import rateLimits from './plugins/rate-limits.ts'
+import rejectedBodies from './plugins/rejected-bodies.ts'
 import requestTracker from './plugins/request-tracker.ts'
 import securityHeaders from './plugins/security-headers.ts'
 import shutdown from './plugins/shutdown.ts'
@@ -21,10 +23,16 @@ import signature from './plugins/signature.ts'
 import sockets, { handleClientError } from './plugins/sockets.ts'
 import tokens from './plugins/tokens.ts'
 import validation from './plugins/validation.ts'
+import dashboard from './routes/dashboard.ts'
+import exportRoute from './routes/export.ts'
+import feedRoute from './routes/feed.ts'
 import health from './routes/health.ts'
 import messages from './routes/messages.ts'
 import metricsRoute from './routes/metrics.ts'
+import rejected from './routes/rejected.ts'
+import senders from './routes/senders.ts'
 import stats from './routes/stats.ts'
+import status from './routes/status.ts'
 import webhook from './routes/webhook.ts'
 
 /** Milliseconds for a client to send a whole request; longer than senders wait for a response. */
@@ -93,6 +101,8 @@ export async function buildApp(config: Config, logTo?: LogOutput) {
       limits: {
         MAX_BATCH: config.maxBatch,
         MAX_WAITING: config.maxWaiting,
+        MAX_STREAMS: config.maxStreams,
+        MAX_REJECTED: config.maxRejected,
         MAX_FAILURES_PER_MINUTE: maxFailuresPerMinute,
         MAX_REQUESTS_PER_MINUTE: maxRequestsPerMinute,
         READ_TIMEOUT_MS: readTimeoutMs,
@@ -104,25 +114,30 @@ export async function buildApp(config: Config, logTo?: LogOutput) {
     await app.register(rateLimits, { trustProxy, maxFailuresPerMinute, maxRequestsPerMinute })
     await app.register(shutdown)
     await app.register(errors)
-    await app.register(admission, { maxWaiting: config.maxWaiting })
+    await app.register(admission, { maxWaiting: config.maxWaiting, maxStreams: config.maxStreams })
     await app.register(sockets)
     await app.register(methodNotAllowed)
     await app.register(validation)
 
     // Dependencies of the routes.
     await app.register(tokens, { api: config.apiTokens, metrics: config.metricsTokens })
-    await app.register(signature, {
-      secret: config.secret,
-      previousSecret: config.previousSecret,
-    })
+    await app.register(signature, { sources: config.sources })
     await app.register(db, { database: config.database, readTimeoutMs })
     await app.register(batcher, { maxBatch: config.maxBatch })
+    await app.register(feed, { readTimeoutMs })
+    await app.register(rejectedBodies, { maxRejected: config.maxRejected })
 
     // Routes.
     await app.register(docs)
     await app.register(webhook)
+    await app.register(exportRoute, { readTimeoutMs })
     await app.register(messages, { readTimeoutMs })
+    await app.register(feedRoute)
     await app.register(stats, { readTimeoutMs })
+    await app.register(senders, { readTimeoutMs })
+    await app.register(rejected, { readTimeoutMs })
+    await app.register(status)
+    if (config.dashboard) await app.register(dashboard)
     await app.register(health)
     await app.register(metricsRoute)
     app.rejectOtherMethods()

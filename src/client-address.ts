@@ -1,5 +1,5 @@
 import type { IncomingMessage } from 'node:http'
-import { BlockList, isIPv4, isIPv6, SocketAddress } from 'node:net'
+import { BlockList, isIP, isIPv4, isIPv6, SocketAddress } from 'node:net'
 
 /** An IPv4 address with a port, or an address in brackets, as some proxies write them. */
 const WITH_PORT_OR_BRACKETS = /^(?:\[([^\]]*)\](?::\d+)?|([\d.]+):\d+)$/
@@ -9,7 +9,6 @@ const IPV4_MAPPED = '::ffff:'
 
 /**
  * Returns the canonical form of an IP address, or undefined if the text is not an IP address.
- *
  * Ports, brackets and zone ids are dropped, and an IPv4-mapped IPv6 address is returned as IPv4.
  */
 export function parseAddress(text: string): string | undefined {
@@ -24,7 +23,6 @@ export function parseAddress(text: string): string | undefined {
 
 /**
  * Returns the key that the requests of a client are counted by.
- *
  * This is its IPv4 address, or the /64 prefix of its IPv6 address, as a /64 network usually belongs to one client.
  * @param address in the form that `parseAddress` returns.
  */
@@ -40,6 +38,13 @@ export function clientKey(address: string): string {
   }
   const prefix = `${groups.slice(0, 4).join(':')}::`
   return new SocketAddress({ address: prefix, family: 'ipv6' }).address
+}
+
+/** Returns whether the text is an IP address or a range in CIDR notation (RFC 4632). */
+export function isAddressRange(text: string): boolean {
+  const [, address = '', prefix] = /^([0-9a-fA-F.:]+)(?:\/([1-9][0-9]{0,2}))?$/.exec(text) ?? []
+  const bits = { 0: 0, 4: 32, 6: 128 }[isIP(address)] ?? 0
+  return bits > 0 && Number(prefix ?? bits) <= bits
 }
 
 /** Predicate for trusted proxies. `hop` is the number of proxies between this one and the service. */
@@ -65,7 +70,6 @@ export function proxyTrust(proxies: boolean | number | readonly string[]): Proxy
 
 /**
  * Returns the client address of a request, or undefined if the connection is closed.
- *
  * It is the address of the peer or, if that is a trusted proxy, the last untrusted address in `X-Forwarded-For`. An
  * invalid entry in the header is replaced by the address of the proxy that appended it.
  */

@@ -1,13 +1,25 @@
 import { readFileSync } from 'node:fs'
 import { parseEnv } from 'node:util'
-import { ConfigError, isSet, SETTINGS, type Setting } from './settings.ts'
+import { ConfigError, isSet, type Setting, type SettingValues } from './setting.ts'
+import { SETTINGS } from './settings.ts'
+import { type KnownSource, SOURCES } from './sources/all.ts'
 
-export { ConfigError, type DatabaseAddress } from './settings.ts'
+export { ConfigError } from './setting.ts'
+export type { DatabaseAddress } from './settings.ts'
 
 /** Validated settings of the service; frozen. */
-export type Config = {
-  readonly [Field in keyof typeof SETTINGS]: ReturnType<(typeof SETTINGS)[Field]['parse']>
+export type Config = SettingValues<typeof SETTINGS> & {
+  /** The values of each source's settings, by its name. */
+  readonly sources: {
+    readonly [Each in KnownSource as Each['name']]: SettingValues<Each['settings']>
+  }
 }
+
+/** All settings, those of the sources first. The README's table is generated from them. */
+export const ALL_SETTINGS: readonly Setting[] = [
+  ...SOURCES.flatMap(({ settings }) => Object.values(settings)),
+  ...Object.values(SETTINGS),
+]
 
 /** A value of LOG_LEVEL. */
 export type LogLevel = Config['logLevel']
@@ -30,7 +42,7 @@ function readSecretFile(variable: string, path: string): string {
     throw new ConfigError(`${variable}: ${error instanceof Error ? error.message : error}`)
   }
   const value = text.replace(/\r?\n$/, '')
-  if (!isSet(value)) throw new ConfigError(`${variable}: the file ${path} is empty`)
+  if (!isSet(value)) throw new ConfigError(`${variable}: expected a value in ${path}, found none`)
   return value
 }
 
@@ -39,7 +51,7 @@ function textOf({ name, secret }: Setting, environment: Environment): string | u
   const value = environment[name]
   const path = secret ? environment[`${name}_FILE`] : undefined
   if (!isSet(path)) return value
-  if (isSet(value)) throw new ConfigError(`${name}: expected it or ${name}_FILE, found both`)
+  if (isSet(value)) throw new ConfigError(`${name}: expected ${name} or ${name}_FILE, found both`)
   return readSecretFile(`${name}_FILE`, path)
 }
 
@@ -65,17 +77,24 @@ function readSetting(setting: Setting, environment: Environment): unknown {
 /** Returns the configuration of an environment. @throws ConfigError with the problems of all settings. */
 export function parseConfig(environment: Environment): Config {
   const problems: string[] = []
-  const entries = Object.entries(SETTINGS).map(([field, setting]) => {
-    try {
-      return [field, readSetting(setting, environment)]
-    } catch (error) {
-      if (!(error instanceof ConfigError)) throw error
-      problems.push(...error.problems)
-      return []
-    }
-  })
+  const valuesOf = (settings: Record<string, Setting>) => {
+    const entries = Object.entries(settings).map(([field, setting]) => {
+      try {
+        return [field, readSetting(setting, environment)]
+      } catch (error) {
+        if (!(error instanceof ConfigError)) throw error
+        problems.push(...error.problems)
+        return []
+      }
+    })
+    return Object.freeze(Object.fromEntries(entries))
+  }
+  const sources = Object.freeze(
+    Object.fromEntries(SOURCES.map(({ name, settings }) => [name, valuesOf(settings)])),
+  )
+  const config = { ...valuesOf(SETTINGS), sources }
   if (problems.length > 0) throw new ConfigError(problems)
-  return Object.freeze(Object.fromEntries(entries))
+  return Object.freeze(config)
 }
 
 /** Source of a setting's value. */
@@ -112,7 +131,6 @@ export function sourceOf(name: string, options: LoadOptions): SettingSource {
 
 /**
  * Merges two environments.
- *
  * A setting in `above` replaces the same one in `below`, whether set by its variable or by its `…_FILE`.
  */
 function mergeEnv(above: Environment, below: Environment): Environment {

@@ -22,7 +22,9 @@ const LINGER_MS = 500
 
 /** Milliseconds from a half-close to the first probe of the client; doubled after each probe. */
 const PROBE_DELAY_MS = 250
-const MAX_PROBE_DELAY_MS = 2000
+
+/** Milliseconds before the last probe. */
+const LAST_PROBE_DELAY_MS = 2000
 
 interface Pipelined {
   request: IncomingMessage
@@ -37,8 +39,10 @@ class Connection {
   #current: ServerResponse | undefined
   #waiting: Pipelined[] = []
   #afterResponses: (() => void) | undefined
-  /** Time of the last check that found no unread output, by `performance.now()`. */
+  /** Time of the last check that found no unread output, or progress, by `performance.now()`. */
   #drainedAt = performance.now()
+  /** Bytes that the kernel had accepted at the last check. */
+  #accepted = 0
 
   constructor(socket: Socket, handle: RequestListener, isClosing: () => boolean) {
     this.socket = socket
@@ -77,8 +81,11 @@ class Connection {
 
   /** Closes the connection if its client has not read the output within the time limit. */
   closeStalled(now: number): void {
-    if (this.socket.writableLength === 0) this.#drainedAt = now
+    const { bytesWritten, writableLength } = this.socket
+    const accepted = bytesWritten - writableLength
+    if (writableLength === 0 || accepted > this.#accepted) this.#drainedAt = now
     else if (now - this.#drainedAt > STALL_TIMEOUT_MS) this.socket.destroy()
+    this.#accepted = accepted
   }
 
   #start(request: IncomingMessage, response: ServerResponse): void {
@@ -101,8 +108,7 @@ class Connection {
 
   /**
    * Calls back if no complete request is unanswered.
-   *
-   * An incomplete current request is ignored: the error that `afterResponses` handles may have truncated it.
+   * An incomplete current request is ignored: if the parser has failed, the rest of it never arrives.
    */
   #notifyIfAnswered(): void {
     if (this.#waiting.length > 0 || this.#current?.req.complete) return
@@ -111,7 +117,6 @@ class Connection {
 
   /**
    * Writes interim responses (102) while a request of a half-closed connection is handled.
-   *
    * A client that only half-closed the connection ignores them. A client that closed it replies with a reset, which
    * cancels reads.
    */
@@ -120,7 +125,7 @@ class Connection {
       const response = this.#current
       if (!response || this.socket.destroyed) return
       if (!response.headersSent && response.req.httpVersion === '1.1') response.writeProcessing()
-      if (delayMs < MAX_PROBE_DELAY_MS) this.#probe(2 * delayMs)
+      if (delayMs < LAST_PROBE_DELAY_MS) this.#probe(2 * delayMs)
     }, delayMs).unref()
   }
 }
@@ -143,7 +148,7 @@ function onClose(this: ServerResponse): void {
   connectionOf(this.req.socket)?.next()
 }
 
-/** Calls back once when all requests received on a socket before an error are answered. */
+/** Calls back when every request that a socket has received completely is answered. */
 export function afterResponses(socket: Duplex, callback: () => void): void {
   const connection = connectionOf(socket)
   if (connection) connection.afterResponses(callback)
@@ -152,7 +157,6 @@ export function afterResponses(socket: Duplex, callback: () => void): void {
 
 /**
  * Node's HTTP server with bounded connections.
- *
  * - Pipelined requests are handled one at a time.
  * - Half-closed clients get their responses (RFC 9112, section 9.6).
  * - Clients that do not read are disconnected.

@@ -4,7 +4,6 @@ import { pino } from 'pino'
 
 /**
  * Size of a block of lines, in characters.
- *
  * Each write wakes a thread or the reader, which costs as much as a hundred lines. A pipe of 64 KiB holds two blocks.
  */
 const BLOCK_SIZE = 32 * 1024
@@ -33,7 +32,6 @@ interface BlockOutput {
 
 /**
  * Returns an output to a pipe or socket, written by the event loop.
- *
  * A write by a thread would block while the reader stalls, and prevent the process from exiting.
  */
 function pipeOutput(fd: number, onDrop: (block: string) => void): BlockOutput {
@@ -73,7 +71,6 @@ function fileOutput(fd: number, onDrop: (block: string) => void): BlockOutput {
 
 /**
  * Returns an output that writes to standard output asynchronously.
- *
  * Lines are buffered here rather than by pino's destination, which computes the size of its whole buffer for each line.
  * @param onDrop called with the number of lines that were dropped.
  */

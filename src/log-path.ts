@@ -6,7 +6,6 @@ const REDACTED = /(?:%[0-9a-f]{2}|[^a-z/._-])+/gi
 
 /**
  * Returns the path to log for a request, without its query.
- *
  * If a route matched, this is its template, without values of parameters. Otherwise it is the path with everything but
  * ASCII letters, `.`, `/`, `_` and `-` replaced by `…`, so that no phone number is logged in any encoding.
  * @param route template of the matched route.

@@ -4,11 +4,12 @@ export interface QueueMember<Self extends QueueMember<Self>> {
   queue: Queue<Self> | undefined
   older: Self | undefined
   newer: Self | undefined
+  /** Share of the member in the weight of its queue; must not change while a queue contains it. */
+  weight: number
 }
 
 /**
  * Doubly linked list in insertion order, with removal from any position in constant time.
- *
  * A Set would slow down garbage collection: V8 regularly replaces its table as members are added and removed, and each
  * old table references the next one, so that removed members survive minor collections.
  */
@@ -16,10 +17,16 @@ export class Queue<Member extends QueueMember<Member>> {
   #oldest: Member | undefined
   #newest: Member | undefined
   #size = 0
+  #weight = 0
 
   /** Number of members. */
   get size(): number {
     return this.#size
+  }
+
+  /** Sum of the weights of all members. */
+  get weight(): number {
+    return this.#weight
   }
 
   /** Appends a member, after removing it from the queue that contains it. */
@@ -31,6 +38,7 @@ export class Queue<Member extends QueueMember<Member>> {
     else this.#oldest = member
     this.#newest = member
     this.#size++
+    this.#weight += member.weight
   }
 
   /** Removes a member of this queue, and clears its links. */
@@ -44,6 +52,7 @@ export class Queue<Member extends QueueMember<Member>> {
     member.older = undefined
     member.newer = undefined
     this.#size--
+    this.#weight -= member.weight
   }
 
   /** Iterates over the members, oldest first. The current member may be removed during iteration. */

@@ -27,7 +27,6 @@ async function listen(app: App, { host, port }: Config): Promise<void> {
 
 /**
  * Runs the service until a stop signal.
- *
  * After the signal, requests in flight are answered and the process exits with status 0. During start-up a signal ends
  * the process at once, as there are no requests yet. Further signals are only logged.
  * @param logOutput destination of the log, by default standard output.
@@ -44,7 +43,7 @@ export async function serve(config: Config, logOutput?: LogOutput): Promise<App>
       stopping = true
       if (!app) return
       if (err) app.log.error({ cause: err }, 'uncaught error; stopping')
-      app.shutdown.draining = true
+      app.shutdown.drain()
       if (!err) await delay(config.shutdownDelayMs)
       await app.close()
       app.log.info('stopped')

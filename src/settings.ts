@@ -1,96 +1,16 @@
-import { isIP } from 'node:net'
-
-/** Settings that the service cannot start with. */
-export class ConfigError extends Error {
-  override readonly name = 'ConfigError'
-  /** One line per setting, which begins with its name. */
-  readonly problems: readonly string[]
-
-  constructor(problems: string | readonly string[], options?: ErrorOptions) {
-    const all = [problems].flat()
-    super(all.join('\n'), options)
-    this.problems = all
-  }
-}
-
-/** Address of the database. */
-export type DatabaseAddress =
-  | {
-      kind: 'sqlite'
-      /** Undefined for a private temporary file. */
-      path: string | undefined
-    }
-  | {
-      kind: 'postgres'
-      /** Includes the password: not to be logged. */
-      url: string
-    }
+import { isAddressRange } from './client-address.ts'
+import { ConfigError, integer, parseList, type Reject, type Setting, TOKENS } from './setting.ts'
 
 /**
- * Throws the error of a setting.
- * @param shown the part of the value to quote; by default the whole value, or nothing of a secret.
+ * Address of the database.
+ * A `path` is undefined for a private temporary file. A `url` includes the password, and must not be logged.
  */
-type Reject = (shown?: string) => never
-
-/** Declaration of a setting. */
-export interface Setting<Value = unknown> {
-  /** Name of the variable. */
-  name: string
-  /** Text that is used if the variable is not set. */
-  default: string
-  /** Accepted values, for the error message. */
-  expected: string
-  /** Row of the README's table, in Markdown. */
-  description: string
-  /** Variable without which this one must not be set. */
-  requires?: string
-  /** Whether the variable `…_FILE` can name a file with the value, and error messages omit the value. */
-  secret?: boolean
-  /** Returns the value of a text, or calls `reject`. @throws ConfigError */
-  parse: (text: string, reject: Reject) => Value
-}
-
-/** Returns whether a variable is set and not blank. */
-export function isSet(value: string | undefined): value is string {
-  return value !== undefined && value.trim() !== ''
-}
-
-const integer = (min: number, max: number, { unit = 'a number from', note = '' } = {}) => ({
-  expected: `${unit} ${min} to ${max}${note}`,
-  parse(text: string, reject: Reject): number {
-    const value = /^\d+$/.test(text) ? Number(text) : Number.NaN
-    return value >= min && value <= max ? value : reject()
-  },
-})
-
-function parseList(text: string): readonly string[] {
-  return isSet(text) ? text.split(',').map((part) => part.trim()) : []
-}
-
-const TOKENS = {
-  default: '',
-  expected: 'tokens of visible ASCII characters, separated by commas',
-  secret: true,
-  parse: (text: string, reject: Reject) =>
-    /^ *([!-+\--~]+( *, *[!-+\--~]+)*)? *$/.test(text) ? parseList(text) : reject(),
-}
-
-const SECRET = {
-  default: '',
-  expected: 'any text',
-  secret: true,
-  parse: (text: string) => (isSet(text) ? text : undefined),
-}
+export type DatabaseAddress =
+  | { kind: 'sqlite'; path: string | undefined }
+  | { kind: 'postgres'; url: string }
 
 function isOrigin(text: string): boolean {
   return /^https?:[^*]+$/.test(text) && URL.canParse(text) && new URL(text).origin === text
-}
-
-/** Returns whether the text is an IP address or a range in CIDR notation (RFC 4632). */
-function isAddressRange(text: string): boolean {
-  const [, address = '', prefix] = /^([0-9a-fA-F.:]+)(?:\/([1-9][0-9]{0,2}))?$/.exec(text) ?? []
-  const bits = { 0: 0, 4: 32, 6: 128 }[isIP(address)] ?? 0
-  return bits > 0 && Number(prefix ?? bits) <= bits
 }
 
 function parseTrustProxy(text: string, reject: Reject): boolean | number | readonly string[] {
@@ -104,10 +24,7 @@ function parseTrustProxy(text: string, reject: Reject): boolean | number | reado
 function parseDatabaseUrl(url: string, reject: Reject): DatabaseAddress {
   if (/^postgres(ql)?:\/\/\S+$/i.test(url)) return { kind: 'postgres', url }
   const [, encoded] = /^sqlite:\/\/\/(\S(?:.*\S)?)$/i.exec(url) ?? []
-  if (encoded === undefined) {
-    const scheme = /^[^:]*:\/*/.exec(url)?.[0]
-    return reject(scheme && `${scheme}…`)
-  }
+  if (encoded === undefined) return reject(/^[^:]*:\/*/.exec(url)?.[0].concat('…'))
   const problem = (expected: string) => new ConfigError(`DATABASE_URL: expected ${expected}`)
   if (/[?#]/.test(encoded)) {
     throw problem('a sqlite URL without parameters; in a file name ? is %3F and # is %23')
@@ -124,27 +41,13 @@ function parseDatabaseUrl(url: string, reject: Reject): DatabaseAddress {
 
 const LOG_LEVELS = ['DEBUG', 'INFO', 'WARNING', 'ERROR'] as const
 
-/** All settings, by field of `Config`. The README's table is generated from them. */
+/** The settings of the service itself, by field of `Config`; each source declares its own. */
 export const SETTINGS = {
-  /** Undefined if not set; posts are rejected then. */
-  secret: {
-    name: 'WEBHOOK_SECRET',
-    description:
-      'The secret of the HMAC-SHA256 signatures. Without it the service starts, logs a warning, is not ready and answers every post with 503.',
-    ...SECRET,
-  },
-  previousSecret: {
-    name: 'WEBHOOK_SECRET_PREVIOUS',
-    description:
-      'The former secret, still accepted: see [changing the secret](#changing-the-secret).',
-    requires: 'WEBHOOK_SECRET',
-    ...SECRET,
-  },
   /** Empty if anybody may read messages and statistics. */
   apiTokens: {
     name: 'API_TOKEN',
     description:
-      'Tokens, separated by commas. `/messages` and `/stats` require one of them as `Authorization: Bearer …`. Without tokens anybody can read, and the service logs a warning.',
+      'Tokens, separated by commas. `/messages`, `/stats`, `/senders` and `/rejected` require one of them as `Authorization: Bearer …`. Without tokens anybody can read, and the service logs a warning.',
     ...TOKENS,
   },
   /** Empty if anybody may read the metrics. */
@@ -163,6 +66,14 @@ export const SETTINGS = {
     parse: (text, reject) =>
       parseList(text).map((origin) => (isOrigin(origin) ? origin : reject(origin))),
   },
+  /** Whether the dashboard is served. */
+  dashboard: {
+    name: 'DASHBOARD',
+    default: 'true',
+    expected: 'true or false',
+    description: 'Whether the [dashboard](#dashboard) is served at `/dashboard`.',
+    parse: (text, reject) => text === 'true' || (text !== 'false' && reject()),
+  },
   /** Whether all proxies are trusted, the number of those that are, or their addresses and ranges. */
   trustProxy: {
     name: 'TRUST_PROXY',
@@ -179,7 +90,7 @@ export const SETTINGS = {
     default: '300',
     description:
       'Wrong signatures and tokens per client address and minute; further ones get 429 instead of 401. Valid ones are still accepted. 0 for no limit.',
-    ...integer(0, 999_999, { note: '; 0 for no limit' }),
+    ...integer(0, 999_999, { suffix: '; 0 for no limit' }),
   },
   /** Requests per client address and minute; 0 for no limit. */
   maxRequestsPerMinute: {
@@ -187,8 +98,9 @@ export const SETTINGS = {
     default: '0',
     description:
       'Requests per client address and minute; further ones get 429. All requests count, including malformed ones and those for unknown paths, except health probes. 0 for no limit.',
-    ...integer(0, 999_999, { note: '; 0 for no limit' }),
+    ...integer(0, 999_999, { suffix: '; 0 for no limit' }),
   },
+  /** The database, by default a SQLite file. */
   database: {
     name: 'DATABASE_URL',
     default: 'sqlite:////data/app.db',
@@ -199,6 +111,7 @@ export const SETTINGS = {
     secret: true,
     parse: parseDatabaseUrl,
   },
+  /** The lowest level that is logged. */
   logLevel: {
     name: 'LOG_LEVEL',
     default: 'INFO',
@@ -207,6 +120,7 @@ export const SETTINGS = {
     parse: (text, reject) =>
       LOG_LEVELS.find((level) => level.toLowerCase() === text.toLowerCase()) ?? reject(),
   },
+  /** Address or host name to listen on. */
   host: {
     name: 'HOST',
     default: '0.0.0.0',
@@ -214,12 +128,12 @@ export const SETTINGS = {
     description: 'The address to listen on.',
     parse: (text, reject) => (/^\S+$/.test(text) ? text : reject()),
   },
-  /** 0 for any free port. */
+  /** Port to listen on; 0 for any free port. */
   port: {
     name: 'PORT',
     default: '8000',
     description: 'The port to listen on; 0 for any free port.',
-    ...integer(0, 65_535, { note: '; 0 takes any free port' }),
+    ...integer(0, 65_535, { suffix: '; 0 takes any free port' }),
   },
   /** Maximum messages per commit. */
   maxBatch: {
@@ -233,14 +147,31 @@ export const SETTINGS = {
     name: 'MAX_WAITING',
     default: '1000',
     description:
-      'Maximum messages being stored at once, and maximum posts whose signature is not verified yet. Reads and public requests get a tenth of it each. Excess requests get 503; posts are rejected from their headers alone.',
+      'Maximum posts being stored at once, and maximum posts whose signature is not verified yet; a post counts once for each 64 KiB of its body. Reads and public requests get a tenth of it each. Excess requests get 503; posts are rejected before their body is read.',
     ...integer(1, 99_999),
   },
+  /** Maximum requests that follow the feed at once. */
+  maxStreams: {
+    name: 'MAX_STREAMS',
+    default: '100',
+    description:
+      'Maximum exports and requests that follow the [feed](#feed) at once, as streams or by long polling. Excess requests get 503.',
+    ...integer(1, 9999),
+  },
+  /** Maximum number of rejected bodies that are kept. */
+  maxRejected: {
+    name: 'MAX_REJECTED',
+    default: '1000',
+    description:
+      'Maximum number of rejected bodies that are kept: see [rejected bodies](#rejected-bodies). 0 keeps none.',
+    ...integer(0, 99_999, { suffix: '; 0 keeps none' }),
+  },
+  /** Milliseconds after which a read is cancelled. */
   readTimeoutMs: {
     name: 'READ_TIMEOUT_MS',
     default: '5000',
     description: 'Time limit of a read; a read that exceeds it is cancelled and gets 503.',
-    ...integer(1, 999_999, { unit: 'milliseconds,' }),
+    ...integer(1, 999_999, { prefix: 'milliseconds,' }),
   },
   /** Milliseconds between SIGTERM and closing the listener. */
   shutdownDelayMs: {
@@ -248,6 +179,6 @@ export const SETTINGS = {
     default: '0',
     description:
       'Time between SIGTERM and closing the listener. Meanwhile requests are served and readiness is 503, so that load balancers stop sending new ones.',
-    ...integer(0, 999_999, { unit: 'milliseconds,' }),
+    ...integer(0, 999_999, { prefix: 'milliseconds,' }),
   },
 } satisfies Record<string, Setting>

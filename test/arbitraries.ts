@@ -21,7 +21,7 @@ const instant = fc.oneof(
   },
 )
 
-/** Texts of all kinds of characters, most of them short. */
+/** Texts of any characters, most of them short. */
 function text(minLength = 0, maxLength = 40): fc.Arbitrary<string> {
   const bounds = { minLength, maxLength: Math.max(minLength, Math.min(maxLength, 40)) }
   return fc.oneof(
@@ -53,7 +53,7 @@ function objectOf(schema: TObject): fc.Arbitrary<Record<string, unknown>> {
 }
 
 /** Objects that deviate from a schema: invalid values, additional or missing fields. */
-export function brokenOf(schema: TObject): fc.Arbitrary<Record<string, unknown>> {
+export function deviatingFrom(schema: TObject): fc.Arbitrary<Record<string, unknown>> {
   const names = Object.keys(schema.properties)
   return fc
     .tuple(
@@ -66,8 +66,8 @@ export function brokenOf(schema: TObject): fc.Arbitrary<Record<string, unknown>>
       fc.option(fc.constantFrom(...names), { freq: 2 }),
     )
     .map(([object, others, dropped]) => {
-      const broken: Record<string, unknown> = { ...object, ...others }
-      if (dropped !== null) delete broken[dropped]
-      return broken
+      const deviating: Record<string, unknown> = { ...object, ...others }
+      if (dropped !== null) delete deviating[dropped]
+      return deviating
     })
 }

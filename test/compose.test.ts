@@ -1,8 +1,7 @@
 import { existsSync, readFileSync } from 'node:fs'
 import t from 'tap'
 import { parse } from 'yaml'
-import { parseConfig } from '../src/config.ts'
-import { SETTINGS, type Setting } from '../src/settings.ts'
+import { ALL_SETTINGS, parseConfig } from '../src/config.ts'
 
 const ROOT = new URL('../', import.meta.url)
 
@@ -25,7 +24,7 @@ const named = (profile: string | undefined) =>
   services.filter(([, { profiles }]) => profiles?.[0] === profile).map(([name]) => name)
 
 t.test(
-  'starts one service without a profile, and all services of the scale-out with `scale`',
+  'starts only webhook-api by default, and all services of the scale-out with profile `scale`',
   async (t) => {
     t.strictSame(named(undefined), ['webhook-api'])
     t.strictSame(named('scale'), [
@@ -86,10 +85,10 @@ t.test(
 
 const text = (path: string) => readFileSync(new URL(path, ROOT), 'utf8')
 
-const settings: Setting[] = Object.values(SETTINGS)
-
 /** The names of all variables: each setting, and the file that may hold it. */
-const VARIABLES = settings.flatMap(({ name, secret }) => (secret ? [name, `${name}_FILE`] : name))
+const VARIABLES = ALL_SETTINGS.flatMap(({ name, secret }) =>
+  secret ? [name, `${name}_FILE`] : name,
+)
 
 t.test('passes every setting from the shell or .env to the containers', async (t) => {
   for (const name of ['webhook-api', 'webhook-1', 'webhook-2', 'webhook-3']) {
@@ -100,7 +99,7 @@ t.test('passes every setting from the shell or .env to the containers', async (t
   const { environment = {} } = compose.services['webhook-api'] ?? {}
   const fixed = Object.entries(environment).filter(([, value]) => value !== null)
   t.strictSame(Object.fromEntries(fixed), { HOST: '0.0.0.0', PORT: '8000' })
-  t.notMatch(text('compose.yaml'), /\$\{[A-Z_]+:?\?/, 'no command needs a variable')
+  t.notMatch(text('compose.yaml'), /\$\{[A-Z_]+:?\?/, 'no variable is required')
 })
 
 t.test('.env.example lists every setting with its default, commented out', async (t) => {
@@ -108,7 +107,7 @@ t.test('.env.example lists every setting with its default, commented out', async
   const examples = [...example.matchAll(/^# ?([A-Z_]+)=(.*)$/gm)]
   t.strictSame(examples.map(([, name]) => name).sort(), VARIABLES.toSorted())
   const values = Object.fromEntries(examples.map(([, name, value]) => [name, value]))
-  for (const { name, default: fallback } of settings) t.equal(values[name], fallback, name)
+  for (const { name, default: fallback } of ALL_SETTINGS) t.equal(values[name], fallback, name)
   for (const line of example.split('\n')) t.match(line, /^(#.*)?$/)
   t.strictSame(parseConfig(values), parseConfig({}))
 })

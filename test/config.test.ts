@@ -3,11 +3,15 @@ import { ConfigError, parseConfig } from '../src/config.ts'
 
 t.test('returns the documented defaults for an empty environment', async (t) => {
   t.strictSame(parseConfig({}), {
-    secret: undefined,
-    previousSecret: undefined,
+    sources: {
+      webhook: { secret: undefined, previousSecret: undefined },
+      meta: { secret: undefined, previousSecret: undefined, verifyToken: undefined },
+      standard: { secrets: [], toleranceS: 300 },
+    },
     apiTokens: [],
     metricsTokens: [],
     corsOrigins: [],
+    dashboard: true,
     trustProxy: false,
     maxFailuresPerMinute: 300,
     maxRequestsPerMinute: 0,
@@ -17,6 +21,8 @@ t.test('returns the documented defaults for an empty environment', async (t) => 
     port: 8000,
     maxBatch: 1000,
     maxWaiting: 1000,
+    maxStreams: 100,
+    maxRejected: 1000,
     readTimeoutMs: 5000,
     shutdownDelayMs: 0,
   })
@@ -27,9 +33,15 @@ t.test('parses every setting', async (t) => {
     parseConfig({
       WEBHOOK_SECRET: ' s3cret ',
       WEBHOOK_SECRET_PREVIOUS: 'older',
+      META_APP_SECRET: 'app',
+      META_APP_SECRET_PREVIOUS: 'former',
+      META_VERIFY_TOKEN: 'token',
+      STANDARD_WEBHOOKS_SECRET: ` whsec_${'YWFh'.repeat(8)}  whsec_${Buffer.alloc(64, 'b').toString('base64')} `,
+      STANDARD_WEBHOOKS_TOLERANCE_S: '60',
       API_TOKEN: 'one, t/w+o== ,three',
       METRICS_TOKEN: ' scraper ',
       CORS_ORIGINS: 'https://a.example, http://localhost:3000',
+      DASHBOARD: 'false',
       TRUST_PROXY: '127.0.0.1, 10.0.0.0/8,fd00::/8',
       MAX_FAILURES_PER_MINUTE: '0',
       MAX_REQUESTS_PER_MINUTE: '6000',
@@ -39,16 +51,25 @@ t.test('parses every setting', async (t) => {
       PORT: '65535',
       MAX_BATCH: '1',
       MAX_WAITING: '64',
+      MAX_STREAMS: '7',
+      MAX_REJECTED: '0',
       READ_TIMEOUT_MS: '250',
       SHUTDOWN_DELAY_MS: '5000',
       UNKNOWN: 'ignored',
     }),
     {
-      secret: ' s3cret ',
-      previousSecret: 'older',
+      sources: {
+        webhook: { secret: ' s3cret ', previousSecret: 'older' },
+        meta: { secret: 'app', previousSecret: 'former', verifyToken: 'token' },
+        standard: {
+          secrets: [Buffer.alloc(24, 'a'), Buffer.alloc(64, 'b')],
+          toleranceS: 60,
+        },
+      },
       apiTokens: ['one', 't/w+o==', 'three'],
       metricsTokens: ['scraper'],
       corsOrigins: ['https://a.example', 'http://localhost:3000'],
+      dashboard: false,
       trustProxy: ['127.0.0.1', '10.0.0.0/8', 'fd00::/8'],
       maxFailuresPerMinute: 0,
       maxRequestsPerMinute: 6000,
@@ -58,6 +79,8 @@ t.test('parses every setting', async (t) => {
       port: 65535,
       maxBatch: 1,
       maxWaiting: 64,
+      maxStreams: 7,
+      maxRejected: 0,
       readTimeoutMs: 250,
       shutdownDelayMs: 5000,
     },
@@ -74,8 +97,8 @@ t.test('parses every setting', async (t) => {
 t.test('treats a blank secret or list as not set', async (t) => {
   for (const secret of ['', ' ', '\t\n']) {
     const config = parseConfig({ WEBHOOK_SECRET: secret, WEBHOOK_SECRET_PREVIOUS: secret })
-    t.equal(config.secret, undefined)
-    t.equal(config.previousSecret, undefined)
+    t.equal(config.sources.webhook.secret, undefined)
+    t.equal(config.sources.webhook.previousSecret, undefined)
   }
   for (const name of ['API_TOKEN', 'METRICS_TOKEN', 'CORS_ORIGINS']) {
     t.strictSame(parseConfig({ [name]: ' ' }), parseConfig({}))
@@ -106,9 +129,15 @@ t.test('reads secrets from the files that …_FILE variables name', async (t) =>
     latin: Buffer.from([0xe9]),
   })
   for (const name of ['unix', 'windows']) {
-    t.equal(parseConfig({ WEBHOOK_SECRET_FILE: `${folder}/${name}` }).secret, 'from a file')
+    t.equal(
+      parseConfig({ WEBHOOK_SECRET_FILE: `${folder}/${name}` }).sources.webhook.secret,
+      'from a file',
+    )
   }
-  t.equal(parseConfig({ WEBHOOK_SECRET_FILE: `${folder}/lines` }).secret, 'two\nlines\n')
+  t.equal(
+    parseConfig({ WEBHOOK_SECRET_FILE: `${folder}/lines` }).sources.webhook.secret,
+    'two\nlines\n',
+  )
   t.match(
     parseConfig({
       WEBHOOK_SECRET: '',
@@ -119,26 +148,25 @@ t.test('reads secrets from the files that …_FILE variables name', async (t) =>
       DATABASE_URL_FILE: `${folder}/url`,
     }),
     {
-      secret: 'from a file',
-      previousSecret: 'two\nlines\n',
+      sources: { webhook: { secret: 'from a file', previousSecret: 'two\nlines\n' } },
       apiTokens: ['a', 'b'],
       metricsTokens: ['a', 'b'],
       database: { kind: 'sqlite', path: 'elsewhere.db' },
     },
   )
-  t.equal(parseConfig({ WEBHOOK_SECRET: 'x', WEBHOOK_SECRET_FILE: '' }).secret, 'x')
+  t.equal(parseConfig({ WEBHOOK_SECRET: 'x', WEBHOOK_SECRET_FILE: '' }).sources.webhook.secret, 'x')
   t.equal(parseConfig({ HOST_FILE: `${folder}/unix` }).host, '0.0.0.0')
 
   for (const [environment, message] of [
     [{ WEBHOOK_SECRET_FILE: `${folder}/missing` }, /^WEBHOOK_SECRET_FILE: ENOENT[^\n]+missing'$/],
     [{ WEBHOOK_SECRET_FILE: folder }, /^WEBHOOK_SECRET_FILE: EISDIR[^\n]+$/],
     [{ API_TOKEN_FILE: 'a\0b' }, /^API_TOKEN_FILE: [^\n]+$/],
-    [{ API_TOKEN_FILE: `${folder}/empty` }, /^API_TOKEN_FILE: the file [^\n]+ is empty$/],
+    [{ API_TOKEN_FILE: `${folder}/empty` }, /^API_TOKEN_FILE: expected a value in [^\n]+ none$/],
     [{ WEBHOOK_SECRET_FILE: `${folder}/latin` }, /^WEBHOOK_SECRET_FILE: [^\n]+utf-8$/],
     [{ API_TOKEN_FILE: `${folder}/lines` }, /^API_TOKEN: expected tokens of[^\n]+commas$/],
     [
       { DATABASE_URL: 'sqlite:///a.db', DATABASE_URL_FILE: `${folder}/url` },
-      /^DATABASE_URL: expected it or DATABASE_URL_FILE, found both$/,
+      /^DATABASE_URL: expected DATABASE_URL or DATABASE_URL_FILE, found both$/,
     ],
     [
       { WEBHOOK_SECRET_PREVIOUS: 'x' },
@@ -212,6 +240,15 @@ t.test('rejects a bad value in one line that names the variable and omits secret
     ],
     ['MAX_FAILURES_PER_MINUTE', '', '-1', '1e3', '1000000'],
     ['MAX_REQUESTS_PER_MINUTE', '', '-1', '1.5'],
+    [
+      'STANDARD_WEBHOOKS_SECRET',
+      'whsec_',
+      'whsec_c2hvcnQ=',
+      `whsec_${'YWFh'.repeat(22)}`,
+      `whsec_${'YW_-'.repeat(8)}`,
+      `whsec_${'YWFh'.repeat(8)},whsec_${'YWFh'.repeat(8)}`,
+    ],
+    ['STANDARD_WEBHOOKS_TOLERANCE_S', '0', '-1', '5m'],
     ['SHUTDOWN_DELAY_MS', '-1', '1s', '10000000'],
   ] as const) {
     for (const value of values) {

@@ -2,9 +2,9 @@ import { once } from 'node:events'
 import { connect, type Socket } from 'node:net'
 
 /** A parsed HTTP response. */
-export interface RawAnswer {
+export interface RawResponse {
   status: number
-  /** By name in lower case; the last value of a repeated name. */
+  /** Values by lower-case name; the last one if a name is repeated. */
   headers: Record<string, string>
   body: string
 }
@@ -20,7 +20,7 @@ function parse(
   ended: boolean,
   method: string,
   from = 0,
-): [RawAnswer, number] | undefined {
+): [RawResponse, number] | undefined {
   const headEnd = received.indexOf('\r\n\r\n', from)
   if (headEnd < 0) return undefined
   const [first = '', ...lines] = received.toString('latin1', from, headEnd).split('\r\n')
@@ -33,25 +33,25 @@ function parse(
   const start = headEnd + 4
   // An interim response, such as 100 Continue.
   if (status < 200) return parse(received, ended, method, start)
-  const answer = (body: string, end: number): [RawAnswer, number] => [
+  const complete = (body: string, end: number): [RawResponse, number] => [
     { status, headers, body },
     end,
   ]
-  if (method === 'HEAD' || status === 204 || status === 304) return answer('', start)
-  if (headers['transfer-encoding'] === 'chunked') return parseChunks(received, start, answer)
+  if (method === 'HEAD' || status === 204 || status === 304) return complete('', start)
+  if (headers['transfer-encoding'] === 'chunked') return parseChunks(received, start, complete)
   const length = headers['content-length']
   if (length === undefined) {
-    return ended ? answer(received.toString('utf8', start), received.length) : undefined
+    return ended ? complete(received.toString('utf8', start), received.length) : undefined
   }
   const end = start + Number(length)
-  return received.length < end ? undefined : answer(received.toString('utf8', start, end), end)
+  return received.length < end ? undefined : complete(received.toString('utf8', start, end), end)
 }
 
 function parseChunks(
   received: Buffer,
   start: number,
-  answer: (body: string, end: number) => [RawAnswer, number],
-): [RawAnswer, number] | undefined {
+  complete: (body: string, end: number) => [RawResponse, number],
+): [RawResponse, number] | undefined {
   const chunks: Buffer[] = []
   for (let at = start; ; ) {
     const lineEnd = received.indexOf('\r\n', at)
@@ -59,7 +59,7 @@ function parseChunks(
     const size = Number.parseInt(received.toString('latin1', at, lineEnd), 16)
     const next = lineEnd + 2 + size + 2
     if (received.length < next) return undefined
-    if (size === 0) return answer(Buffer.concat(chunks).toString('utf8'), next)
+    if (size === 0) return complete(Buffer.concat(chunks).toString('utf8'), next)
     chunks.push(received.subarray(lineEnd + 2, lineEnd + 2 + size))
     at = next
   }
@@ -83,7 +83,7 @@ export class Connection {
     socket.on('error', () => undefined)
   }
 
-  /** Connects. @throws Error if the connection is refused. */
+  /** Opens a connection. @throws Error if it is refused. */
   static async to(url: string): Promise<Connection> {
     const { hostname, port } = new URL(url)
     const socket = connect(Number(port), hostname)
@@ -101,15 +101,19 @@ export class Connection {
     this.socket.write(bytes)
   }
 
-  /** Returns the next response. `method` is that of the request: HEAD has no body. @throws ConnectionLostError */
-  async answer(method = 'GET'): Promise<RawAnswer> {
+  /**
+   * Returns the next response.
+   * @param method method of the request; a response to HEAD has no body.
+   * @throws ConnectionLostError
+   */
+  async readResponse(method = 'GET'): Promise<RawResponse> {
     for (;;) {
       const ended = this.socket.readableEnded || this.socket.destroyed
       const parsed = parse(this.#received, ended, method)
       if (parsed) {
-        const [answer, end] = parsed
+        const [response, end] = parsed
         this.#received = this.#received.subarray(end)
-        return answer
+        return response
       }
       if (ended)
         throw new ConnectionLostError('the connection ended before the response was complete')

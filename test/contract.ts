@@ -6,31 +6,31 @@ export interface ObservedResponse {
   /** Path or URL of the request, with or without a query. */
   url: string
   status: number
-  /** By name in lower case. */
+  /** Values by lower-case name. */
   headers: Readonly<Record<string, unknown>>
   body: string
 }
 
-interface Described {
+interface ResponseObject {
   headers?: Record<string, { required?: boolean; schema: { type?: string } }>
   content?: Record<string, { schema: object }>
 }
 
 interface Document {
   components: { schemas: object }
-  paths: Record<string, Record<string, { responses: Record<string, Described> }>>
+  paths: Record<string, Record<string, { responses: Record<string, ResponseObject> }>>
 }
 
 interface Operation {
   path: RegExp
-  methods: Record<string, { responses: Record<string, Described> }>
+  methods: Record<string, { responses: Record<string, ResponseObject> }>
 }
 
-/** Statuses that any path may respond with, including undocumented paths. */
-const EVERYWHERE = new Set([400, 404, 405, 408, 414, 429, 431, 503])
+/** Statuses that any path may return, documented or not. */
+const COMMON_STATUSES = new Set([400, 404, 405, 408, 414, 429, 431, 503])
 
 /** Paths outside the API: the documentation and the OpenAPI document. */
-const UNDOCUMENTED = /^\/(docs|openapi\.json)(\/|$)/
+const UNDOCUMENTED = /^\/(dashboard|docs|openapi\.json)([/?]|$)/
 
 /** Schema of the errors of undocumented paths. */
 const PROBLEM = {
@@ -40,7 +40,7 @@ const PROBLEM = {
   properties: { detail: { type: 'string', minLength: 1 } },
 }
 
-/** Internals that no error may reveal: stack traces, file names, SQL, names of libraries. */
+/** Internal details that no error may reveal: stack traces, file names, SQL, names of libraries. */
 const INTERNALS =
   /node_modules|\bat [\w.<>]+ \(|\.[cm]?[jt]s:\d+|SQLITE_|sqlite3|better-sqlite|\bFST_ERR|\bERR_[A-Z]+_|\b(select|insert into|update|delete from) \w+ .*\b(from|values|set|where)\b/i
 
@@ -84,7 +84,7 @@ export class ResponseContract {
     const responses = operation?.methods[name]?.responses
     const described = responses?.[status]
     if (!described) {
-      if (responses || !EVERYWHERE.has(status)) return `${what}, which is not documented`
+      if (responses || !COMMON_STATUSES.has(status)) return `${what}, which is not documented`
       return this.#bodyViolation(what, response, { 'application/json': { schema: PROBLEM } })
     }
     for (const [name, { required, schema }] of Object.entries(described.headers ?? {})) {

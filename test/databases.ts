@@ -7,9 +7,9 @@ import { folderOf } from './service.ts'
 export interface TestDatabase {
   /** Its DATABASE_URL. */
   url: string
-  /** Returns the ids of all messages, read from the database directly once no service has it open. */
+  /** Returns the ids of all messages, read directly from the database; no service may have it open. */
   ids(): Promise<unknown[]>
-  /** Returns the result of the database's own integrity check; `ok` if there are no errors. */
+  /** Returns the result of the integrity check of the database; `ok` if there are no errors. */
   integrity(): unknown
 }
 

@@ -1,5 +1,5 @@
 import { once } from 'node:events'
-import { Connection, type RawAnswer } from './connection.ts'
+import { Connection, type RawResponse } from './connection.ts'
 import { sign, wire } from './service.ts'
 
 /** Returns a signed post as the text of an HTTP request. */
@@ -8,42 +8,46 @@ export function postOf(message_id: string, text?: string): string {
   return `POST /webhook HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nX-Request-ID: ${message_id}\r\nX-Signature: ${sign(body)}\r\nContent-Length: ${Buffer.byteLength(body)}\r\n\r\n${body}`
 }
 
-/** Options of a load. */
+/** Options of `Load`. */
 export interface LoadOptions {
   /** Returns the URL of the service; may change during the load. */
   url: () => string
   connections: number
   /** Prefix of every message id. */
-  prefix: string
+  prefix?: string
+  /** Returns the id of a message by its number; default: the prefix and the number. */
+  idOf?: (number: number) => string
+  /** Returns the request of a message; default: `postOf`. */
+  requestOf?: (id: string, text: string | undefined) => string
   /** Text of every message. */
   text?: string
   /** Milliseconds between a response and the next request on a connection. */
   pauseMs?: number
-  /** Whether to repeat a post until its response is 200. */
-  insist?: boolean
+  /** Whether to send a post again until its response is 200. */
+  retry?: boolean
 }
 
-/** Results of a load, as the senders observed them. */
+/** Results that the senders of a load observed. */
 export interface LoadResults {
   /** Ids of messages whose response was 200. */
   acknowledged: string[]
   statuses: Map<number, number>
   /** Requests without a response, on connections that were lost. */
   lost: number
-  /** Milliseconds from request to response, of those with status 200. */
+  /** Milliseconds from request to response, for responses with status 200. */
   latencies: number[]
   /** Responses other than 200; at most 10,000. */
-  refused: RawAnswer[]
+  rejected: RawResponse[]
 }
 
 /** Senders that post distinct messages in sequence, each on its own connection. */
 export class Load {
-  readonly seen: LoadResults = {
+  readonly results: LoadResults = {
     acknowledged: [],
     statuses: new Map(),
     lost: 0,
     latencies: [],
-    refused: [],
+    rejected: [],
   }
   readonly #options: LoadOptions
   readonly #senders: Promise<void>[]
@@ -55,25 +59,27 @@ export class Load {
     this.#senders = Array.from({ length: options.connections }, () => this.#send())
   }
 
-  /** Resolves once this many more messages have got status 200. */
-  async acknowledge(more: number): Promise<void> {
-    const wanted = this.seen.acknowledged.length + more
-    while (this.seen.acknowledged.length < wanted) await new Promise((next) => setTimeout(next, 5))
+  /** Resolves once `more` further messages are acknowledged with 200. */
+  async untilAcknowledged(more: number): Promise<void> {
+    const wanted = this.results.acknowledged.length + more
+    while (this.results.acknowledged.length < wanted)
+      await new Promise((next) => setTimeout(next, 5))
   }
 
   /** Stops after the responses to the requests in flight. */
   async stop(): Promise<LoadResults> {
     this.#stopping = true
     await Promise.all(this.#senders)
-    return this.seen
+    return this.results
   }
 
   async #send(): Promise<void> {
-    const { url, prefix, text, pauseMs = 0, insist = false } = this.#options
+    const { url, prefix = '', text, pauseMs = 0, retry = false } = this.#options
+    const { idOf = (number: number) => `${prefix}${number}`, requestOf = postOf } = this.#options
     let connection: Connection | undefined
     let id: string | undefined
     while (!this.#stopping) {
-      id ??= `${prefix}${this.#number++}`
+      id ??= idOf(this.#number++)
       try {
         if (!connection?.open) connection = await Connection.to(url())
       } catch {
@@ -83,14 +89,14 @@ export class Load {
       }
       const started = performance.now()
       try {
-        connection.send(postOf(id, text))
-        const answer = await connection.answer('POST')
-        this.#record(id, answer, performance.now() - started)
-        if (answer.status === 200 || !insist) id = undefined
-        if (answer.headers.connection === 'close') connection.close()
+        connection.send(requestOf(id, text))
+        const response = await connection.readResponse('POST')
+        this.#record(id, response, performance.now() - started)
+        if (response.status === 200 || !retry) id = undefined
+        if (response.headers.connection === 'close') connection.close()
       } catch {
-        this.seen.lost++
-        if (!insist) id = undefined
+        this.results.lost++
+        if (!retry) id = undefined
         connection.close()
       }
       if (pauseMs > 0) await new Promise((next) => setTimeout(next, pauseMs))
@@ -101,12 +107,12 @@ export class Load {
     }
   }
 
-  #record(id: string, answer: RawAnswer, ms: number): void {
-    const { statuses, acknowledged, latencies, refused } = this.seen
-    statuses.set(answer.status, (statuses.get(answer.status) ?? 0) + 1)
-    if (answer.status === 200) {
+  #record(id: string, response: RawResponse, ms: number): void {
+    const { statuses, acknowledged, latencies, rejected } = this.results
+    statuses.set(response.status, (statuses.get(response.status) ?? 0) + 1)
+    if (response.status === 200) {
       acknowledged.push(id)
       latencies.push(ms)
-    } else if (refused.length < 10_000) refused.push(answer)
+    } else if (rejected.length < 10_000) rejected.push(response)
   }
 }

@@ -31,7 +31,7 @@ t.test('writes all lines to a file before the process exits', async (t) => {
   t.equal(readFileSync(path, 'utf8').split('\n').length - 1, 500)
 })
 
-t.test('flush calls back once all lines are in the file', async (t) => {
+t.test('flush calls its callback once all lines are in the file', async (t) => {
   const file = openSync(`${t.testdir()}/log`, 'w')
   run('log(400); output.flush(() => process.exit(fstatSync(1).size === 400 * 200 ? 0 : 3))', file)
   closeSync(file)

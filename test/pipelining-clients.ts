@@ -11,7 +11,10 @@ export interface PipeliningClients {
   reconnectMs: number
 }
 
-/** Starts the clients in a worker thread. @returns a function that stops them and returns the connections made. */
+/**
+ * Starts the clients in a worker thread.
+ * @returns a function that stops them and returns the number of connections made.
+ */
 export async function startPipeliningClients(
   options: PipeliningClients,
 ): Promise<() => Promise<number>> {

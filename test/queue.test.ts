@@ -8,7 +8,7 @@ interface Named extends QueueMember<Named> {
 function queueOf(...names: string[]) {
   const queue = new Queue<Named>()
   const members = names.map(
-    (name): Named => ({ name, queue: undefined, older: undefined, newer: undefined }),
+    (name): Named => ({ name, queue: undefined, older: undefined, newer: undefined, weight: 1 }),
   )
   for (const member of members) queue.add(member)
   const left = () => [...queue].map(({ name }) => name)
@@ -24,7 +24,7 @@ t.test('keeps insertion order and removes members from any position', async (t) 
       ['a', 'b', 'c'].filter((name) => name !== leaving),
     )
     t.equal(queue.size, 2)
-    queue.add({ name: 'd', queue: undefined, older: undefined, newer: undefined })
+    queue.add({ name: 'd', queue: undefined, older: undefined, newer: undefined, weight: 1 })
     t.equal(left().at(-1), 'd')
   }
 })
@@ -43,4 +43,23 @@ t.test('removes a member from its queue when it is added to another', async (t) 
   for (const member of members) if (member.name === 'a') other.queue.add(member)
   t.same([left(), queue.size], [['b'], 1])
   t.same([other.left(), other.queue.size], [['a'], 1])
+})
+
+t.test('sums the weights of its members', async (t) => {
+  const { queue, members } = queueOf('a', 'b')
+  const heavy: Named = {
+    name: 'c',
+    queue: undefined,
+    older: undefined,
+    newer: undefined,
+    weight: 46,
+  }
+  queue.add(heavy)
+  t.equal(queue.weight, 48)
+  queue.add(heavy)
+  t.equal(queue.weight, 48, 'a member that is added again counts once')
+  for (const member of members) queue.remove(member)
+  t.equal(queue.weight, 46)
+  queue.remove(heavy)
+  t.equal(queue.weight, 0)
 })

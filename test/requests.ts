@@ -1,14 +1,18 @@
+import { createHmac } from 'node:crypto'
 import fc from 'fast-check'
 import { MessagesQuery } from '../src/schemas/messages.ts'
 import { InboundMessage } from '../src/schemas/webhook.ts'
-import { allowedBy, brokenOf } from './arbitraries.ts'
+import { allowedBy, deviatingFrom } from './arbitraries.ts'
 import { sign } from './service.ts'
+import { anyMetaBody } from './sources/meta-arbitraries.ts'
+import { metaHeaders } from './sources/meta-bodies.ts'
+import { STANDARD_SECRET } from './sources/posts.ts'
 
 /** A generated request. */
 export interface GeneratedRequest {
   bytes: Buffer
   /** Method and URL; undefined for bytes that may not be a single request. */
-  asked: { method: string; url: string } | undefined
+  requestLine: { method: string; url: string } | undefined
 }
 
 const METHODS = [
@@ -26,6 +30,9 @@ const METHODS = [
 
 const PATHS = [
   '/webhook',
+  '/webhook/meta',
+  '/webhook/standard',
+  '/webhook/meta?hub.mode=subscribe&hub.verify_token=x&hub.challenge=1',
   '/messages',
   '/messages/m1',
   '/stats',
@@ -91,7 +98,7 @@ function request(
   ]
   return {
     bytes: Buffer.concat([Buffer.from(`${head.join('\r\n')}\r\n\r\n`, 'latin1'), body]),
-    asked: { method, url },
+    requestLine: { method, url },
   }
 }
 
@@ -99,7 +106,7 @@ const json = (value: unknown) => Buffer.from(JSON.stringify(value))
 
 const body = fc.oneof(
   { weight: 6, arbitrary: allowedBy(InboundMessage).map(json) },
-  { weight: 6, arbitrary: brokenOf(InboundMessage).map(json) },
+  { weight: 6, arbitrary: deviatingFrom(InboundMessage).map(json) },
   { weight: 2, arbitrary: fc.json().map((text) => Buffer.from(text)) },
   { weight: 2, arbitrary: fc.uint8Array({ maxLength: 300 }).map((bytes) => Buffer.from(bytes)) },
   // Deeply nested, long, or larger than the limit.
@@ -149,13 +156,54 @@ const post = fc
     ),
   )
 
+const metaPost = fc
+  .tuple(fc.oneof(anyMetaBody.map(json), body), headers)
+  .map(([bytes, others]) =>
+    request('POST', '/webhook/meta', [...others, ...Object.entries(metaHeaders(bytes))], bytes),
+  )
+
+/** A message of Standard Webhooks, bare or in an envelope, of which any field may be missing or wrong. */
+const standardBody = fc.oneof(
+  body,
+  fc
+    .record(
+      {
+        type: fc.jsonValue(),
+        timestamp: fc.oneof(fc.constant('2025-01-15T10:00:00Z'), fc.jsonValue()),
+        data: fc.oneof(allowedBy(InboundMessage), deviatingFrom(InboundMessage), fc.jsonValue()),
+      },
+      { requiredKeys: [] },
+    )
+    .map(json),
+)
+
+const standardPost = fc
+  .tuple(standardBody, fc.stringMatching(/^[\x21-\x7e\x80-\xff]{1,60}$/), headers)
+  .map(([bytes, id, others]) => {
+    const timestamp = String(Math.floor(Date.now() / 1000))
+    const content = [Buffer.from(`${id}.${timestamp}.`, 'latin1'), bytes]
+    const key = Buffer.from(STANDARD_SECRET.replace('whsec_', ''), 'base64')
+    const hmac = createHmac('sha256', key).update(Buffer.concat(content))
+    return request(
+      'POST',
+      '/webhook/standard',
+      [
+        ...others,
+        ['webhook-id', id],
+        ['webhook-timestamp', timestamp],
+        ['webhook-signature', `v1,${hmac.digest('base64')}`],
+      ],
+      bytes,
+    )
+  })
+
 /** Returns a query parameter for a value of any type. */
 function parameter([name, value]: [string, unknown]): string {
   const shown = typeof value === 'string' ? value : JSON.stringify(value)
   return `${encodeURIComponent(name.toWellFormed())}=${encodeURIComponent(shown.toWellFormed())}`
 }
 
-const query = fc.oneof(allowedBy(MessagesQuery), brokenOf(MessagesQuery)).map((values) =>
+const query = fc.oneof(allowedBy(MessagesQuery), deviatingFrom(MessagesQuery)).map((values) =>
   Object.entries(values as object)
     .map(parameter)
     .join('&'),
@@ -189,7 +237,7 @@ const anywhere = fc
 /** Requests in which bytes are removed, inserted and replaced. */
 const mutated = fc
   .tuple(
-    fc.oneof(post, get, anywhere),
+    fc.oneof(post, metaPost, standardPost, get, anywhere),
     fc.array(fc.tuple(fc.nat(400), fc.nat(8), fc.uint8Array({ maxLength: 8 })), {
       minLength: 1,
       maxLength: 4,
@@ -197,20 +245,26 @@ const mutated = fc
   )
   .map(([{ bytes }, changes]) => {
     let changed = bytes
-    for (const [at, cut, put] of changes) {
+    for (const [at, removed, inserted] of changes) {
       const from = at % (changed.length + 1)
-      changed = Buffer.concat([changed.subarray(0, from), put, changed.subarray(from + cut)])
+      changed = Buffer.concat([
+        changed.subarray(0, from),
+        inserted,
+        changed.subarray(from + removed),
+      ])
     }
-    return { bytes: changed, asked: undefined }
+    return { bytes: changed, requestLine: undefined }
   })
 
 const noise = fc
   .uint8Array({ maxLength: 400 })
-  .map((bytes) => ({ bytes: Buffer.from(bytes), asked: undefined }))
+  .map((bytes) => ({ bytes: Buffer.from(bytes), requestLine: undefined }))
 
 /** Requests of every kind, valid and invalid. */
 export const requests: fc.Arbitrary<GeneratedRequest> = fc.oneof(
   { weight: 8, arbitrary: post },
+  { weight: 4, arbitrary: metaPost },
+  { weight: 4, arbitrary: standardPost },
   { weight: 6, arbitrary: get },
   { weight: 5, arbitrary: anywhere },
   { weight: 2, arbitrary: mutated },

@@ -54,10 +54,10 @@ t.test('exits with status 1 and one line that names a bad setting', async (t) =>
   writeFileSync(`${folder}/no-database`, 'this is no database '.repeat(100))
   writeFileSync(`${folder}/file`, '')
   mkdirSync(`${folder}/folder`)
-  const taken = createServer().listen(0, '127.0.0.1')
-  t.teardown(() => taken.close())
-  await once(taken, 'listening')
-  const address = taken.address()
+  const occupied = createServer().listen(0, '127.0.0.1')
+  t.teardown(() => occupied.close())
+  await once(occupied, 'listening')
+  const address = occupied.address()
   const port = typeof address === 'object' ? address?.port : 0
   await Promise.all(
     [
@@ -107,7 +107,7 @@ t.test('ignores a byte order mark at the start of .env', async (t) => {
   t.equal((await fetch(`${url}/messages`)).status, 401)
 })
 
-t.test('reads .env; the environment has precedence', async (t) => {
+t.test('reads .env; the environment takes precedence', async (t) => {
   writeFileSync(`${folderOf(t)}/.env`, `WEBHOOK_SECRET="from the file"\nLOG_LEVEL=ERROR\n`)
   const service = await startService(t, { LOG_LEVEL: 'INFO' })
   t.equal((await post(service.url, 'm')).status, 200, 'the environment has the secret')
@@ -131,7 +131,7 @@ t.test(
   },
 )
 
-t.test('serve --dev needs no settings', async (t) => {
+t.test('serve --dev requires no settings', async (t) => {
   writeFileSync(`${folderOf(t)}/.env`, `HOST=127.0.0.1\nPORT=0\n`)
   const { child, ended } = spawnEntry(t, ['serve', '--dev'], {})
   let log = ''
@@ -144,15 +144,15 @@ t.test('serve --dev needs no settings', async (t) => {
 })
 
 t.test(
-  'SIGTERM answers requests in flight, closes idle connections and exits with 0',
+  'on SIGTERM, completes requests in flight, closes idle connections and exits with 0',
   async (t) => {
     const service = await startService(t)
     const agent = new Agent({ keepAlive: true })
     t.teardown(() => agent.destroy())
     const idle = request(`${service.url}/health/live`, { agent }).end()
-    const [answer] = await once(idle, 'response')
-    answer.resume()
-    await once(answer, 'end')
+    const [idleResponse] = await once(idle, 'response')
+    idleResponse.resume()
+    await once(idleResponse, 'end')
     // A connection without any request, which Node does not count as idle.
     const { hostname, port } = new URL(service.url)
     const silent = connect(Number(port), hostname)
@@ -183,13 +183,13 @@ t.test('serves requests during the shutdown delay, while it is not ready', async
   t.equal(ready.status, 503)
   t.strictSame(await ready.json(), { detail: 'shutting down' })
   t.equal((await fetch(`${service.url}/health/live`)).status, 200)
-  const answer = await post(service.url, 'late')
-  t.equal(answer.status, 200)
-  t.equal(answer.headers.get('connection'), 'keep-alive')
+  const response = await post(service.url, 'late')
+  t.equal(response.status, 200)
+  t.equal(response.headers.get('connection'), 'keep-alive')
   t.equal(await service.ended, 0)
 })
 
-t.test('further signals while it stops have no effect', async (t) => {
+t.test('ignores further signals during shutdown', async (t) => {
   const service = await startService(t)
   const finishPost = await startPost(service)
   service.process.kill('SIGTERM')
@@ -203,7 +203,7 @@ t.test('further signals while it stops have no effect', async (t) => {
   t.equal(service.log.at(-1)?.msg, 'stopped')
 })
 
-t.test('stops in time during long searches', async (t) => {
+t.test('exits within 10 s of SIGTERM during long searches', async (t) => {
   const file = `${folderOf(t)}/app.db`
   const first = await startService(t)
   first.process.kill('SIGTERM')
@@ -232,7 +232,7 @@ t.test('stops in time during long searches', async (t) => {
 })
 
 t.test(
-  'SIGTERM while the database is locked answers waiting posts with 503 and exits with 0',
+  'on SIGTERM while the database is locked, returns 503 to waiting posts and exits with 0',
   async (t) => {
     const service = await startService(t)
     const other = new Database(`${folderOf(t)}/app.db`)
@@ -242,18 +242,18 @@ t.test(
     posts.push(post(service.url, 'two'), post(service.url, 'three'))
     t.equal((await fetch(`${service.url}/health/live`)).status, 200)
     service.process.kill('SIGTERM')
-    const answers = await Promise.all(posts)
+    const responses = await Promise.all(posts)
     t.same(
-      answers.map(({ status }) => status),
+      responses.map(({ status }) => status),
       [503, 503, 503],
     )
-    t.equal(answers[0]?.headers.get('retry-after'), '1')
+    t.equal(responses[0]?.headers.get('retry-after'), '1')
     t.equal(await service.ended, 0)
     other.close()
   },
 )
 
-t.test('a stalled reader of the log delays neither requests nor the exit', async (t) => {
+t.test('a stalled log reader delays neither requests nor the exit', async (t) => {
   const port = await freePort()
   const { child, ended } = spawnEntry(t, [], {
     WEBHOOK_SECRET: SECRET,

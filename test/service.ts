@@ -58,6 +58,9 @@ function databaseOf(t: Test): Promise<string> {
   return url
 }
 
+/** Settings of an app without any source. */
+export const NO_SOURCES = parseConfig({}).sources
+
 /** Returns the configuration of an app with the test's database and a free port. */
 async function configFor(t: Test, overrides: Partial<Config> = {}): Promise<Config> {
   const environment = {
@@ -85,7 +88,10 @@ function enforceContract(t: Test, app: App): void {
   })
 }
 
-/** Starts an app that is closed after the test. `startLog` has the lines of the start, `log` later ones. */
+/**
+ * Starts an app that is closed after the test.
+ * `startLog` has the log lines written during the start, `log` the later ones.
+ */
 export async function startApp(
   t: Test,
   overrides: Partial<Config> = {},
@@ -132,7 +138,7 @@ export interface Service {
   ended: Promise<number | string | null>
 }
 
-/** Starts the command line with the options of production, and with exactly this environment. */
+/** Starts the command line with the Node options of production, and with exactly this environment. */
 export function spawnEntry(
   t: Test,
   args: string[],
@@ -157,7 +163,7 @@ export function spawnEntry(
   return { child, stderr: () => stderr, ended }
 }
 
-/** Standard error of a command that fails: possibly the database, then one line. */
+/** Pattern of the standard error of a failed command: the database if it is known, then one line. */
 export const ONE_ERROR_LINE = /^(database: [^\n]+\n)?lyftr-webhook: [^\n]+\n$/
 
 /** Runs the command line until it exits, with this standard input. */
@@ -181,7 +187,7 @@ export async function runEntry(
 /** Contracts of the started services, by origin. */
 const contracts = new Map<string, ResponseContract>()
 
-/** Throws for each fetched response that violates the OpenAPI document of its service. */
+/** Makes `fetch` reject for each response that violates the OpenAPI document of its service. */
 globalThis.fetch = new Proxy(globalThis.fetch, {
   apply: async (fetch, self, args: Parameters<typeof globalThis.fetch>) => {
     const response: Response = await Reflect.apply(fetch, self, args)

@@ -9,23 +9,23 @@ import { freePort } from './free-port.ts'
 
 const run = promisify(execFile)
 
-/** Milliseconds that the server may take to start, crash recovery included. */
-const START_WITHIN_MS = 60_000
+/** Maximum time in milliseconds for the server to start, including crash recovery. */
+const START_TIMEOUT_MS = 60_000
 
 /** Unit of the processor times in `/proc`: `USER_HZ`, which is 100 on Linux. */
 const TICKS_PER_SECOND = 100
 
-/** Differences from the defaults of a new cluster: enough connections for ten instances. */
+/** Settings of a new cluster; `max_connections` is enough for ten instances. */
 const SETTINGS = { listen_addresses: '127.0.0.1', max_connections: '200' }
 
-/** Returns the account to run PostgreSQL as if this process is root, as which it refuses to run. */
+/** Returns the user to run PostgreSQL as if this process runs as root, which PostgreSQL forbids. */
 function account(): { uid: number; gid: number } | undefined {
   if (process.getuid?.() !== 0) return undefined
   const id = (flag: string) => Number(execFileSync('id', [flag, 'postgres'], { encoding: 'utf8' }))
   return { uid: id('-u'), gid: id('-g') }
 }
 
-/** Returns the folder of the newest PostgreSQL's programs, most of which Debian keeps off the PATH. */
+/** Returns the bin directory of the newest PostgreSQL, most of which Debian keeps off the PATH. */
 export function programs(): string {
   const [newest] = globSync('/usr/lib/postgresql/*/bin/initdb')
     .map((path) => dirname(path))
@@ -44,8 +44,8 @@ function statOf(pid: number): string {
 
 /**
  * A private PostgreSQL server in a temporary folder.
- * It listens on a free port of 127.0.0.1; the user is postgres, without a password. It keeps `fsync` on. Stopping or
- * killing it affects no other server.
+ * It listens on a free port of 127.0.0.1; the user is postgres, without a password. `fsync` is on. Stopping or killing
+ * the server affects no other server.
  */
 export class Cluster {
   readonly port: number
@@ -119,8 +119,9 @@ export class Cluster {
   }
 
   /**
-   * Stops the server and waits.
-   * `fast` rolls back transactions and writes a checkpoint; `immediate` leaves that to recovery.
+   * Stops the server and waits until it has stopped.
+   * `fast` rolls back transactions and writes a checkpoint; `immediate` skips both, so that the next start runs crash
+   * recovery.
    */
   async stop(mode: 'fast' | 'immediate'): Promise<void> {
     await this.#run('pg_ctl', ['stop', '--wait', '--mode', mode, '--pgdata', this.#data])
@@ -163,12 +164,12 @@ export class Cluster {
   }
 
   /**
-   * Starts it after a stop or a kill.
-   * Retries, as processes of a killed server may still hold its resources.
+   * Starts the server after a stop or a kill.
+   * Retries, because processes of a killed server may still hold its resources.
    */
   async startAgain(): Promise<void> {
     const log = join(this.#folder, 'log')
-    const deadline = Date.now() + START_WITHIN_MS
+    const deadline = Date.now() + START_TIMEOUT_MS
     for (;;) {
       try {
         await this.#run('pg_ctl', ['start', '--wait', '--pgdata', this.#data, '--log', log])

@@ -12,7 +12,7 @@ const LAST_INSTANT = Date.UTC(2026, 0, 1)
 const USUAL_DELAY_MS = 5 * 60_000
 const LATE_DELAY_MS = 14 * 86_400_000
 
-/** Numbers of fractional digits in timestamps; repeated entries are weights. */
+/** Numbers of fractional digits in timestamps; repetition sets the weight. */
 const FRACTION_DIGITS = [0, 0, 0, 0, 0, 0, 3, 3, 6, 9]
 
 const COUNTRIES = ['+9198', '+4917', '+1415', '+7916', '+8613']
@@ -31,7 +31,7 @@ export function sendersOf(count: number): number {
   return Math.min(50_000, Math.max(1, Math.ceil(count / 20)))
 }
 
-function writeInstant(milliseconds: number, random: Random): string {
+function formatTimestamp(milliseconds: number, random: Random): string {
   const seconds = new Date(milliseconds).toISOString().slice(0, 19)
   const digits = FRACTION_DIGITS[random.below(FRACTION_DIGITS.length)] ?? 0
   return digits === 0
@@ -41,7 +41,6 @@ function writeInstant(milliseconds: number, random: Random): string {
 
 /**
  * Generates messages in order of arrival, the same ones for the same count and seed.
- *
  * They span six years at an increasing rate. Senders have a long-tailed distribution; each writes at least once.
  */
 export function* writeMessages(count: number, seed = 1): Generator<StoredMessage> {
@@ -50,7 +49,7 @@ export function* writeMessages(count: number, seed = 1): Generator<StoredMessage
   const tail = new LongTail(senders)
   const stride = Math.floor(count / senders)
   for (let number = 0; number < count; number++) {
-    // At regular intervals comes the first message of another sender, so that none is left out.
+    // Every `stride` messages, another sender writes its first message, so that every sender occurs.
     const isFirst = number % stride === 0 && number / stride < senders
     const arrived =
       FIRST_INSTANT + (LAST_INSTANT - FIRST_INSTANT) * ((number + random.fraction()) / count) ** 0.7
@@ -59,7 +58,7 @@ export function* writeMessages(count: number, seed = 1): Generator<StoredMessage
       message_id: `wamid.${[0, 0, 0].map(() => random.bits().toString(36)).join('')}.${number.toString(36)}`,
       from_msisdn: senderOf(isFirst ? number / stride : tail.draw(random)),
       to_msisdn: `+1415555010${random.below(10)}`,
-      ts: writeInstant(Math.max(FIRST_INSTANT, arrived - random.fraction() * delay), random),
+      ts: formatTimestamp(Math.max(FIRST_INSTANT, arrived - random.fraction() * delay), random),
       text: random.fraction() < 0.02 ? null : writeText(random),
       created_at: `${new Date(arrived).toISOString().slice(0, 19)}Z`,
     }

@@ -31,7 +31,7 @@ export class Random {
   }
 }
 
-/** Zipf's distribution over ranks from 0 to below `size`: the n-th is drawn 1/n as often as the first. */
+/** Zipf distribution over `size` ranks from 0: the n-th is drawn 1/n as often as the first. */
 export class LongTail {
   readonly #cumulative: Float64Array
 

@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs'
 
 const { scripts } = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8'))
 
-/** The options of Node in production, from the script `start` in package.json. */
+/** Node options of production, from the script `start` in package.json. */
 export const SHIPPED_OPTIONS: readonly string[] = String(scripts.start)
   .split(' ')
   .filter((word) => word.startsWith('--'))

@@ -1,20 +1,23 @@
 import { setTimeout as delay } from 'node:timers/promises'
 
-/** Default limit in milliseconds: enough for an instance to start, migrations included. */
-const WITHIN_MS = 60_000
+/** Default timeout in milliseconds: enough for an instance to start, migrations included. */
+const TIMEOUT_MS = 60_000
 
-/** Milliseconds between two evaluations of the condition. */
+/** Interval in milliseconds at which the condition is evaluated. */
 const POLL_MS = 20
 
-/** Resolves once the condition holds. @throws Error that names the condition if it does not hold in time. */
+/**
+ * Resolves once the condition holds.
+ * @throws Error that names the condition after the timeout.
+ */
 export async function until(
   condition: string,
   holds: () => boolean | Promise<boolean>,
-  withinMs = WITHIN_MS,
+  timeoutMs = TIMEOUT_MS,
 ): Promise<void> {
-  const deadline = Date.now() + withinMs
+  const deadline = Date.now() + timeoutMs
   while (!(await holds())) {
-    if (Date.now() > deadline) throw new Error(`not within ${withinMs} ms: ${condition}`)
+    if (Date.now() > deadline) throw new Error(`not within ${timeoutMs} ms: ${condition}`)
     await delay(POLL_MS)
   }
 }

@@ -8,7 +8,6 @@ import { ProgressBar } from './progress.ts'
 
 /**
  * Milliseconds between transactions of a command.
- *
  * SQLite's busy handler retries every 20 ms or more often; without a longer pause, a running service would rarely find
  * the database unlocked.
  */

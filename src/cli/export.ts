@@ -1,15 +1,14 @@
-import { Readable } from 'node:stream'
-import { pipeline } from 'node:stream/promises'
 import { createGzip } from 'node:zlib'
 import type { Static } from '@sinclair/typebox'
 import { openScan } from '../db/open.ts'
 import type { MessageFilter } from '../message/filter.ts'
-import type { StoredMessage } from '../message/message.ts'
-import { type BulkLine, ExportFilter } from '../schemas/bulk.ts'
+import { ExportFilter } from '../schemas/bulk.ts'
 import { readFilter } from '../schemas/messages.ts'
 import { toInputProblems } from '../schemas/validation-errors.ts'
 import { ajv } from '../schemas/validator.ts'
+import { writeBulkLine } from './bulk-line.ts'
 import { type DevelopmentOption, existingDatabase } from './database.ts'
+import { writeOutput } from './output.ts'
 import { ProgressBar } from './progress.ts'
 
 /** Options of the command, with filters as given. */
@@ -29,17 +28,12 @@ function parseFilter(values: Record<string, unknown>): MessageFilter {
   return readFilter(values)
 }
 
-function lineOf(message: StoredMessage): string {
-  const { message_id, from_msisdn: from, to_msisdn: to, ts, text, created_at } = message
-  return `${JSON.stringify({ message_id, from, to, ts, text, created_at } satisfies BulkLine)}\n`
-}
-
 async function* linesOf(scan: ReturnType<typeof openScan>): AsyncGenerator<string, void> {
   const bar = new ProgressBar('exporting', 'messages')
   let count = 0
   try {
     for await (const messages of scan) {
-      yield messages.map(lineOf).join('')
+      yield messages.map(writeBulkLine).join('')
       count += messages.length
       // On a terminal the bar would appear between the messages.
       if (!process.stdout.isTTY) bar.update(count)
@@ -53,11 +47,5 @@ async function* linesOf(scan: ReturnType<typeof openScan>): AsyncGenerator<strin
 export async function run({ dev, gzip, ...filter }: ExportOptions): Promise<void> {
   const parsed = parseFilter(filter)
   const scan = openScan(existingDatabase({ dev }), parsed)
-  const lines = Readable.from(linesOf(scan), { objectMode: false })
-  try {
-    if (gzip) await pipeline(lines, createGzip(), process.stdout)
-    else await pipeline(lines, process.stdout)
-  } catch (error) {
-    if (!(error instanceof Error && 'code' in error && error.code === 'EPIPE')) throw error
-  }
+  await writeOutput(linesOf(scan), ...(gzip ? [createGzip()] : []))
 }

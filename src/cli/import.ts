@@ -2,7 +2,8 @@ import { closeSync, openSync, type Stats, statSync, writeSync } from 'node:fs'
 import type { DatabaseAddress } from '../config.ts'
 import type { AppendOutcome, MessageStore } from '../db/message-store.ts'
 import { companionFiles, resolveTarget } from '../db/sqlite/files.ts'
-import type { StoredMessage } from '../message/message.ts'
+import type { NewMessage } from '../message/message.ts'
+import { timestampInSeconds } from '../timestamp.ts'
 import { readBulkLine } from './bulk-line.ts'
 import { bulkDatabase, type DevelopmentOption, openForBulk, yieldLock } from './database.ts'
 import { type Input, openInput } from './input.ts'
@@ -15,17 +16,19 @@ export interface ImportOptions extends DevelopmentOption {
   rejected?: string
 }
 
-/** Maximum length of a line in bytes; the limit of a webhook's body. */
-const MAX_LINE_LENGTH = 64 * 1024
+/** Maximum length of a line in bytes; above a text of 3 MB, the largest body, in the message and in its payload. */
+const MAX_LINE_LENGTH = 16 * 1024 * 1024
 
 /**
  * Messages per commit.
- *
- * Each commit writes the index pages that it changed, which are spread over the file: larger batches write fewer pages
- * repeatedly. A million messages took 80 s of CPU time in batches of 5,000 and 60 s in batches of 15,000. Still larger
- * ones would lock out other writers for too long.
+ * Each commit writes the index pages that it changed, which are spread over the file: larger batches write the same
+ * page less often. A million messages took 80 s of CPU time in batches of 5,000 and 60 s in batches of 15,000. Still
+ * larger ones would lock out other writers for too long.
  */
 const BATCH_SIZE = 15_000
+
+/** Bytes of lines after which a batch is stored with fewer messages; bounds its memory. */
+const BATCH_BYTES = 64 * 1024 * 1024
 
 /** Maximum rejected lines that are reported individually on standard error. */
 const MAX_REPORTED_REJECTIONS = 20
@@ -39,7 +42,6 @@ function isSameFile(path: string, other: string): boolean {
 
 /**
  * Throws if the list of rejected lines is the input or a file of the database.
- *
  * Opening the list would truncate that file.
  * @throws Error
  */
@@ -112,15 +114,15 @@ class BulkWriter {
     this.#tally = tally
   }
 
-  /** Starts to store a batch once the previous one is stored, then resolves, so that reading continues. */
-  async append(batch: StoredMessage[]): Promise<void> {
+  /** Waits until the previous batch is stored, and starts to store this one while reading continues. */
+  async append(batch: NewMessage[]): Promise<void> {
     await this.#pending
     this.#pending = this.#write(batch)
     // The next call rejects with an error; until then it must not count as an unhandled rejection.
     this.#pending.catch(() => {})
   }
 
-  async #write(batch: StoredMessage[]): Promise<void> {
+  async #write(batch: NewMessage[]): Promise<void> {
     this.#tally.count(await this.#store.append(batch))
     await yieldLock()
     await this.#store.catchUp(yieldLock)
@@ -134,11 +136,11 @@ class BulkWriter {
 }
 
 /** Returns the message of a line; undefined if the line is blank or was rejected. */
-function messageOf({ number, bytes }: Line, now: string, tally: Tally): StoredMessage | undefined {
+function messageOf({ number, bytes }: Line, now: string, tally: Tally): NewMessage | undefined {
   if (bytes?.length === 0 || (bytes?.length === 1 && bytes[0] === 0x0d)) return undefined
   const read = bytes
     ? readBulkLine(bytes, now)
-    : `line is longer than ${MAX_LINE_LENGTH / 1024} KiB`
+    : `line is longer than ${MAX_LINE_LENGTH / 1024 / 1024} MiB`
   if (typeof read !== 'string') return read
   tally.reject(number, read)
   return undefined
@@ -165,7 +167,6 @@ function readFailure(error: unknown, { name }: Input, lines: number): Error {
 
 /**
  * Stores the messages of an input.
- *
  * If reading fails, as at the end of a truncated .gz file, the complete lines before the error are stored. A later
  * import of the whole file counts them as duplicates.
  */
@@ -178,15 +179,18 @@ async function store(input: Input, into: MessageStore, tally: Tally): Promise<vo
     failure = { error }
   }
   try {
-    let batch: StoredMessage[] = []
+    let batch: NewMessage[] = []
+    let bytes = 0
     for await (const lines of untilError(read, onError)) {
-      const now = `${new Date().toISOString().slice(0, 19)}Z`
+      const now = timestampInSeconds()
       for (const line of lines) {
         const message = messageOf(line, now, tally)
         if (message) batch.push(message)
-        if (batch.length < BATCH_SIZE) continue
-        await writer.append(batch)
+        bytes += line.bytes?.length ?? 0
+        if (batch.length < BATCH_SIZE && bytes < BATCH_BYTES) continue
+        if (batch.length > 0) await writer.append(batch)
         batch = []
+        bytes = 0
         input.showProgress(bar, tally.lines)
       }
     }

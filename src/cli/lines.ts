@@ -8,9 +8,14 @@ export interface Line {
   bytes: Uint8Array | undefined
 }
 
+/** Returns the bytes of all pieces; without a copy if there is only one. */
+function join(pieces: Buffer[]): Buffer {
+  const [first, ...others] = pieces
+  return first && others.length === 0 ? first : Buffer.concat(pieces)
+}
+
 /**
  * Splits bytes into lines, and yields those that each chunk completes.
- *
  * Lines that are too long are not buffered, so that memory is bounded for any input.
  * @param maxLength maximum length of a line in bytes.
  */
@@ -19,7 +24,8 @@ export async function* readLines(
   maxLength: number,
 ): AsyncGenerator<Line[], void> {
   let number = 0
-  let begun: Buffer | undefined
+  let begun: Buffer[] = []
+  let length = 0
   let tooLong = false
   for await (const chunk of chunks) {
     const lines: Line[] = []
@@ -27,16 +33,18 @@ export async function* readLines(
     while (start < chunk.length) {
       const end = chunk.indexOf(NEWLINE, start)
       const piece = chunk.subarray(start, end === -1 ? chunk.length : end)
-      tooLong ||= (begun?.length ?? 0) + piece.length > maxLength
-      if (tooLong) begun = undefined
-      else begun = begun ? Buffer.concat([begun, piece]) : piece
+      length += piece.length
+      tooLong ||= length > maxLength
+      if (tooLong) begun = []
+      else begun.push(piece)
       if (end === -1) break
-      lines.push({ number: ++number, bytes: tooLong ? undefined : begun })
-      begun = undefined
+      lines.push({ number: ++number, bytes: tooLong ? undefined : join(begun) })
+      begun = []
+      length = 0
       tooLong = false
       start = end + 1
     }
     yield lines
   }
-  if (begun || tooLong) yield [{ number: number + 1, bytes: begun }]
+  if (length > 0) yield [{ number: number + 1, bytes: tooLong ? undefined : join(begun) }]
 }

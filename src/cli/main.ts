@@ -1,10 +1,13 @@
-import { Command } from 'commander'
+import { Command, Option } from 'commander'
 import packageJson from '../../package.json' with { type: 'json' }
 import { StoreOpenError } from '../db/message-store.ts'
 import type { MessageFilter } from '../message/filter.ts'
 import type { DevelopmentOption } from './database.ts'
 import type { ExportOptions } from './export.ts'
 import type { ImportOptions } from './import.ts'
+import type { RejectedOptions } from './rejected.ts'
+import type { SendOptions } from './send-options.ts'
+import type { TailOptions } from './tail.ts'
 import type { VerifyOptions } from './verify.ts'
 
 const BULK_DETAILS = `
@@ -16,6 +19,21 @@ Each line has the fields of the webhook, and created_at if it is known when the 
 checks as a post; lines that fail them are rejected, and the first of these are reported with their line numbers on
 standard error. A file whose name ends in .gz is decompressed. An import can be repeated, also after a crash: messages
 that are already stored count as duplicates. The status is 1 if a line was rejected.`
+
+const SEND_DETAILS = `
+The secret is the one of the service's settings, which are read from the same environment and .env; --dev has testsecret.
+One message: prints the path, the status and the body of the response, and does not retry.
+Several: uses at most 16 connections. 429 and 503 with Retry-After are retried after that time, a closed connection
+after 1 s, up to 5 times. At the end, or on Ctrl-C, prints the number of messages, responses by status, response times
+and messages per second.
+The exit status is 0 if every message got 200.`
+
+const TAIL_DETAILS = `
+The token is the first one of API_TOKEN in the settings of the service, which are read from the same environment and
+.env. Each line has the timestamp, the sender and the recipient, the type in brackets unless it is text, and the text
+with its control characters escaped; in color on a terminal, unless NO_COLOR is set.
+When the service restarts or cannot be reached, the command reconnects and continues after the last message. It ends on
+Ctrl-C. The exit status is 1 if the service rejects the request, such as for a wrong token.`
 
 /** Prints an error in the arguments in one line, like all other errors. */
 function writeOneLine(text: string, write: (line: string) => void): void {
@@ -62,6 +80,8 @@ command('import', 'Stores the messages of a file, one JSON object a line.')
 const FILTERS = {
   from: ['--from <msisdn>', 'the sender, exactly'],
   to: ['--to <msisdn>', 'the recipient, exactly'],
+  source: ['--source <name>', 'the source that received them, such as webhook'],
+  type: ['--type <type>', 'the kind of message, such as text'],
   since: ['--since <ts>', 'timestamps from this one on, in RFC 3339 with Z or an offset'],
   until: ['--until <ts>', 'timestamps before this one'],
   q: ['--q <text>', 'a literal substring of the text, case-insensitive in every script'],
@@ -91,6 +111,55 @@ command('verify', 'Compares counters and indexes with a recount of the messages.
   )
   .action(async (options: VerifyOptions) => {
     const { run } = await import('./verify.ts')
+    process.exitCode = await run(options)
+  })
+
+command('send', 'Sends signed test messages to a running service.')
+  .option('--source <name>', 'the source whose format and secret are used (default: webhook)')
+  .option(
+    '--url <origin>',
+    'the service (default: http://localhost and PORT, or HOST if it is set)',
+  )
+  .option('--count <n>', 'number of messages, 1 to 10000000 (default: 1)')
+  .option('--rate <per second>', 'messages per second, 0.1 to 100000 (default: no limit)')
+  .option('--from <msisdn>', 'the sender')
+  .option('--to <msisdn>', 'the recipient')
+  .option('--text <text>', 'the text')
+  .option('--id <id>', 'the id, or with --count what the ids begin with (default: random)')
+  .addHelpText('after', SEND_DETAILS)
+  .action(async (options: SendOptions) => {
+    const { run } = await import('./send.ts')
+    // Not exitCode: after Ctrl-C, requests are still in flight.
+    process.exit(await run(options))
+  })
+
+const tailing = command('tail', 'Prints messages as a running service stores them.').option(
+  '--url <origin>',
+  'the service (default: http://localhost and PORT, or HOST if it is set)',
+)
+for (const name of ['from', 'to', 'source', 'type', 'q'] as const) tailing.option(...FILTERS[name])
+tailing
+  .option('--cursor <cursor>', 'begin after this cursor of the feed (default: now)')
+  .addOption(new Option('--all', 'begin with the first message').conflicts('cursor'))
+  .option('--json', 'print each message as the JSON of the service')
+  .addHelpText('after', TAIL_DETAILS)
+  .action(async (options: TailOptions) => {
+    const { run } = await import('./tail.ts')
+    await run(options)
+  })
+
+const REJECTED_DETAILS = `${BULK_DETAILS}
+Each line has the id, time of arrival, source, status, size in bytes and problems of a body. With --id the bodies
+themselves are printed. With --replay each body is checked again, oldest first, without its signature, which was valid
+when it arrived; its source must be configured. The messages of those that are accepted are stored, and the bodies
+deleted, unless a message conflicts with a stored one. The status is 1 if bodies remain.`
+
+command('rejected', 'Lists the signed bodies that were rejected, newest first.')
+  .option('--id <id...>', 'only the bodies with these ids')
+  .option('--replay', 'check them again, and store their messages')
+  .addHelpText('after', REJECTED_DETAILS.slice(1))
+  .action(async (options: RejectedOptions) => {
+    const { run } = await import('./rejected.ts')
     process.exitCode = await run(options)
   })
 

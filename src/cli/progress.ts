@@ -36,7 +36,13 @@ export class ProgressBar {
           ? `{amount} ${shown}`
           : `{bar} {percentage} % | {amount} of ${whole} ${shown} | {eta_formatted} left`
       this.#bar = new SingleBar(
-        { format: `${this.#label} ${format}`, stream: process.stderr, hideCursor: null },
+        {
+          format: `${this.#label} ${format}`,
+          stream: process.stderr,
+          hideCursor: null,
+          // Its listeners of SIGINT and SIGTERM would keep the first of these signals from ending the process.
+          gracefulExit: false,
+        },
         Presets.shades_classic,
       )
       this.#bar.start(total ?? 0, 0, { amount: amountOf(0, this.#unit) })

@@ -1,8 +1,10 @@
-import { createHmac } from 'node:crypto'
-import { isIPv6 } from 'node:net'
 import type { Config, SettingSource } from '../config.ts'
 import { describeDatabase } from '../db/describe.ts'
 import type { LogOutput } from '../log-output.ts'
+import { DEFAULT_DETAILS } from '../message/message.ts'
+import type { SignedPost } from '../sources/source.ts'
+import { originOf } from './origin.ts'
+import { SAMPLE, signSample } from './sample.ts'
 
 /** Secret of the development defaults, which the README publishes; the only one that is printed. */
 const PUBLIC_SECRET = 'testsecret'
@@ -36,32 +38,23 @@ export async function prettyOutput(): Promise<LogOutput | undefined> {
   }
 }
 
-/** Returns the origin of the service for a client on this machine. */
-function originOf(host: string, port: number): string {
-  if (host === '0.0.0.0' || host === '::') return `http://localhost:${port}`
-  return `http://${isIPv6(host) ? `[${host}]` : host}:${port}`
-}
-
-/** Returns a shell command that posts a signed message and prints the response and a newline. */
-function curlLine(origin: string, secret: string): string {
-  const body = JSON.stringify({
-    message_id: 'hello-1',
-    from: '+919876543210',
-    to: '+14155550100',
-    ts: '2025-01-15T10:00:00Z',
-    text: 'Hello',
-  })
-  const signature = createHmac('sha256', secret).update(body).digest('hex')
-  return `curl -w '\\n' ${origin}/webhook -H 'Content-Type: application/json' -H 'X-Signature: ${signature}' -d '${body}'`
+/** Returns a shell command that sends a signed post and prints the response and a newline. */
+function curlLine(origin: string, { path, headers, body }: SignedPost): string {
+  const options = Object.entries(headers).map(([name, value]) => `-H '${name}: ${value}'`)
+  return `curl -w '\\n' ${origin}${path} ${options.join(' ')} -d '${body}'`
 }
 
 /** Returns the start-up text: source of the secret, database, documentation, a command that posts. */
 export function welcome(config: Config, port: number, secretSource: SettingSource): string {
-  const { secret, database, host } = config
+  const { database, host } = config
+  const { secret } = config.sources.webhook
   const origin = originOf(host, port)
   const shown =
     secret === PUBLIC_SECRET ? `${secret}, from ${secretSource}` : `from ${secretSource}`
-  const post = secret && `\n  Post a message:\n\n${curlLine(origin, secret)}\n`
+  const sentAt = new Date('2025-01-15T10:00:00Z')
+  const sign = () =>
+    signSample(config, DEFAULT_DETAILS.source, { ...SAMPLE, id: 'hello-1', sentAt })
+  const post = secret && `\n  Post a message:\n\n${curlLine(origin, sign())}\n`
   return `
   secret         ${secret ? shown : 'none: posts get 503'}
   database       ${describeDatabase(database)}

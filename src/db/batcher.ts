@@ -1,9 +1,9 @@
-/** An item that waits for its batch. */
-interface WaitingItem<Item, Outcome> {
-  item: Item
-  /** When it was appended, in milliseconds of `performance.now()`. */
+/** Items that wait for their batch; all of them share it. */
+interface WaitingItems<Item, Outcome> {
+  items: readonly Item[]
+  /** When they were appended, in milliseconds of `performance.now()`. */
   since: number
-  resolve: (outcome: Outcome) => void
+  resolve: (outcomes: Outcome[]) => void
   reject: (reason: unknown) => void
 }
 
@@ -13,7 +13,7 @@ export interface BatcherOptions {
   concurrency: number
   /** Number of waiting items that start a commit while another one is running, at least 1. */
   minConcurrentBatch: number
-  /** Maximum number of items in a batch; bounds the memory and the duration of a transaction. */
+  /** Maximum number of items in a batch, unless more were appended together; bounds the duration of a transaction. */
   maxBatch: number
 }
 
@@ -25,7 +25,9 @@ export interface BatcherOptions {
 export class Batcher<Item, Outcome> {
   readonly #commit: (batch: Item[], waitedMs: number) => Promise<Outcome[]>
   readonly #options: BatcherOptions
-  #waiting: WaitingItem<Item, Outcome>[] = []
+  readonly #listeners: (() => void)[] = []
+  #waiting: WaitingItems<Item, Outcome>[] = []
+  #waitingItems = 0
   #running = 0
 
   /**
@@ -43,38 +45,62 @@ export class Batcher<Item, Outcome> {
 
   /** Number of items whose commit has not started. */
   get waiting(): number {
-    return this.#waiting.length
+    return this.#waitingItems
   }
 
-  /** Resolves with the outcome of the item when its batch is committed; rejects if the batch fails. */
-  append(item: Item): Promise<Outcome> {
+  /**
+   * Appends items, all of which are committed in one batch.
+   * Resolves with the outcome of each item in order when the batch is committed; rejects if the batch fails.
+   */
+  append(items: readonly Item[]): Promise<Outcome[]> {
+    if (items.length === 0) return Promise.resolve([])
     return new Promise((resolve, reject) => {
-      this.#waiting.push({ item, since: performance.now(), resolve, reject })
+      this.#waiting.push({ items, since: performance.now(), resolve, reject })
+      this.#waitingItems += items.length
       this.#startNext()
     })
+  }
+
+  /** Registers a listener to be called after each commit. */
+  onCommitted(listener: () => void): void {
+    this.#listeners.push(listener)
   }
 
   #startNext(): void {
     const { concurrency, maxBatch, minConcurrentBatch } = this.#options
     if (this.#waiting.length === 0 || this.#running >= concurrency) return
-    if (this.#running > 0 && this.#waiting.length < Math.min(minConcurrentBatch, maxBatch)) return
-    const batch = this.#waiting.splice(0, maxBatch)
+    if (this.#running > 0 && this.#waitingItems < Math.min(minConcurrentBatch, maxBatch)) return
     this.#running++
-    void this.#run(batch)
+    void this.#run(this.#takeBatch(maxBatch))
   }
 
-  async #run(batch: WaitingItem<Item, Outcome>[]): Promise<void> {
+  /** Removes the oldest waiting items that fit into one batch; at least those of one call. */
+  #takeBatch(maxBatch: number): WaitingItems<Item, Outcome>[] {
+    let count = 0
+    let size = 0
+    for (const { items } of this.#waiting) {
+      if (count > 0 && size + items.length > maxBatch) break
+      size += items.length
+      count++
+    }
+    this.#waitingItems -= size
+    return this.#waiting.splice(0, count)
+  }
+
+  async #run(batch: WaitingItems<Item, Outcome>[]): Promise<void> {
     const started = performance.now()
     try {
-      const outcomes = await this.#commit(
-        batch.map(({ item }) => item),
-        started - (batch[0]?.since ?? started),
-      )
-      batch.forEach(({ resolve, reject }, index) => {
-        const outcome = outcomes[index]
-        if (outcome === undefined) reject(new Error('the store returned no outcome for this item'))
-        else resolve(outcome)
-      })
+      const items = batch.flatMap(({ items }) => items)
+      const outcomes = await this.#commit(items, started - (batch[0]?.since ?? started))
+      if (outcomes.length !== items.length) {
+        throw new Error(`the store returned ${outcomes.length} outcomes for ${items.length} items`)
+      }
+      let start = 0
+      for (const { items, resolve } of batch) {
+        resolve(outcomes.slice(start, start + items.length))
+        start += items.length
+      }
+      for (const listener of this.#listeners) listener()
     } catch (error) {
       for (const { reject } of batch) reject(error)
     } finally {

@@ -1,7 +1,21 @@
-import type { HashedPosition, MessageFilter, Order, PagePosition } from '../message/filter.ts'
-import type { StoredMessage } from '../message/message.ts'
+import type {
+  FeedFilter,
+  HashedPosition,
+  MessageFilter,
+  Order,
+  PagePosition,
+} from '../message/filter.ts'
+import type {
+  MessageDetails,
+  MessageWithDetails,
+  NewMessage,
+  StoredMessage,
+} from '../message/message.ts'
+import type { FeedCursor } from '../schemas/feed-cursor.ts'
 import type { Stats } from '../schemas/stats.ts'
 import type { BatcherOptions } from './batcher.ts'
+import type { RejectedBodyStore } from './rejected-bodies.ts'
+import type { SenderPage, SenderQuery } from './sender-query.ts'
 
 /**
  * The outcome of storing one message.
@@ -19,15 +33,63 @@ export interface PageQuery extends MessageFilter {
   offset: number
   /** Position after which the page starts. */
   after?: PagePosition | undefined
+  /** Whether the messages have their details; default false. */
+  details?: boolean
+  /** The total, if an earlier page had it: it is not counted again, and plans the page only. */
+  total?: number
 }
 
 /** A page of messages. */
 export interface MessagePage {
-  data: StoredMessage[]
+  data: (StoredMessage & Partial<MessageDetails>)[]
   /** Number of messages that match on all pages. */
   total: number
   /** Position after which the next page starts; undefined if this page is the last one. */
   next: PagePosition | undefined
+}
+
+/** A query for the next messages of the feed. */
+export interface FeedQuery {
+  filter: FeedFilter
+  /** The feed continues after this cursor; default: at its first message. */
+  after?: FeedCursor | undefined
+  /** Maximum number of messages, at least 1. */
+  limit: number
+}
+
+/** A message of the feed. */
+export type FeedMessage = MessageWithDetails & Pick<FeedCursor, 'position'>
+
+/** The next messages of the feed. */
+export interface FeedPage {
+  data: FeedMessage[]
+  /** Cursor after the last message that was read, whether or not it matches the filter. */
+  next: FeedCursor
+  /** Whether there was no message after `next`. */
+  done: boolean
+}
+
+/**
+ * The feed cannot continue after the cursor without missing messages.
+ * The message at the cursor was removed, or the cursor belongs to another database.
+ */
+export interface StaleCursor {
+  /** Cursor before the first message that there is. */
+  oldest: FeedCursor
+}
+
+/** Number of messages that a restricted read of the feed examines at most. */
+export const FEED_WINDOW = 10_000
+
+/** A query for the numbers of messages between instants. */
+export interface TimelineQuery {
+  /**
+   * Sort keys in ascending order, at least two.
+   * A bucket contains the messages from one key, inclusive, to the next one, exclusive.
+   */
+  boundaries: readonly string[]
+  /** The sender; exact match. */
+  from?: string | undefined
 }
 
 /** Number of senders in the statistics. */
@@ -72,7 +134,7 @@ export interface MessageStore {
    * @param waitedMs milliseconds that the oldest message has waited; shortens the time limit, if the store has one.
    * @throws StoreUnavailableError when the store cannot store the batch now; no message is acknowledged then.
    */
-  append(batch: readonly StoredMessage[], waitedMs?: number): Promise<AppendOutcome[]>
+  append(batch: readonly NewMessage[], waitedMs?: number): Promise<AppendOutcome[]>
   /**
    * Returns a page and its total from one snapshot.
    * The snapshot contains every message that was acknowledged before the call. Rejects when the signal is aborted.
@@ -82,8 +144,22 @@ export interface MessageStore {
   findPosition(position: HashedPosition, signal?: AbortSignal): Promise<PagePosition | undefined>
   /** Returns the statistics from one snapshot. */
   stats(signal?: AbortSignal): Promise<Stats>
+  /** Returns the number of messages in each bucket from one snapshot. Rejects when the signal is aborted. */
+  timeline(query: TimelineQuery, signal?: AbortSignal): Promise<number[]>
+  /** Returns a page of senders from one snapshot. Rejects when the signal is aborted. */
+  senders(query: SenderQuery, signal?: AbortSignal): Promise<SenderPage>
   /** Returns the message with this id, if there is one. */
-  message(id: string, signal?: AbortSignal): Promise<StoredMessage | undefined>
+  message(id: string, signal?: AbortSignal): Promise<MessageWithDetails | undefined>
+  /**
+   * Returns the next messages in the order in which they became durable.
+   * The order is the same for every reader, and no message ever appears before one that was returned. A restricted read
+   * examines at most `FEED_WINDOW` messages, so that it may return none although `done` is false.
+   */
+  feed(query: FeedQuery, signal?: AbortSignal): Promise<FeedPage | StaleCursor>
+  /** Returns the cursor after the last message of the feed. */
+  feedEnd(signal?: AbortSignal): Promise<FeedCursor>
+  /** The bodies that were rejected although their signature is valid. */
+  readonly rejected: RejectedBodyStore
   /** Updates the counters and indexes. Reads are exact without it, and faster after it. */
   catchUp(onProgress?: ProgressListener): Promise<void>
   /** How messages should be batched for `append`. */

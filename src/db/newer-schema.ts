@@ -6,7 +6,7 @@ export function explainMigrationError(error: unknown): unknown {
   const name = UNKNOWN_MIGRATION.exec(error instanceof Error ? error.message : '')?.[1]
   if (name === undefined) return error
   return new Error(
-    `its schema is of a later version of this service, with ${name}: start that version`,
+    `its schema is of a later version of this service, which added the migration ${name}; start that version`,
     { cause: error },
   )
 }

@@ -1,6 +1,6 @@
 import type { DatabaseAddress } from '../config.ts'
 import type { MessageFilter } from '../message/filter.ts'
-import type { StoredMessage } from '../message/message.ts'
+import type { MessageWithDetails } from '../message/message.ts'
 import type { MessageStore, ProgressListener, WarningListener } from './message-store.ts'
 import type { Verification, VerifyListener } from './verification.ts'
 
@@ -51,7 +51,7 @@ export async function openStore(
 export async function* openScan(
   database: DatabaseAddress,
   filter: MessageFilter,
-): AsyncGenerator<StoredMessage[], void> {
+): AsyncGenerator<MessageWithDetails[], void> {
   if (database.kind === 'postgres') {
     const { scanOffline } = await import('./postgres/offline/commands.ts')
     yield* scanOffline(database.url, filter)

@@ -1,5 +1,5 @@
-import { MESSAGE_COLUMNS } from '../message/columns.ts'
-import type { StoredMessage } from '../message/message.ts'
+import { DETAIL_COLUMNS, MESSAGE_COLUMNS } from '../message/columns.ts'
+import type { MessageDetails, StoredMessage } from '../message/message.ts'
 import type { KeyRange } from './key-range.ts'
 import type { MessagePage, PageQuery } from './message-store.ts'
 
@@ -8,6 +8,9 @@ export const PAGE_COLUMNS = [
   ...MESSAGE_COLUMNS.map((column) => `messages.${column}` as const),
   'messages.ts_key',
 ] as const
+
+/** The columns of the details of a message, qualified as well. */
+export const PAGE_DETAIL_COLUMNS = DETAIL_COLUMNS.map((column) => `messages.${column}` as const)
 
 /**
  * The largest offset that is skipped row by row.
@@ -52,17 +55,41 @@ export function skipToMinute(
   return { since, until: minute.until, offset: offset - (start + inRange - end) }
 }
 
-/** Builds a page from up to `limit + 1` rows; the extra row signals a next page. */
+/** A message of a page with its sort key, and with its details if they are wanted. */
+export type PageRow = StoredMessage & Partial<MessageDetails> & { ts_key: string }
+
+/**
+ * Characters of texts and payloads, or bytes in PostgreSQL, after which a page ends before its limit; it bounds the
+ * memory of a response. No page of messages of `/webhook` is that large.
+ */
+export const MAX_PAGE_SIZE = 8 * 1024 * 1024
+
+/**
+ * Builds a page from up to `limit + 1` rows, of which it takes no more than it shows.
+ * @param found number of rows that there are, if `rows` may lack the last ones; else a further row signals a next page.
+ */
 export function buildPage(
-  rows: (StoredMessage & { ts_key: string })[],
+  rows: Iterable<PageRow>,
   { limit }: PageQuery,
   total: number,
+  found = 0,
 ): MessagePage {
-  const shown = rows.slice(0, limit)
+  const shown: PageRow[] = []
+  let size = 0
+  let hasMore = false
+  for (const row of rows) {
+    hasMore = shown.length === limit || size > MAX_PAGE_SIZE
+    if (hasMore) break
+    size += (row.text?.length ?? 0) + (row.payload?.length ?? 0)
+    shown.push(row)
+  }
   const last = shown.at(-1)
   return {
     data: shown.map(({ ts_key: _key, ...message }) => message),
     total,
-    next: rows.length > limit && last ? { key: last.ts_key, id: last.message_id } : undefined,
+    next:
+      last && (hasMore || found > shown.length)
+        ? { key: last.ts_key, id: last.message_id }
+        : undefined,
   }
 }

@@ -18,12 +18,11 @@ function hasDay(text: string): boolean {
 
 /**
  * Returns the sort key of an RFC 3339 timestamp; undefined if it is invalid.
- *
- * A timestamp outside the years 0000 to 9999 in UTC is invalid, too.
- *
  * The key is the date and time in UTC without `Z` and without trailing zeros of the fraction (1 to 9 digits): the byte
- * order of keys is the order of instants. Days and hours that do not exist are invalid, as are leap seconds. The `+` of
- * an offset may be a space, as a `+` in a query is decoded to.
+ * order of keys is the order of instants.
+ *
+ * Days and hours that do not exist, leap seconds, and years outside 0000 to 9999 in UTC are invalid. The `+` of an
+ * offset may be a space, because a query decodes `+` as a space.
  */
 export function instantKey(text: string): string | undefined {
   const zone = IN_UTC.test(text) ? undefined : WITH_OFFSET.exec(text)

@@ -13,24 +13,26 @@ declare module 'fastify' {
   interface FastifyContextConfig {
     /** Concurrency class of the route's requests once they have passed its access check; default `public`. */
     concurrencyClass?: 'ingest' | 'read' | 'probe'
+    /** Whether a request of class `read` is long-lived, and belongs to the class `stream` instead; default: none. */
+    isStream?: (request: FastifyRequest) => boolean
   }
 }
 
 /**
  * Classes of in-flight requests, each with a limit of its own:
  * - `unverified`: posts to the webhook until their signature is verified
- * - `ingest`: posts whose message is being stored
- * - `read`: reads of messages that passed the token check
+ * - `ingest`: posts whose messages are being stored
+ * - `read`: reads that passed the token check
+ * - `stream`: long-lived reads that passed the token check
  * - `public`: everything that needs neither a signature nor a token, such as the documentation
  * - `probe`: health checks and the metrics, never limited
  */
-const CONCURRENCY_CLASSES = ['unverified', 'ingest', 'read', 'public', 'probe'] as const
+const CONCURRENCY_CLASSES = ['unverified', 'ingest', 'read', 'stream', 'public', 'probe'] as const
 
 type ConcurrencyClass = (typeof CONCURRENCY_CLASSES)[number]
 
 /**
  * Ratio of the limit on posts to the limit on reads.
- *
  * A page is larger than a message, and few threads read, while one batch stores hundreds of messages.
  */
 const POSTS_PER_READ = 10
@@ -41,10 +43,30 @@ const REQUEST_TIMEOUT = 408
 /** Minimum age in milliseconds at which a request that waits for its client may be evicted. */
 const STALL_TIMEOUT_MS = 250
 
+/** Bytes of a body that count as one post: the limit of the smallest source. */
+const BYTES_PER_POST = 64 * 1024
+
+/**
+ * Returns the number of posts that a request counts as: one for each 64 KiB of its body.
+ * If the length is unknown, the largest body that the route accepts counts. So the limit on posts bounds the memory of
+ * their bodies, too.
+ */
+function weightOf({ headers, routeOptions }: FastifyRequest): number {
+  const limit = routeOptions.bodyLimit ?? BYTES_PER_POST
+  const length = Number(headers['content-length'] ?? limit)
+  return Math.max(1, Math.ceil(Math.min(length, limit) / BYTES_PER_POST))
+}
+
 /** Whether a request waits for its client to send the rest of the body or to read the response. */
 function waitsForClient({ request, reply }: InFlightRequest): boolean {
   const { raw } = reply
   return !request.raw.complete || raw.writableEnded || raw.writableNeedDrain
+}
+
+/** The configured limits. */
+interface AdmissionOptions {
+  maxWaiting: number
+  maxStreams: number
 }
 
 /** Bounds the requests in flight by concurrency class. */
@@ -55,16 +77,18 @@ class Admission {
     unverified: new Queue(),
     ingest: new Queue(),
     read: new Queue(),
+    stream: new Queue(),
     public: new Queue(),
     probe: new Queue(),
   }
 
-  constructor(maxWaiting: number) {
+  constructor({ maxWaiting, maxStreams }: AdmissionOptions) {
     const reads = Math.ceil(maxWaiting / POSTS_PER_READ)
     this.#limits = {
       unverified: maxWaiting,
       ingest: maxWaiting,
       read: reads,
+      stream: maxStreams,
       public: reads,
       probe: Number.POSITIVE_INFINITY,
     }
@@ -75,19 +99,21 @@ class Admission {
     return this.#inFlight[name].size
   }
 
-  /** Whether a class is at its limit. */
+  /** Whether a class is at its limit. A request that enters below the limit may exceed it by its weight. */
   isFull(name: ConcurrencyClass): boolean {
-    return this.count(name) >= this.#limits[name]
+    return this.#inFlight[name].weight >= this.#limits[name]
   }
 
   /**
    * Moves a request into a class.
-   *
-   * If the class is full, the oldest request that waits for its client is evicted.
+   * If the class is full, the oldest requests that wait for their client are evicted until it is below its limit;
+   * streams never are.
    * @returns false if the class stays full.
    */
   enter(inFlight: InFlightRequest, name: ConcurrencyClass): boolean {
-    if (this.isFull(name) && !this.#evictSlowest(name)) return false
+    // A stream that waits for its client may be about to continue.
+    if (this.isFull(name) && name !== 'stream') this.#evictStalled(name)
+    if (this.isFull(name)) return false
     this.#inFlight[name].add(inFlight)
     return true
   }
@@ -98,20 +124,18 @@ class Admission {
   }
 
   /**
-   * Closes the connection of the oldest request that waits for its client.
-   * @returns false if there is none.
+   * Closes the connections of the oldest requests that wait for their client until the class is below its limit.
+   * A single one may not suffice: a request that enters may weigh many times as much as the one that it replaces.
    */
-  #evictSlowest(name: ConcurrencyClass): boolean {
+  #evictStalled(name: ConcurrencyClass): void {
     const before = performance.now() - STALL_TIMEOUT_MS
     for (const inFlight of this.#inFlight[name]) {
-      if (inFlight.since > before) return false
+      if (inFlight.since > before || !this.isFull(name)) return
       if (!waitsForClient(inFlight)) continue
       this.leave(inFlight)
       inFlight.rejectedWith = REQUEST_TIMEOUT
       inFlight.request.raw.socket.destroy()
-      return true
     }
-    return false
   }
 }
 
@@ -122,19 +146,15 @@ function rejectOverload(request: FastifyRequest, reply: FastifyReply): void {
 
 /**
  * Limits the requests in flight by concurrency class.
- *
  * While `ingest` is at its limit, posts are rejected when their headers arrive, before their body is received. Reads
  * are admitted after the token check.
  */
-async function admission(
-  app: FastifyInstance,
-  { maxWaiting }: { maxWaiting: number },
-): Promise<void> {
-  const admission = new Admission(maxWaiting)
+async function admission(app: FastifyInstance, options: AdmissionOptions): Promise<void> {
+  const admission = new Admission(options)
   app.decorate('admission', admission)
   new client.Gauge({
     name: 'http_requests_in_flight',
-    help: 'Requests in flight by concurrency class: unverified (posts), ingest, read, public or probe.',
+    help: 'Requests in flight by concurrency class: unverified (posts), ingest, read, stream, public or probe.',
     labelNames: ['class'],
     registers: [app.registry],
     collect() {
@@ -148,10 +168,14 @@ async function admission(
       if (admission.enter(app.requestTracker.find(request), name)) done()
       else rejectOverload(request, reply)
     }
+  const admitToRead = admitTo('read')
+  const admitToStream = admitTo('stream')
   app.addHook('onRoute', (route) => {
-    const { concurrencyClass } = route.config ?? {}
+    const { concurrencyClass, isStream = () => false } = route.config ?? {}
     if (concurrencyClass === 'read') {
-      route.preValidation = [admitTo('read'), ...[route.preValidation ?? []].flat()]
+      const admit: typeof admitToRead = (request, ...rest) =>
+        (isStream(request) ? admitToStream : admitToRead)(request, ...rest)
+      route.preValidation = [admit, ...[route.preValidation ?? []].flat()]
     } else if (concurrencyClass === 'ingest') {
       route.preHandler = [...[route.preHandler ?? []].flat(), admitTo('ingest')]
     }
@@ -165,6 +189,7 @@ async function admission(
     }
     const isPost = concurrencyClass === 'ingest'
     const inFlight = app.requestTracker.find(request)
+    if (isPost) inFlight.weight = weightOf(request)
     const isAdmitted =
       !(isPost && admission.isFull('ingest')) &&
       admission.enter(inFlight, isPost ? 'unverified' : concurrencyClass)

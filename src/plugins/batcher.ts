@@ -3,13 +3,13 @@ import type { FastifyInstance } from 'fastify'
 import fp from 'fastify-plugin'
 import { Batcher } from '../db/batcher.ts'
 import type { AppendOutcome } from '../db/message-store.ts'
-import type { StoredMessage } from '../message/message.ts'
+import type { NewMessage } from '../message/message.ts'
 import { LATENCY_BUCKETS } from './metrics.ts'
 
 declare module 'fastify' {
   interface FastifyInstance {
-    /** Stores messages in batches; `append` resolves when its message is on disk. */
-    batcher: Batcher<StoredMessage, AppendOutcome>
+    /** Stores messages in batches; `append` resolves when its messages are on disk. */
+    batcher: Batcher<NewMessage, AppendOutcome>
   }
 }
 
@@ -33,7 +33,7 @@ async function batcher(app: FastifyInstance, { maxBatch }: { maxBatch: number })
     registers,
   })
 
-  async function commit(batch: StoredMessage[], waitedMs: number): Promise<AppendOutcome[]> {
+  async function commit(batch: NewMessage[], waitedMs: number): Promise<AppendOutcome[]> {
     const started = performance.now()
     const outcomes = await store.append(batch, waitedMs)
     sizes.observe(batch.length)

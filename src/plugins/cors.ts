@@ -11,7 +11,6 @@ function isPreflight({ method, headers }: FastifyRequest): boolean {
 
 /**
  * Allows web pages of these origins to read responses (CORS, Fetch standard).
- *
  * Does nothing if the list is empty.
  */
 async function cors(app: FastifyInstance, { origins }: { origins: readonly string[] }) {

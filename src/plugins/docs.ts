@@ -101,8 +101,10 @@ async function docs(app: FastifyInstance): Promise<void> {
       schema: { ...schema, [EXAMPLES]: examplesOf(schema) },
       url,
     }),
-    transformObject: (made) =>
-      'openapiObject' in made ? completeOperations(made.openapiObject as OpenAPIV3.Document) : {},
+    transformObject: (document) =>
+      'openapiObject' in document
+        ? completeOperations(document.openapiObject as OpenAPIV3.Document)
+        : {},
     openapi: {
       openapi: '3.1.0',
       info: {
@@ -114,6 +116,7 @@ async function docs(app: FastifyInstance): Promise<void> {
       tags: [
         { name: 'webhook', description: 'Receive messages' },
         { name: 'messages', description: 'Read messages' },
+        { name: 'rejected', description: 'Read signed bodies that were rejected' },
         { name: 'operation', description: 'Health and metrics' },
       ],
       // Only if there are any: the page shows its Authorize button even for an empty map.

@@ -35,7 +35,6 @@ const PINO_LEVELS = { DEBUG: 'debug', INFO: 'info', WARNING: 'warn', ERROR: 'err
 
 /**
  * Returns the properties of an error that are logged.
- *
  * Others may contain user data: `detail` of a PostgreSQL error contains whole rows.
  */
 function causeOf(error: Error) {

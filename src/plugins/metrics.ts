@@ -8,7 +8,6 @@ declare module 'fastify' {
   interface FastifyInstance {
     /**
      * Metrics of this instance; not the global registry, as several instances may run in one process.
-     *
      * Each plugin and route registers its own collectors here. Every collector reads memory only.
      */
     registry: client.Registry

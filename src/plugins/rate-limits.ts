@@ -10,12 +10,17 @@ declare module 'fastify' {
   interface FastifyInstance {
     /**
      * Counts an invalid signature or token against its client address.
-     * @returns the error to respond with: 401 with this detail, or 429 if the address is over its limit.
+     * @param status default: 401
+     * @returns the error to respond with: the status and this detail, or 429 if the address is over its limit.
      */
-    failedAttempt(request: FastifyRequest, reply: FastifyReply, detail: string): Error
+    failedAttempt(
+      request: FastifyRequest,
+      reply: FastifyReply,
+      detail: string,
+      status?: 401 | 403,
+    ): Error
     /**
      * Counts a request against its client address, and responds with 429 if the address is over its limit.
-     *
      * A hook does so for every request. Only code that responds before that hook needs to call this.
      * @returns true if it has responded.
      */
@@ -55,7 +60,6 @@ function keyOf(address: string | undefined): string {
 
 /**
  * Limits requests and failed authentication attempts by client address.
- *
  * Failures are counted only after verification has failed. So clients with a valid secret or token pass even if others
  * at their address are over the limit.
  */
@@ -98,11 +102,11 @@ async function rateLimits(
     })
   }
 
-  app.decorate('failedAttempt', (request: FastifyRequest, reply: FastifyReply, detail: string) => {
+  app.decorate('failedAttempt', (request, reply, detail, status = 401) => {
     const key = clientKeyOf(request)
     request.logFields.client = key
     const seconds = failures ? failures.count(key) : undefined
-    if (seconds === undefined) return app.httpErrors.unauthorized(detail)
+    if (seconds === undefined) return app.httpErrors.createError(status, detail)
     limited.inc({ reason: 'failures' })
     reply.header('retry-after', seconds)
     return app.httpErrors.tooManyRequests('too many failed attempts from this address')

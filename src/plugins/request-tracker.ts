@@ -105,6 +105,7 @@ class RequestTracker {
       queue: undefined,
       older: undefined,
       newer: undefined,
+      weight: 1,
     }
     const socket: Carrier<Duplex> = request.raw.socket
     socket[IN_FLIGHT] = inFlight
@@ -132,7 +133,6 @@ class RequestTracker {
 
   /**
    * Records a rejection that is written to a socket without a response object.
-   *
    * It rejects the in-flight request of the socket, or else input that is not a request.
    * @returns the request id.
    */

@@ -10,7 +10,6 @@ declare module 'fastify' {
 
 /**
  * Security headers of a response.
- *
  * They forbid caching, content sniffing, framing, use by other origins and loading of resources. Source: OWASP, REST
  * Security Cheat Sheet, "Security Headers".
  */
@@ -25,7 +24,6 @@ export const SECURITY_HEADERS = Object.freeze({
 
 /**
  * Sets the security headers of every response, in a hook that runs before any hook that may respond.
- *
  * `handleFrameworkError` sets those of errors that Fastify raises before it runs hooks.
  */
 async function securityHeaders(app: FastifyInstance): Promise<void> {

@@ -12,21 +12,34 @@ declare module 'fastify' {
 const CLOSE_TIMEOUT_MS = 7000
 
 /** Phase of a graceful shutdown. */
-export interface Shutdown {
-  /** The service reports not ready, and accepts connections until load balancers stop sending requests. */
-  draining: boolean
+class Shutdown {
+  readonly #drain = new AbortController()
   /** The listener is closed; requests on open connections are served, with `Connection: close`. */
-  closing: boolean
+  closing = false
+
+  /** Aborted when draining begins. */
+  get signal(): AbortSignal {
+    return this.#drain.signal
+  }
+
+  /** The service reports not ready, and accepts connections until load balancers stop sending requests. */
+  get draining(): boolean {
+    return this.#drain.signal.aborted
+  }
+
+  /** Begins draining. */
+  drain(): void {
+    this.#drain.abort()
+  }
 }
 
 /**
  * Shuts the service down gracefully.
- *
  * While draining, responses keep their connections open: if a client had to reconnect, its new connection could be
  * reset when the listener closes.
  */
 async function shutdown(app: FastifyInstance): Promise<void> {
-  const state: Shutdown = { draining: false, closing: false }
+  const state = new Shutdown()
   app.decorate('shutdown', state)
   app.addHook('onSend', (_request, reply, _payload, done) => {
     if (state.closing) reply.header('connection', 'close')
@@ -34,7 +47,7 @@ async function shutdown(app: FastifyInstance): Promise<void> {
   })
   let timer: NodeJS.Timeout | undefined
   app.addHook('preClose', async () => {
-    state.draining = true
+    state.drain()
     state.closing = true
     timer = setTimeout(() => app.server.closeAllConnections(), CLOSE_TIMEOUT_MS)
   })

@@ -1,7 +1,7 @@
-import { hash, timingSafeEqual } from 'node:crypto'
 import type { FastifyInstance, onRequestHookHandler } from 'fastify'
 import fp from 'fastify-plugin'
 import { documentResponse, problem, tooManyRequests } from '../schemas/problem.ts'
+import { createSecretComparer } from '../secret-comparer.ts'
 
 declare module 'fastify' {
   interface FastifyInstance {
@@ -27,25 +27,21 @@ const BEARER = /^Bearer +([!-~]+)$/i
 export function createTokenVerifier(
   tokens: readonly string[],
 ): (header: string | undefined) => boolean {
-  // timingSafeEqual requires equal lengths, which digests have. It compares in constant time.
-  const digest = (token: string) => hash('sha256', token, 'buffer')
-  const known = tokens.map(digest)
+  const isKnown = createSecretComparer(tokens)
   return (header) => {
     const token = header === undefined ? undefined : BEARER.exec(header)?.[1]
-    if (token === undefined) return false
-    const given = digest(token)
-    return known.some((one) => timingSafeEqual(one, given))
+    return token !== undefined && isKnown(token)
   }
 }
 
 /** Setting and purpose of each kind of token. */
 const KINDS = {
-  api: { setting: 'API_TOKEN', purpose: 'read messages and statistics' },
+  api: { setting: 'API_TOKEN', purpose: 'read messages, statistics and rejected bodies' },
   metrics: { setting: 'METRICS_TOKEN', purpose: 'read the metrics' },
 } as const
 
 /** The detail of the 401 of a route that requires a token. */
-const TOKEN_REQUIRED = 'this needs a valid bearer token'
+const TOKEN_REQUIRED = 'a valid bearer token is required'
 const unauthorized = problem('The bearer token is missing or invalid.', TOKEN_REQUIRED)
 
 /** Requires one of these tokens on every route that declares this kind, and documents the requirement. */

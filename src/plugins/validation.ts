@@ -8,7 +8,6 @@ const DECIMAL = /^[+ -]?[0-9]+$/
 
 /**
  * Converts integer parameters of a query to numbers, clamped to the range of safe integers.
- *
  * The query parser returns strings only, and the validator coerces nothing.
  */
 function convertIntegers(query: Record<string, unknown>, names: string[]): void {
@@ -25,8 +24,6 @@ function convertIntegers(query: Record<string, unknown>, names: string[]): void 
 interface ObjectSchema {
   properties?: Record<string, { type?: unknown }>
 }
-
-ajv.addSchema(components)
 
 /** Validates requests with the strict validator of the service. */
 async function validation(app: FastifyInstance): Promise<void> {

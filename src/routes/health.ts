@@ -17,7 +17,7 @@ const health: FastifyPluginAsyncTypebox = async (app) => {
     help: '1 if the service accepts messages, according to the last readiness check, else 0.',
     registers: [app.registry],
     collect() {
-      this.set(databaseReady && !app.shutdown.draining && app.verifySignature ? 1 : 0)
+      this.set(databaseReady && !app.shutdown.draining && app.receivers.length > 0 ? 1 : 0)
     },
   })
 
@@ -56,7 +56,7 @@ const health: FastifyPluginAsyncTypebox = async (app) => {
         request.outcomeLevel = 'info'
         return serviceUnavailable(request, reply, 'stopping', 'shutting down')
       }
-      if (!app.verifySignature) {
+      if (app.receivers.length === 0) {
         return serviceUnavailable(request, reply, 'no_secret', 'WEBHOOK_SECRET is not set')
       }
       await checkDatabase()

@@ -1,69 +1,40 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
-import client from '@prometheus-io/client'
 import type {
   FastifyInstance,
   FastifyRequest,
   onRequestHookHandler,
   onSendHookHandler,
+  preParsingHookHandler,
   preValidationHookHandler,
 } from 'fastify'
 import { InvalidInputError, serviceUnavailable } from '../plugins/errors.ts'
-import { jsonResponse, ref } from '../schemas/component.ts'
-import { readJson } from '../schemas/json.ts'
-import { inputProblems, problem, tooManyRequests } from '../schemas/problem.ts'
-import { Accepted, InboundMessage, SignatureHeaders, toStoredMessage } from '../schemas/webhook.ts'
+import { joinChunks } from '../sources/join-chunks.ts'
+import { headersToKeep, parseBody } from '../sources/read-body.ts'
+import type { Receiver } from '../sources/source.ts'
+import { unconfigured } from '../sources/webhook.ts'
 import { timestampInSeconds } from '../timestamp.ts'
-
-/** Results of posts; `aborted` if the body did not arrive completely. */
-const RESULTS = [
-  'created',
-  'duplicate',
-  'invalid_signature',
-  'validation_error',
-  'aborted',
-  'error',
-] as const
-
-type WebhookResult = (typeof RESULTS)[number]
+import { type Measure, registerMetrics, type WebhookResult } from './webhook-metrics.ts'
 
 declare module '../plugins/request-tracker.ts' {
   interface LogFields {
-    message_id?: string
-    /** Whether the message was stored before. */
-    dup?: boolean
-    /** Set for a duplicate whose content differs from the stored message, which stays unchanged. */
-    conflict?: true
     result?: WebhookResult
   }
 }
 
-/** Buckets of delivery delays, in seconds. */
-const DELAY_BUCKETS = [0.5, 1, 5, 15, 60, 300, 900, 3600, 14_400, 86_400]
-
-/** Maximum recorded delay, in seconds, so that one implausible `ts` does not dominate the sum. */
-const MAX_DELAY_S = 7 * 86_400
-
-/** Maximum body in bytes; above the longest message with every character escaped as `\u…`. */
-const BODY_LIMIT = 64 * 1024
-
-/** Media types of JSON. */
-const JSON_TYPE = /^application\/json$|\+json$/
-
-/** A `Content-Encoding` without effect. RFC 9110, section 8.4, discourages `identity`; clients send it. */
-const IDENTITY = /^\s*(?:identity)?\s*$/i
-
-const UNSUPPORTED_CODING = 'unsupported content coding, send the body without Content-Encoding'
-
-/** Returns the error of a body that is not a JSON object. */
-function invalidBody(reason: string): InvalidInputError {
-  return new InvalidInputError(['body'], reason, 'json_invalid')
+declare module 'fastify' {
+  interface FastifyRequest {
+    /** The raw body of a post once its signature is verified. */
+    verifiedBody: Uint8Array | undefined
+  }
 }
+
+/** Statuses of posts that are rejected for their content. */
+const CONTENT_STATUSES: ReadonlySet<number> = new Set([413, 415, 422])
 
 /**
  * Clears a Content-Type that Fastify cannot parse.
- *
  * Otherwise Fastify would respond with 415 before the signature is verified. The property remains, so that
- * `hasJsonType` still rejects the request.
+ * `parseBody` still rejects the request.
  */
 const deferTypeCheck: onRequestHookHandler = (request, _reply, done) => {
   const { headers, mediaType } = request
@@ -71,17 +42,9 @@ const deferTypeCheck: onRequestHookHandler = (request, _reply, done) => {
   done()
 }
 
-/** Whether the media type is JSON or absent. */
-function hasJsonType({ headers, mediaType }: FastifyRequest): boolean {
-  return mediaType === undefined ? !('content-type' in headers) : JSON_TYPE.test(mediaType)
-}
-
-/** Returns the parsed body. @throws InvalidInputError */
-function parseBody(bytes: Uint8Array): unknown {
-  if (bytes.length === 0) throw invalidBody('Body is empty, expected a JSON object')
-  const read = readJson(bytes)
-  if ('wrong' in read) throw invalidBody(`Body ${read.wrong}`)
-  return read.value
+/** Bounds the memory of a body of many small chunks. Bodies with a length skip this, as most messages are one chunk. */
+const joinSmallChunks: preParsingHookHandler = (request, _reply, payload, done) => {
+  done(null, 'transfer-encoding' in request.headers ? joinChunks(request.raw) : payload)
 }
 
 /** Returns the result of a post that was rejected with this status. */
@@ -89,136 +52,128 @@ function resultOf(status: number): WebhookResult {
   return status === 429 || status >= 500 ? 'error' : 'validation_error'
 }
 
-/** Sets the result of a post that has none yet, before its response is sent. */
-const setResult: onSendHookHandler = (request, reply, _payload, done) => {
-  const { logFields, raw } = request
-  const isDecided = logFields.result !== undefined && logFields.result !== 'aborted'
-  if (!isDecided && !raw.errored) logFields.result = resultOf(reply.statusCode)
-  done()
+/** Keeps a body that was rejected although its signature is valid. */
+function keepRejected(
+  { rejectedBodies }: FastifyInstance,
+  { source }: Receiver,
+  { verifiedBody: body, logFields, raw }: FastifyRequest,
+  status: number,
+): void {
+  if (!body) return
+  const headers = headersToKeep(raw.rawHeaders)
+  rejectedBodies.keep({ source, status, problems: logFields.problems ?? [], headers, body })
 }
 
-/**
- * Registers the metrics of posts, and counts results and conflicts.
- * @returns a function that records the delivery delay of a new message, given its `ts`.
- */
-function registerMetrics({ registry, requestTracker }: FastifyInstance): (ts: string) => void {
-  const registers = [registry]
-  const requests = new client.Counter({
-    name: 'webhook_requests_total',
-    help: 'Total webhook requests by result.',
-    labelNames: ['result'],
-    registers,
-  })
-  const conflicts = new client.Counter({
-    name: 'webhook_conflicting_duplicates_total',
-    help: 'Duplicates whose content differs from the stored message, which stays unchanged.',
-    registers,
-  })
-  const delays = new client.Histogram({
-    name: 'webhook_delivery_delay_seconds',
-    help: 'Time from the ts of a new message until it is stored, 0 if ts is in the future, at most 7 days.',
-    buckets: DELAY_BUCKETS,
-    registers,
-  })
-  const counters = new Map(RESULTS.map((result) => [result, requests.labels(result)]))
-  for (const counter of counters.values()) counter.inc(0)
-  requestTracker.onCompleted(({ logFields: { result, conflict } }) => {
-    if (result) counters.get(result)?.inc()
-    if (conflict) conflicts.inc()
-  })
-  return (ts) => {
-    const delay = (Date.now() - Date.parse(ts)) / 1000
-    delays.observe(Math.min(Math.max(delay, 0), MAX_DELAY_S))
+/** Returns a hook that sets the result of a post that has none yet, before its response is sent. */
+function setResult(app: FastifyInstance, receiver: Receiver): onSendHookHandler {
+  return (request, reply, _payload, done) => {
+    const { logFields, raw } = request
+    const isDecided = logFields.result !== undefined && logFields.result !== 'aborted'
+    if (!isDecided && !raw.errored) logFields.result = resultOf(reply.statusCode)
+    if (CONTENT_STATUSES.has(reply.statusCode)) {
+      keepRejected(app, receiver, request, reply.statusCode)
+    }
+    done()
   }
 }
 
-/** Schema of `POST /webhook`. */
-const SCHEMA = {
-  tags: ['webhook'],
-  operationId: 'postMessage',
-  summary: 'Post a signed message',
-  description:
-    'The signature is the HMAC-SHA256 of the raw body with the shared secret, in hex, with or without `sha256=`. If there is no response, or it is 408, 429 or 5xx, retry with the same bytes, with backoff and not before `Retry-After`. A message whose `message_id` is stored already is a duplicate: the response is 200, and nothing is stored. Do not retry 400, 413, 415 or 422: correct the request. 401 means that the secret is wrong.',
-  consumes: ['application/json', 'application/*+json'],
-  headers: SignatureHeaders,
-  body: ref(InboundMessage),
-  response: {
-    200: jsonResponse(Accepted),
-    401: problem('The signature is missing, malformed or invalid.', 'invalid signature'),
-    413: problem('The body is larger than 64 KiB.', 'the body is too large'),
-    415: problem(
-      'The body is not JSON, or is compressed (then with `Accept-Encoding`).',
-      'unsupported media type, expected application/json',
-    ),
-    422: inputProblems({
-      loc: ['body', 'from'],
-      msg: "Phone number must start with '+'",
-      type: 'value_error',
-    }),
-    429: tooManyRequests,
-    500: problem('Not stored: an internal error.', 'internal server error'),
-    503: problem('Not stored: retry after `Retry-After` seconds.', 'the database is not available'),
-  },
+/** Sets the result that remains if the connection closes before the body has arrived, as no further hook runs then. */
+const setAborted: onRequestHookHandler = (request, _reply, done) => {
+  request.logFields.result = 'aborted'
+  done()
 }
 
-/** Receives messages. The order of the checks is the order of the hooks. */
-const webhook: FastifyPluginAsyncTypebox = async (app) => {
-  const recordDelay = registerMetrics(app)
+/** Rejects every post while no source is configured. */
+const rejectUnconfigured: onRequestHookHandler = (request, reply) => {
+  serviceUnavailable(request, reply, 'no_secret', 'WEBHOOK_SECRET is not set')
+}
 
+/**
+ * Returns a hook that verifies the signature of the raw body, and replaces the body by its JSON.
+ * Hooks of these routes take callbacks, as a promise per hook would slow down every message.
+ */
+function verifyAndParse(app: FastifyInstance, receiver: Receiver): preValidationHookHandler {
+  return (request, reply, done) => {
+    const bytes = request.body instanceof Uint8Array ? request.body : new Uint8Array()
+    const { headers, mediaType } = request
+    if (!app.verifySignature(receiver, bytes, headers)) {
+      request.logFields.result = 'invalid_signature'
+      request.outcomeLevel = 'error'
+      done(app.failedAttempt(request, reply, 'invalid signature'))
+      return
+    }
+    request.verifiedBody = bytes
+    const parsed = parseBody(receiver, { bytes, headers, mediaType })
+    if ('value' in parsed) {
+      request.body = parsed.value
+      done()
+    } else if (parsed.status === 422) {
+      const { loc, msg, type } = parsed.problem
+      done(new InvalidInputError(loc, msg, type))
+    } else {
+      // Distinguishes this 415 from one for the media type (RFC 9110, section 12.5.3).
+      if (parsed.isCoding) reply.header('accept-encoding', 'identity')
+      done(app.httpErrors.unsupportedMediaType(parsed.detail))
+    }
+  }
+}
+
+/** Registers the route of a receiver. The order of the checks is the order of the hooks. */
+function receivePosts(app: FastifyInstance, receiver: Receiver, measure: Measure): void {
+  const { path, bodyLimit, schema, log } = receiver
+  app.post(
+    path,
+    {
+      bodyLimit,
+      config: { concurrencyClass: 'ingest', skipSecurityHeaders: true },
+      schema,
+      onRequest: [
+        setAborted,
+        ...(receiver === unconfigured ? [rejectUnconfigured] : []),
+        deferTypeCheck,
+      ],
+      preParsing: joinSmallChunks,
+      preValidation: verifyAndParse(app, receiver),
+      onSend: setResult(app, receiver),
+    },
+    async (request) => {
+      const received = receiver.read(request.body, timestampInSeconds())
+      Object.assign(request.logFields, log.received(received))
+      const appended = app.batcher.append(received.messages)
+      const outcomes = await app.requestTracker.keepOpenUntil(request, appended)
+      app.admission.leave(app.requestTracker.find(request))
+      Object.assign(request.logFields, log.stored(outcomes))
+      request.logFields.result = outcomes.includes('created') ? 'created' : 'duplicate'
+      measure(received, outcomes)
+      return { status: 'ok' as const }
+    },
+  )
+}
+
+/** Registers the `GET` route by which a sender verifies the endpoint, if the source has one. */
+function answerChallenges(app: FastifyInstance, { path, challenge }: Receiver): void {
+  if (!challenge) return
+  const { respond, schema } = challenge
+  app.get<{ Querystring: Record<string, unknown> }>(path, { schema }, (request, reply) => {
+    const response = respond(request.query)
+    if (response === undefined) throw app.failedAttempt(request, reply, 'wrong verify token', 403)
+    return reply.type('text/plain').send(response)
+  })
+}
+
+/** Receives the posts of every source that is configured. */
+const webhook: FastifyPluginAsyncTypebox = async (app) => {
   // Keeps the raw bytes for any media type: the signature covers them, and is verified before the type.
   app.removeAllContentTypeParsers()
   app.addContentTypeParser('*', { parseAs: 'buffer' }, (_request, body, done) => done(null, body))
 
-  const requireSecret: onRequestHookHandler = (request, reply, done) => {
-    // If the connection closes before the body has arrived, no further hook runs, and this stays the result.
-    request.logFields.result = 'aborted'
-    if (app.verifySignature) done()
-    else serviceUnavailable(request, reply, 'no_secret', 'WEBHOOK_SECRET is not set')
+  app.decorateRequest('verifiedBody', undefined)
+  const receivers = app.receivers.length === 0 ? [unconfigured] : app.receivers
+  const measureFor = registerMetrics(app, receivers)
+  for (const receiver of receivers) {
+    receivePosts(app, receiver, measureFor(receiver))
+    answerChallenges(app, receiver)
   }
-
-  // Hooks of this route take callbacks, as a promise per hook would slow down every message.
-  const verifyAndParse: preValidationHookHandler = (request, reply, done) => {
-    const bytes = request.body instanceof Uint8Array ? request.body : new Uint8Array()
-    if (!app.verifySignature?.(bytes, request.headers['x-signature'])) {
-      request.logFields.result = 'invalid_signature'
-      request.outcomeLevel = 'error'
-      done(app.failedAttempt(request, reply, 'invalid signature'))
-    } else if (!IDENTITY.test(request.headers['content-encoding'] ?? '')) {
-      // Distinguishes this 415 from one for the media type (RFC 9110, section 12.5.3).
-      reply.header('accept-encoding', 'identity')
-      done(app.httpErrors.unsupportedMediaType(UNSUPPORTED_CODING))
-    } else if (!hasJsonType(request)) {
-      const expected = 'unsupported media type, expected application/json'
-      done(app.httpErrors.unsupportedMediaType(expected))
-    } else {
-      request.body = parseBody(bytes)
-      done()
-    }
-  }
-
-  app.post(
-    '/webhook',
-    {
-      bodyLimit: BODY_LIMIT,
-      config: { concurrencyClass: 'ingest', skipSecurityHeaders: true },
-      schema: SCHEMA,
-      onRequest: [requireSecret, deferTypeCheck],
-      preValidation: verifyAndParse,
-      onSend: setResult,
-    },
-    async (request) => {
-      const message = toStoredMessage(request.body, timestampInSeconds())
-      request.logFields.message_id = message.message_id
-      const appended = app.batcher.append(message)
-      const outcome = await app.requestTracker.keepOpenUntil(request, appended)
-      app.admission.leave(app.requestTracker.find(request))
-      request.logFields.dup = outcome !== 'created'
-      if (outcome === 'created') recordDelay(message.ts)
-      if (outcome === 'conflict') request.logFields.conflict = true
-      request.logFields.result = outcome === 'conflict' ? 'duplicate' : outcome
-      return { status: 'ok' as const }
-    },
-  )
 }
 
 export default webhook

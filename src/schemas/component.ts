@@ -15,7 +15,6 @@ export function ref<Schema extends TSchema>({ $id }: Schema, options: ReferenceO
 
 /**
  * Describes a response whose body has a named schema.
- *
  * The description and the examples default to those of the schema.
  */
 export function jsonResponse<Schema extends TSchema>(

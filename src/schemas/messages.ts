@@ -29,6 +29,22 @@ export const filterProperties = {
       examples: ['+14155550100'],
     }),
   ),
+  source: Type.Optional(
+    Type.String({
+      description: 'The source that received the message; exact match. Not indexed, like `to`.',
+      format: 'storable',
+      'x-expected': 'source must not contain NUL',
+      examples: ['webhook'],
+    }),
+  ),
+  type: Type.Optional(
+    Type.String({
+      description: 'The kind of message; exact match. Not indexed, like `to`.',
+      format: 'storable',
+      'x-expected': 'type must not contain NUL',
+      examples: ['text'],
+    }),
+  ),
   since: Type.Optional(
     Type.String({
       description: 'Messages at this instant or later: RFC 3339, with `Z` or an offset.',
@@ -67,15 +83,30 @@ export const FILTER_NAMES = Type.KeyOf(Type.Object(filterProperties)).anyOf.map(
 export type FilterValues = Static<TObject<typeof filterProperties>>
 
 /** Returns the filter of these parameters. A leading space of a phone number is an unencoded `+`. */
-export function readFilter({ from, to, since, until, q }: FilterValues) {
+export function readFilter({ from, to, source, type, since, until, q }: FilterValues) {
   return {
     from: from?.replace(/^ /, '+'),
     to: to?.replace(/^ /, '+'),
+    source,
+    type,
     since: since === undefined ? undefined : instantKey(since),
     until: until === undefined ? undefined : instantKey(until),
     q,
   } satisfies Record<keyof MessageFilter, string | undefined>
 }
+
+const order = Type.Optional(
+  Type.Unsafe<Order>({
+    type: 'string',
+    enum: ['asc', 'desc'],
+    default: DEFAULT_ORDER,
+    description: 'Oldest first (`asc`) or newest first (`desc`).',
+    'x-expected': 'order must be asc or desc',
+  }),
+)
+
+/** Query parameters of `GET /messages/export`. */
+export const ExportQuery = Type.Object({ order, ...filterProperties })
 
 /** Query parameters of `GET /messages`. `limit` and `offset` are clamped to their range. */
 export const MessagesQuery = Type.Object({
@@ -88,25 +119,29 @@ export const MessagesQuery = Type.Object({
   offset: Type.Optional(
     Type.Integer({ description: 'Messages to skip; default 0. A negative value is clamped to 0.' }),
   ),
-  order: Type.Optional(
-    Type.Unsafe<Order>({
-      type: 'string',
-      enum: ['asc', 'desc'],
-      default: DEFAULT_ORDER,
-      description: 'Oldest first (`asc`) or newest first (`desc`).',
-      'x-expected': 'order must be asc or desc',
-    }),
-  ),
+  order,
   cursor: Type.Optional(
     Type.String({
       description:
         'The `next` of the previous page, with the same filters and order, and without `offset`. Following it to the end returns every message that existed at the start exactly once, even while others arrive.',
       maxLength: 8192,
-      'x-expected': 'cursor must be the next of a page with the same filters and order',
+      'x-expected': 'cursor must be the value of next from a page with the same filters and order',
+    }),
+  ),
+  include: Type.Optional(
+    Type.String({
+      description:
+        'Fields to add to every message: `source`, `type` and `payload`, separated by commas.',
+      format: 'message-details',
+      'x-expected': 'include must be a list of source, type and payload, separated by commas',
+      examples: ['source,type,payload'],
     }),
   ),
   ...filterProperties,
 })
+
+/** Values of the query parameters of `GET /messages`. */
+export type MessagesQuery = Static<typeof MessagesQuery>
 
 /** Path parameters of `GET /messages/{message_id}`. */
 export const MessageParams = Type.Object({

@@ -64,3 +64,12 @@ export function documentResponse(route: RouteOptions, status: number, schema: TS
   const response = Object.assign({}, route.schema?.response, { [status]: schema })
   route.schema = { ...route.schema, response }
 }
+
+/** The failures of every read. */
+export const readFailures = {
+  500: problem('An internal error.', 'internal server error'),
+  503: problem(
+    'The database is unavailable, or the query timed out.',
+    'the database is not available',
+  ),
+}

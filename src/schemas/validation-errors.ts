@@ -37,7 +37,6 @@ function problemOf(error: ErrorObject, where: string): InputProblem {
 
 /**
  * Returns the errors of the validator in the format of the API.
- *
  * Of each field only the first error is returned, as further ones follow from it.
  * @param where part of the request that the fields belong to, the first element of `loc`.
  */

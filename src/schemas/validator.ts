@@ -1,5 +1,8 @@
 import { Ajv } from 'ajv'
+import { DETAIL_COLUMNS } from '../message/columns.ts'
 import { instantKey, isMessageInstant } from '../message/instant.ts'
+import { isStorable } from '../message/storable.ts'
+import { isTimeZone } from '../message/time-buckets.ts'
 
 /** The validator of all input, over HTTP or from files. Reports all errors and coerces nothing. */
 export const ajv = new Ajv({
@@ -10,9 +13,11 @@ export const ajv = new Ajv({
   verbose: true,
   strictTypes: false,
   formats: {
-    // Text that every store accepts: PostgreSQL rejects NUL, and UTF-8 cannot encode unpaired surrogates.
-    storable: (text: string) => text.isWellFormed() && !text.includes('\0'),
+    storable: isStorable,
     'utc-instant': isMessageInstant,
+    'message-details': (text: string) =>
+      text.split(',').every((name) => DETAIL_COLUMNS.some((column) => column === name)),
+    'time-zone': isTimeZone,
     instant: (text: string) => instantKey(text) !== undefined,
   },
 })

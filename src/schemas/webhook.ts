@@ -1,5 +1,5 @@
 import { type Static, Type } from '@sinclair/typebox'
-import type { StoredMessage } from '../message/message.ts'
+import { MAX_ID_LENGTH, type StoredMessage } from '../message/message.ts'
 
 /** A phone number in international format. */
 const msisdn = (description: string) =>
@@ -16,7 +16,7 @@ export const InboundMessage = Type.Object(
       description:
         'Unique id of the message: the first message with an id is stored, later ones are duplicates.',
       minLength: 1,
-      maxLength: 512,
+      maxLength: MAX_ID_LENGTH,
       format: 'storable',
       'x-expected': 'message_id must be 1 to 512 characters, without NUL or unpaired surrogates',
     }),

@@ -17,12 +17,12 @@ import { messageLines } from './message-lines.ts'
 const ENVIRONMENT = { DATABASE_URL: 'sqlite:///app.db' }
 
 /** Returns all messages and statistics of a store. */
-async function answersOf(t: Test, file: string) {
+async function readAll(t: Test, file: string) {
   const store = await SqliteStore.open(`${folderOf(t)}/${file}`)
   const page = await store.page({ order: 'desc', limit: 10_000, offset: 0 })
-  const answers = { page, stats: await store.stats() }
+  const contents = { page, stats: await store.stats() }
   await store.close()
-  return answers
+  return contents
 }
 
 async function importAll(t: Test, lines: string[], file = 'app.db') {
@@ -42,7 +42,7 @@ t.test('an import of an export yields the same messages and statistics', async (
     status: 0,
     stdout: 'created 2500, duplicate 0, rejected 0\n',
   })
-  t.strictSame(await answersOf(t, 'copy.db'), await answersOf(t, 'app.db'))
+  t.strictSame(await readAll(t, 'copy.db'), await readAll(t, 'app.db'))
 
   const { child, ended } = spawnEntry(t, ['export', '--gzip'], ENVIRONMENT)
   const chunks: Buffer[] = []
@@ -51,7 +51,37 @@ t.test('an import of an export yields the same messages and statistics', async (
   t.equal(gunzipSync(Buffer.concat(chunks)).toString(), stdout)
 })
 
-t.test('filters as GET /messages does', async (t) => {
+t.test('keeps the details of messages, and omits those of messages without any', async (t) => {
+  const text = '😀'.repeat(400_000)
+  const lines = [
+    wire({ message_id: 'plain', text: 'x' }),
+    JSON.stringify({
+      message_id: 'other',
+      from: 'US.1349',
+      to: '',
+      ts: '2025-01-15T10:00:00Z',
+      text,
+      source: 'meta',
+      type: 'text',
+      payload: { text: { body: text }, values: Array.from({ length: 1000 }, (_, n) => n) },
+    }),
+  ]
+  await importAll(t, lines)
+  const { stdout } = await runEntry(t, ['export'], ENVIRONMENT)
+  const exported = stdout
+    .trim()
+    .split('\n')
+    .map((line) => JSON.parse(line))
+  t.match(
+    exported,
+    lines.map((line) => JSON.parse(line)),
+  )
+  t.strictSame(Object.keys(exported[0]), ['message_id', 'from', 'to', 'ts', 'text', 'created_at'])
+  const found = await runEntry(t, ['export', '--source', 'meta', '--type=text'], ENVIRONMENT)
+  t.match(JSON.parse(found.stdout), { message_id: 'other' })
+})
+
+t.test('applies the filters of GET /messages', async (t) => {
   await importAll(t, [
     ...messageLines(300),
     wire({ message_id: 'odd', from: '+1', text: 'Straße' }),

@@ -10,7 +10,10 @@ const ALL = { order: 'asc' as const, limit: 100, offset: 0 }
 const line = (id: string, fields: Record<string, unknown> = {}) =>
   JSON.stringify({ ...JSON.parse(wire({ message_id: id })), ...fields })
 
-t.test('stores valid messages once, also when repeated', async (t) => {
+/** Maximum bytes of a line. */
+const LINE_LIMIT = 16 * 1024 * 1024
+
+t.test('stores each valid message once, even if it is repeated', async (t) => {
   const lines = [
     line('a', { text: 'Ärger', created_at: '2020-02-29T00:00:00Z', unknown: 1 }),
     line('b', { text: null, created_at: '2020-02-29T05:30:00.5+05:30' }),
@@ -49,7 +52,7 @@ t.test('reports rejected lines with reasons, and stores the rest', async (t) => 
     Buffer.from([0x22, 0xff, 0x22, 0x0a]),
     Buffer.from('[]\n'),
     Buffer.from(`${line('c', { created_at: 'yesterday' })}\n`),
-    Buffer.from(`${line('d', { pad: 'x'.repeat(64 * 1024) })}\n`),
+    Buffer.from(`${line('d', { pad: 'x'.repeat(LINE_LIMIT) })}\n`),
     Buffer.from(`${line('e', { text: 'x'.repeat(4097) })}\n`),
     Buffer.from(line('f')),
   ])
@@ -62,13 +65,26 @@ t.test('reports rejected lines with reasons, and stores the rest', async (t) => 
     'line 4: line is not valid UTF-8',
     'line 5: line must be a JSON object',
     'line 6: created_at must be an RFC 3339 timestamp that exists, such as 2025-01-15T10:00:05Z',
-    'line 7: line is longer than 64 KiB',
+    'line 7: line is longer than 16 MiB',
     'line 8: text must be at most 4096 characters, without NUL or unpaired surrogates',
     '',
   ])
 })
 
-t.test('reports the first 20 rejected lines and the number of the others', async (t) => {
+t.test('rejects lines with senders or payloads that cannot be stored', async (t) => {
+  const line = (message_id: string, from: string, payload: string) =>
+    `{"message_id":"${message_id}","from":"${from}","to":"","ts":"2025-01-15T10:00:00Z","source":"meta","type":"text","payload":${payload}}\n`
+  const deep = `${'{"1":'.repeat(100_000)}1${'}'.repeat(100_000)}`
+  const longest = line('longest', '😀'.repeat(140), 'null')
+  const input = longest + line('sender', 'x'.repeat(141), 'null') + line('deep', 'x', deep)
+  const { status, stdout, stderr } = await runEntry(t, ['import', '-'], ENVIRONMENT, input)
+  t.equal(status, 1)
+  t.equal(stdout, 'created 1, duplicate 0, rejected 2\n')
+  t.match(stderr, /^line 2: from must be at most 140 characters/m)
+  t.match(stderr, /^line 3: payload is nested too deeply$/m)
+})
+
+t.test('reports the first 20 rejected lines and the number of further ones', async (t) => {
   const input = `${'{}\n'.repeat(33)}${line('a')}\n`
   const args = ['import', '--rejected', 'rejected.txt', '-']
   const { status, stdout, stderr } = await runEntry(t, args, ENVIRONMENT, input)
@@ -86,11 +102,11 @@ t.test('reports the first 20 rejected lines and the number of the others', async
 })
 
 t.test('accepts a line of the maximum length and rejects longer ones', async (t) => {
-  const pad = 64 * 1024 - line('a', { pad: '' }).length
-  const input = `${line('a', { pad: 'x'.repeat(pad) })}\n${line('b', { pad: 'x'.repeat(pad + 1) })}\n${'x'.repeat(3_000_000)}`
+  const pad = LINE_LIMIT - line('a', { pad: '' }).length
+  const input = `${line('a', { pad: 'x'.repeat(pad) })}\n${line('b', { pad: 'x'.repeat(pad + 1) })}\n${'x'.repeat(17_000_000)}`
   const { stdout, stderr } = await runEntry(t, ['import', '-'], ENVIRONMENT, input)
   t.equal(stdout, 'created 1, duplicate 0, rejected 2\n')
-  t.match(stderr, /\nline 2: line is longer than 64 KiB\nline 3: line is longer than 64 KiB\n$/)
+  t.match(stderr, /\nline 2: line is longer than 16 MiB\nline 3: line is longer than 16 MiB\n$/)
 })
 
 t.test('reads a compressed file in several batches', async (t) => {

@@ -2,7 +2,7 @@ import { writeFileSync } from 'node:fs'
 import t from 'tap'
 import { folderOf, runEntry, wire } from '../service.ts'
 
-const COMMANDS = ['serve', 'import', 'export', 'verify']
+const COMMANDS = ['serve', 'import', 'export', 'verify', 'send', 'tail']
 
 t.test('prints the usage of the program and of each command', async (t) => {
   for (const args of [['--help'], ['-h'], ['help']]) {
@@ -25,14 +25,14 @@ t.test('prints the usage of the program and of each command', async (t) => {
   t.match(await runEntry(t, ['--version']), { status: 0, stdout: /^\d+\.\d+\.\d+\n$/ })
 })
 
-t.test('loads no library of a command for version and help', async (t) => {
+t.test('--version and --help load no library of a command', async (t) => {
   // An error in the hook ends the process.
   const hook = `${folderOf(t)}/only-commander.mjs`
   writeFileSync(
     hook,
     `import { registerHooks } from 'node:module'
      registerHooks({ resolve(specifier, context, next) {
-       if (/^(fastify|better-sqlite3|kysely|pg|pino|@sinclair\\/typebox|cli-progress)(\\/|$)/.test(specifier)) throw new Error(specifier)
+       if (/^(fastify|better-sqlite3|kysely|pg|pino|@sinclair\\/typebox|cli-progress|eventsource-parser)(\\/|$)/.test(specifier)) throw new Error(specifier)
        return next(specifier, context)
      } })`,
   )
@@ -70,7 +70,7 @@ t.test('every command accepts --dev and prints its database', async (t) => {
 t.test('every command names DATABASE_URL when it cannot open the database', async (t) => {
   writeFileSync(`${folderOf(t)}/text.db`, 'no database '.repeat(100))
   for (const [url, reason] of [
-    ['postgres://user:hidden@127.0.0.1:1/db?max=abc', 'expected a number for max, found abc'],
+    ['postgres://user:hidden@127.0.0.1:1/db?max=abc', 'expected a whole number for max, found abc'],
     ['sqlite:///text.db', 'cannot (open|read) "text.db": .*not a (SQLite )?database.*'],
   ] as const) {
     for (const args of [['import', '-'], ['export'], ['verify'], ['verify', '--repair']]) {
@@ -99,7 +99,7 @@ t.test('reports all bad settings at once, one line each', async (t) => {
   t.strictSame(names, ['WEBHOOK_SECRET_FILE', 'TRUST_PROXY', 'LOG_LEVEL', 'PORT'])
 })
 
-t.test('rejects unknown commands, options and arguments in one line', async (t) => {
+t.test('rejects unknown commands, options and arguments with one line', async (t) => {
   for (const args of [['fly'], ['toString'], ['serve', '--loud'], ['serve', 'twice']]) {
     const { status, stderr } = await runEntry(t, args)
     t.equal(status, 1)
@@ -107,7 +107,7 @@ t.test('rejects unknown commands, options and arguments in one line', async (t) 
   }
 })
 
-t.test('prints one line and exits with 1 on an unsupported Node', async (t) => {
+t.test('prints one line and exits with 1 on an unsupported version of Node.js', async (t) => {
   const old = `${folderOf(t)}/old-node.cjs`
   writeFileSync(
     old,

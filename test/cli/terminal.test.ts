@@ -1,46 +1,14 @@
-import { execFile, spawn } from 'node:child_process'
+import { execFile } from 'node:child_process'
 import { once } from 'node:events'
 import { readFileSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:net'
-import { stripVTControlCharacters } from 'node:util'
-import t, { type Test } from 'tap'
+import { fileURLToPath } from 'node:url'
+import t from 'tap'
 import { folderOf } from '../service.ts'
+import { ENTRY, startOnTerminal } from './pseudo-terminal.ts'
 
-const ENTRY = new URL('../../bin/lyftr-webhook.js', import.meta.url).pathname
 const PACKAGE = new URL('../../package.json', import.meta.url)
-
-/** Runs a command on a pseudo-terminal, by script(1) of util-linux. */
-function startOnTerminal(t: Test, command: string, environment: Record<string, string>) {
-  const child = spawn('script', ['--quiet', '--return', '--command', command, '/dev/null'], {
-    cwd: folderOf(t),
-    env: { PATH: process.env.PATH, TERM: 'xterm', HOST: '127.0.0.1', ...environment },
-  })
-  let text = ''
-  child.stdout.setEncoding('utf8').on('data', (more: string) => {
-    text += stripVTControlCharacters(more).replaceAll('\r', '')
-  })
-  const ended = once(child, 'close').then(([code]) => code)
-  t.teardown(async () => {
-    child.kill()
-    await ended
-  })
-  return {
-    /** Waits for a match, and discards the text up to its end. */
-    async shown(pattern: RegExp): Promise<string[]> {
-      for (;;) {
-        const match = pattern.exec(text)
-        if (match) {
-          text = text.slice(match.index + match[0].length)
-          return [...match]
-        }
-        if (child.stdout.readableEnded) throw new Error(`${pattern} is not in ${text}`)
-        await Promise.race([once(child.stdout, 'data'), once(child.stdout, 'end')])
-      }
-    },
-    interrupt: () => child.stdin.write('\x03'),
-    ended,
-  }
-}
+const SOURCES = fileURLToPath(new URL('../../src', import.meta.url))
 
 const run = (command: string) =>
   new Promise<string>((done, fail) =>
@@ -74,10 +42,10 @@ t.test('prints the source of a secret from .env but not the secret', async (t) =
 })
 
 t.test('Ctrl-C stops `npm run dev` and frees the port', async (t) => {
-  const { scripts } = JSON.parse(readFileSync(PACKAGE, 'utf8'))
+  const { scripts }: { scripts: { dev: string } } = JSON.parse(readFileSync(PACKAGE, 'utf8'))
   const { shown, interrupt, ended } = startOnTerminal(
     t,
-    `exec ${String(scripts.dev).replace('bin/lyftr-webhook.js', ENTRY)}`,
+    `exec ${scripts.dev.replace('bin/lyftr-webhook.js', ENTRY).replace('=src', `=${SOURCES}`)}`,
     { PORT: '0' },
   )
   const [, port] = await shown(/listening on http:\/\/127.0.0.1:(\d+)/)

@@ -7,7 +7,7 @@ import { folderOf, ONE_ERROR_LINE, runEntry, startService, wire } from '../servi
 
 const ENVIRONMENT = { DATABASE_URL: 'sqlite:///app.db' }
 
-t.test('verifies and repairs, also while a service runs', async (t) => {
+t.test('verifies and repairs while a service runs', async (t) => {
   const lines = Array.from({ length: 50 }, (_, n) => wire({ message_id: `m${n}`, text: 'Hello' }))
   await runEntry(t, ['import', '-'], ENVIRONMENT, lines.join('\n'))
   const { url } = await startService(t)
@@ -19,7 +19,7 @@ t.test('verifies and repairs, also while a service runs', async (t) => {
   t.strictSame(await runEntry(t, ['verify'], ENVIRONMENT), fine)
 
   const database = new Database(`${folderOf(t)}/app.db`)
-  // The watermark is lower than the rows that are indexed: the repair must not index rows a second time.
+  // Rows above this watermark are indexed already: the repair must not index them a second time.
   database.exec('update watermark set seq = 20; delete from days')
   database.close()
   const found = await runEntry(t, ['verify'], ENVIRONMENT)
@@ -30,8 +30,8 @@ t.test('verifies and repairs, also while a service runs', async (t) => {
   t.match(repaired.stdout, /^days: 1 missing$/m)
   t.match(repaired.stdout, /^no differences in 50 messages\n$/m)
   t.strictSame(await runEntry(t, ['verify', '--repair'], ENVIRONMENT), fine)
-  const answer = await (await fetch(`${url}/messages?q=hello&limit=1`)).json()
-  t.match(answer, { total: 50 })
+  const page = await (await fetch(`${url}/messages?q=hello&limit=1`)).json()
+  t.match(page, { total: 50 })
 })
 
 t.test('reports how many stored messages are not indexed yet', async (t) => {

@@ -2,10 +2,16 @@ import { Readable } from 'node:stream'
 import fc from 'fast-check'
 import type { Test } from 'tap'
 import type { MessageStore, PageQuery } from '../../src/db/message-store.ts'
+import type { NewRejectedBody } from '../../src/db/rejected-bodies.ts'
 import type { MessageFilter } from '../../src/message/filter.ts'
 import { fold } from '../../src/message/fold.ts'
 import { instantKey } from '../../src/message/instant.ts'
-import type { StoredMessage } from '../../src/message/message.ts'
+import {
+  DEFAULT_DETAILS,
+  type MessageDetails,
+  type MessageWithDetails,
+  type StoredMessage,
+} from '../../src/message/message.ts'
 
 /** Returns a message with default fields. */
 export function message(fields: Partial<StoredMessage> & { message_id: string }): StoredMessage {
@@ -19,13 +25,38 @@ export function message(fields: Partial<StoredMessage> & { message_id: string })
   }
 }
 
+/** Returns a rejected body with default fields. */
+export function rejectedBody(fields: Partial<NewRejectedBody> = {}): NewRejectedBody {
+  return {
+    at: '2025-01-15T10:00:05.120Z',
+    source: 'webhook',
+    status: 422,
+    problems: [{ loc: ['body', 'from'], type: 'value_error' }],
+    headers: { 'content-type': 'application/json' },
+    body: Uint8Array.from(Buffer.from('{"from":"9198"}')),
+    ...fields,
+  }
+}
+
+/** Returns a message with default fields and details. */
+function detailed(
+  fields: Partial<MessageWithDetails> & { message_id: string },
+): MessageWithDetails {
+  return { ...message(fields), ...DEFAULT_DETAILS, ...fields }
+}
+
+/** Returns the fields of a message that a page has without details. */
+function withoutDetails({ source, type, payload, ...fields }: MessageWithDetails): StoredMessage {
+  return fields
+}
+
 const ids = (rows: { message_id: string }[]) => rows.map(({ message_id }) => message_id)
 
 const ALL = { order: 'asc' as const, limit: 100, offset: 0 }
 
 const keyAt = (time: string) => instantKey(`2025-01-15T${time}`) ?? ''
 
-/** Parts of texts. They are few, as are senders, recipients and instants, so that filters often match. */
+/** Parts of texts: few, like the senders, recipients and instants, so that filters often match. */
 const word = fc.constantFrom('', 'a', 'B', 'ab', 'Ä', 'ß', 'σ', '%', '_', '👍')
 
 const rows = fc.record({
@@ -39,6 +70,9 @@ const rows = fc.record({
     .constantFrom('10:00:00Z', '10:00:00.0Z', '10:00:00.25Z', '10:00:00.5Z', '11:00:00Z')
     .map((time) => `2025-01-15T${time}`),
   text: fc.option(fc.array(word, { maxLength: 4 }).map((words) => words.join(''))),
+  source: fc.constantFrom('webhook', 'other'),
+  type: fc.constantFrom('text', 'image'),
+  payload: fc.constantFrom(null, '{"a":"\\u0000"}'),
 })
 
 const instants = fc.option(
@@ -49,6 +83,8 @@ const instants = fc.option(
 const filters = {
   from: fc.option(fc.constantFrom('+1', '+2', '+3'), { nil: undefined }),
   to: fc.option(fc.constantFrom('+1', '+2', '+3'), { nil: undefined, freq: 2 }),
+  source: fc.option(fc.constantFrom('webhook', 'other'), { nil: undefined, freq: 2 }),
+  type: fc.option(fc.constantFrom('text', 'image', 'none'), { nil: undefined, freq: 2 }),
   since: instants,
   until: instants,
   q: fc.option(
@@ -61,12 +97,32 @@ const pageQueries = fc.record({
   order: fc.constantFrom('asc' as const, 'desc' as const),
   limit: fc.integer({ min: 1, max: 5 }),
   offset: fc.integer({ min: 0, max: 5 }),
+  details: fc.boolean(),
   ...filters,
 })
 
+const minutes = fc.constantFrom(0, 1, 30, 45, 59)
+
+/** Boundaries of buckets of any length, on whole days and minutes and between them. */
+const timelineBoundaries = fc
+  .uniqueArray(
+    fc.oneof(
+      fc
+        .tuple(fc.integer({ min: 14, max: 16 }), fc.constantFrom(0, 1, 9, 10, 11, 18, 23), minutes)
+        .map(([day, hour, minute]) => {
+          const time = [hour, minute].map((one) => String(one).padStart(2, '0')).join(':')
+          return `2025-01-${day}T${time}:00`
+        }),
+      fc.constantFrom('10:00:00.25Z', '10:00:00.3Z', '10:59:59.5Z').map((time) => keyAt(time)),
+      fc.constantFrom('0000-01-01T00:00:00', '9999-12-31T23:59:59.999'),
+    ),
+    { minLength: 2, maxLength: 12 },
+  )
+  .map((keys) => keys.sort())
+
 /** A store under test, with the scan of its database. */
 export interface ScannableStore extends MessageStore {
-  scan(filter: MessageFilter): AsyncIterable<StoredMessage[]>
+  scan(filter: MessageFilter): AsyncIterable<MessageWithDetails[]>
 }
 
 /** Tests the guarantees of every store. `open` opens an empty store, which is closed after its test. */
@@ -79,6 +135,57 @@ export function suite(t: Test, open: (t: Test) => Promise<ScannableStore>): void
       'duplicate',
     ])
     t.same(await store.page(ALL), { data: [first], total: 1, next: undefined })
+  })
+
+  t.test('stores the details of messages, and defaults for those without', async (t) => {
+    const store = await open(t)
+    const plain = message({ message_id: 'a' })
+    const other = detailed({
+      message_id: 'b',
+      source: 'meta',
+      type: 'image',
+      payload: '{"id":"b"}',
+      from_msisdn: 'US.1349',
+      text: 'x'.repeat(300_000),
+    })
+    t.same(await store.append([plain, other]), ['created', 'created'])
+    t.same(await store.append([{ ...other, source: 'webhook', payload: null }]), ['duplicate'])
+    t.strictSame(await store.message('a'), detailed(plain))
+    t.strictSame(await store.message('b'), other)
+    t.strictSame((await store.page(ALL)).data, [plain, withoutDetails(other)])
+    t.strictSame((await store.page({ ...ALL, details: true })).data, [detailed(plain), other])
+    t.strictSame((await Readable.from(store.scan({})).toArray()).flat(), [detailed(plain), other])
+  })
+
+  t.test('ends a page early if its texts and payloads are large', async (t) => {
+    const store = await open(t)
+    const large = Array.from({ length: 7 }, (_, n) =>
+      detailed({
+        message_id: `m${n}`,
+        text: String(n).repeat(3_000_000),
+        payload: JSON.stringify('x'.repeat(2_000_000)),
+      }),
+    )
+    await store.append(large)
+    for (const [details, size] of [
+      [false, 3],
+      [true, 2],
+    ] as const) {
+      const seen: number[] = []
+      let after: PageQuery['after']
+      do {
+        const page = await store.page({ ...ALL, details, after })
+        t.equal(page.total, 7)
+        seen.push(page.data.length)
+        after = page.next
+      } while (after)
+      t.strictSame(seen, details ? [2, 2, 2, 1] : [3, 3, 1], `${size} messages each`)
+      const { data } = await store.page({ ...ALL, order: 'desc', details })
+      t.strictSame(ids(data), ids(large.toReversed().slice(0, size)))
+    }
+    const { data, next } = await store.page({ ...ALL, limit: 3 })
+    t.equal(data.length, 3)
+    t.ok(next)
   })
 
   t.test('stores the first message if an id occurs more than once in a batch', async (t) => {
@@ -124,7 +231,7 @@ export function suite(t: Test, open: (t: Test) => Promise<ScannableStore>): void
   t.test('scans one snapshot in order of arrival', async (t) => {
     const store = await open(t)
     const many = Array.from({ length: 2500 }, (_, n) =>
-      message({ message_id: `m${n}`, ts: `2025-01-15T10:00:00.${9999 - n}Z` }),
+      detailed({ message_id: `m${n}`, ts: `2025-01-15T10:00:00.${9999 - n}Z` }),
     )
     await store.append(many)
     const seen: StoredMessage[] = []
@@ -145,7 +252,7 @@ export function suite(t: Test, open: (t: Test) => Promise<ScannableStore>): void
     t.same(await all({ from: '+7' }), [])
   })
 
-  t.test('pages without gaps and repetitions, also past the end', async (t) => {
+  t.test('pages have no gaps or repetitions, and are empty past the end', async (t) => {
     const store = await open(t)
     await store.append(Array.from({ length: 25 }, (_, n) => message({ message_id: `m${n + 10}` })))
     const seen: string[] = []
@@ -263,25 +370,30 @@ export function suite(t: Test, open: (t: Test) => Promise<ScannableStore>): void
 
   t.test('returns the same pages and statistics as a recount, for any query', async (t) => {
     const store = await open(t)
-    const stored = new Map<string, StoredMessage>()
+    const stored = new Map<string, MessageWithDetails>()
     await fc.assert(
       fc.asyncProperty(
         fc.array(rows, { maxLength: 4 }),
         fc.tuple(pageQueries, pageQueries, pageQueries),
         fc.boolean(),
-        async (batch, queries, catchUp) => {
-          const messages = batch.map((row) => message(row))
+        timelineBoundaries,
+        async (batch, queries, catchUp, boundaries) => {
+          const messages = batch.map(detailed)
           const outcomes = messages.map((row) => {
             const first = stored.get(row.message_id)
-            if (first)
-              return JSON.stringify(first) === JSON.stringify(row) ? 'duplicate' : 'conflict'
+            const [known, given] = [first, row].map(
+              (each) => each && JSON.stringify(withoutDetails(each)),
+            )
+            if (first) return known === given ? 'duplicate' : 'conflict'
             stored.set(row.message_id, row)
             return 'created'
           })
           t.strictSame(await store.append(messages), outcomes)
           if (catchUp) await store.catchUp()
           for (const query of queries) {
-            const matching = recount([...stored.values()], query)
+            const matching = recount([...stored.values()], query).map((row) =>
+              query.details ? row : withoutDetails(row),
+            )
             const page = await store.page(query)
             t.equal(page.total, matching.length, JSON.stringify(query))
             const end = query.offset + query.limit
@@ -296,6 +408,13 @@ export function suite(t: Test, open: (t: Test) => Promise<ScannableStore>): void
             t.strictSame(following.data, matching.slice(end, end + query.limit))
           }
           t.strictSame(await store.stats(), recountStats([...stored.values()]))
+          for (const from of [undefined, '+1', '+3']) {
+            t.strictSame(
+              await store.timeline({ boundaries, from }),
+              recountTimeline([...stored.values()], boundaries, from),
+              boundaries.join(),
+            )
+          }
         },
       ),
       { numRuns: 200 },
@@ -308,7 +427,7 @@ export function suite(t: Test, open: (t: Test) => Promise<ScannableStore>): void
       fc.uniqueArray(rows, { selector: ({ message_id }) => message_id, minLength: 60 }),
       1,
     )
-    const stored = batch.map((row) => message(row))
+    const stored = batch.map(detailed)
     await store.append(stored)
     await fc.assert(
       fc.asyncProperty(fc.record(filters), async (filter) => {
@@ -347,8 +466,39 @@ export function suite(t: Test, open: (t: Test) => Promise<ScannableStore>): void
     }
   })
 
+  t.test('counts a timeline over days with many and with no messages', async (t) => {
+    const store = await open(t)
+    const rows = Array.from({ length: 3000 }, (_, n) => {
+      const at = new Date(Date.UTC(2025, 0, 1) + Math.trunc(n / 7) * 60_000 * 211)
+      const from_msisdn = n % 3 === 0 ? '+1' : '+2'
+      return message({ message_id: `m${n}`, from_msisdn, ts: at.toISOString() })
+    })
+    rows.push(message({ message_id: 'no instant', ts: 'yesterday' }))
+    const start = Date.UTC(2024, 11, 30)
+    // Local days at +05:30, hours at +05:45, and minutes.
+    const boundariesOf = (lead: number, step: number, length: number) =>
+      Array.from({ length }, (_, n) =>
+        new Date(start + (lead + n * step) * 60_000).toISOString().slice(0, 19),
+      )
+    for (let n = 0; n < rows.length; n += 750) {
+      await store.append(rows.slice(n, n + 750))
+      if (n === 1500) await store.catchUp()
+    }
+    for (const boundaries of [
+      boundariesOf(18 * 60 + 30, 1440, 90),
+      boundariesOf(2 * 1440, 1440, 90),
+      boundariesOf(2 * 1440 + 15, 60, 500),
+      boundariesOf(2 * 1440, 1, 500),
+    ]) {
+      for (const from of [undefined, '+1', '+9']) {
+        const counts = await store.timeline({ boundaries, from })
+        t.strictSame(counts, recountTimeline(rows, boundaries, from))
+      }
+    }
+  })
+
   t.test(
-    'yields every message that existed at the first page once, while others arrive',
+    'pages by cursor yield each message stored before the first page once, while others arrive',
     async (t) => {
       const store = await open(t)
       const at = (n: number) => `2025-01-15T10:00:${String(n % 60).padStart(2, '0')}Z`
@@ -374,10 +524,76 @@ export function suite(t: Test, open: (t: Test) => Promise<ScannableStore>): void
 
   t.test('returns a message by its id', async (t) => {
     const store = await open(t)
-    const one = message({ message_id: 'a/b %' })
+    const one = detailed({ message_id: 'a/b %' })
     await store.append([one, message({ message_id: 'a' })])
     t.strictSame(await store.message('a/b %'), one)
     t.equal(await store.message('A'), undefined)
+  })
+
+  t.test('keeps rejected bodies with their bytes, and lists them newest first', async (t) => {
+    const { rejected } = await open(t)
+    t.same(await rejected.list({ limit: 10 }), [])
+    const other = rejectedBody({
+      source: 'other',
+      status: 415,
+      problems: [],
+      headers: {},
+      body: Uint8Array.from([0, 255, 0x27, 0xed]),
+    })
+    const empty = rejectedBody({ body: new Uint8Array() })
+    await rejected.keep([rejectedBody(), other], 10)
+    await rejected.keep([empty], 10)
+    const listed = await rejected.list({ limit: 10 })
+    t.match(listed, [
+      { source: 'webhook', bytes: 0 },
+      { source: 'other', status: 415, problems: [], bytes: 4 },
+      { at: '2025-01-15T10:00:05.120Z', status: 422, problems: [{ loc: ['body', 'from'] }] },
+    ])
+    t.notOk(listed.some((body) => 'body' in body || 'headers' in body))
+    for (const [index, expected] of [empty, other, rejectedBody()].entries()) {
+      const id = listed[index]?.id ?? 0
+      const { body, ...fields } = expected
+      const found = await rejected.find(id)
+      t.strictSame({ ...found, body: null }, { id, bytes: body.length, ...fields, body: null })
+      t.same(Buffer.from(found?.body ?? []), Buffer.from(body))
+    }
+    const [, second] = listed
+    t.strictSame(await rejected.list({ before: second?.id, limit: 10 }), listed.slice(2))
+    t.strictSame(await rejected.list({ limit: 2 }), listed.slice(0, 2))
+    t.equal(await rejected.find(2 ** 40), undefined)
+  })
+
+  t.test('never reuses the id of a rejected body', async (t) => {
+    const { rejected } = await open(t)
+    await rejected.keep([rejectedBody(), rejectedBody()], 10)
+    const [newest, oldest] = await rejected.list({ limit: 10 })
+    await rejected.remove(newest?.id ?? 0)
+    t.same(await rejected.list({ limit: 10 }), [oldest])
+    await rejected.keep([rejectedBody()], 10)
+    const [next] = await rejected.list({ limit: 1 })
+    t.ok((next?.id ?? 0) > (newest?.id ?? 0))
+  })
+
+  t.test('deletes the oldest rejected bodies beyond the limit', async (t) => {
+    const { rejected } = await open(t)
+    const numbered = (n: number) => rejectedBody({ source: String(n) })
+    const sources = async () => (await rejected.list({ limit: 10 })).map(({ source }) => source)
+    await rejected.keep([0, 1, 2, 3].map(numbered), 3)
+    t.same(await sources(), ['3', '2', '1'])
+    await rejected.keep([numbered(4)], 3)
+    t.same(await sources(), ['4', '3', '2'])
+    await rejected.keep([numbered(5)], 1)
+    t.same(await sources(), ['5'])
+  })
+
+  t.test('deletes the oldest rejected bodies beyond 64 MiB', async (t) => {
+    const { rejected } = await open(t)
+    const large = () => rejectedBody({ body: new Uint8Array(16 * 1024 * 1024) })
+    for (let n = 0; n < 4; n++) await rejected.keep([large()], 10)
+    t.equal((await rejected.list({ limit: 10 })).length, 4)
+    await rejected.keep([rejectedBody()], 10)
+    const bytes = (await rejected.list({ limit: 10 })).map((body) => body.bytes)
+    t.same(bytes, [15, ...Array(3).fill(16 * 1024 * 1024)])
   })
 }
 
@@ -386,10 +602,15 @@ function keyOf(row: StoredMessage | undefined): string {
 }
 
 /** Whether the filter matches the row: the definition of each filter. */
-function matches(row: StoredMessage, { from, to, since, until, q }: MessageFilter): boolean {
+function matches(
+  row: StoredMessage & Partial<MessageDetails>,
+  { from, to, source, type, since, until, q }: MessageFilter,
+): boolean {
   const accepted = {
     from: from === undefined || row.from_msisdn === from,
     to: to === undefined || row.to_msisdn === to,
+    source: source === undefined || (row.source ?? 'webhook') === source,
+    type: type === undefined || (row.type ?? 'text') === type,
     since: since === undefined || keyOf(row) >= since,
     until: until === undefined || keyOf(row) < until,
     q: !q || (row.text !== null && fold(row.text).includes(fold(q))),
@@ -398,7 +619,7 @@ function matches(row: StoredMessage, { from, to, since, until, q }: MessageFilte
 }
 
 /** Returns all rows that a query matches, in order. */
-function recount(rows: StoredMessage[], query: PageQuery): StoredMessage[] {
+function recount<Row extends StoredMessage>(rows: Row[], query: PageQuery): Row[] {
   const sorted = rows
     .filter((row) => matches(row, query))
     .sort((a, b) => byBytes(keyOf(a), keyOf(b)) || byBytes(a.message_id, b.message_id))
@@ -407,6 +628,21 @@ function recount(rows: StoredMessage[], query: PageQuery): StoredMessage[] {
 
 function byBytes(a: string, b: string): number {
   return Buffer.compare(Buffer.from(a), Buffer.from(b))
+}
+
+/** Returns the number of rows between each boundary and the next. */
+function recountTimeline(
+  rows: StoredMessage[],
+  boundaries: string[],
+  from: string | undefined,
+): number[] {
+  const keys = rows.filter((row) => matches(row, { from })).map(keyOf)
+  return boundaries
+    .slice(1)
+    .map(
+      (until, index) =>
+        keys.filter((key) => key < until && key >= (boundaries[index] ?? '')).length,
+    )
 }
 
 /** Returns the statistics of all rows. */

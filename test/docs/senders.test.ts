@@ -41,7 +41,7 @@ async function run(t: Test, [program = '', ...args]: string[], url: string) {
   return { status, stderr }
 }
 
-/** Starts a proxy that answers the first requests with `statuses` and forwards the others. */
+/** Starts a proxy that returns `statuses` to the first requests and forwards the others. */
 async function startProxy(t: Test, service: Service, statuses: (number | 'reset')[]) {
   const left = [...statuses]
   const server = createServer(async (request, response) => {
@@ -56,8 +56,8 @@ async function startProxy(t: Test, service: Service, statuses: (number | 'reset'
       for (const name of ['content-type', 'x-signature']) {
         headers.set(name, String(request.headers[name]))
       }
-      const answer = await fetch(`${service.url}/webhook`, { method: 'POST', headers, body })
-      response.writeHead(answer.status).end(await answer.text())
+      const forwarded = await fetch(`${service.url}/webhook`, { method: 'POST', headers, body })
+      response.writeHead(forwarded.status).end(await forwarded.text())
     }
   })
   await once(server.listen(0, '127.0.0.1'), 'listening')
@@ -107,8 +107,8 @@ t.test('the programs', async (t) => {
         t.same(busy.left, [])
         const again = await send(`${service.url}/webhook`)
         t.equal(again.status, 0, again.stderr)
-        const answer = await fetch(`${service.url}/messages/hello-from-${id}`)
-        t.match(await answer.json(), { text: 'Grüße 👋' })
+        const stored = await fetch(`${service.url}/messages/hello-from-${id}`)
+        t.match(await stored.json(), { text: 'Grüße 👋' })
 
         const strict = await startProxy(t, service, [422, 422])
         t.not((await send(strict.url)).status, 0)

@@ -31,7 +31,7 @@ async function fileWithMessages(t: Test): Promise<string> {
     prefix: 'm',
     text: 'words '.repeat(100),
   })
-  await load.acknowledge(3000)
+  await load.untilAcknowledged(3000)
   await load.stop()
   await stop(t, service)
   return `${folderOf(t)}/app.db`
@@ -65,11 +65,11 @@ async function assertStartFails(t: Test, corruption: string): Promise<void> {
   })
   child.stdout?.resume()
   t.equal(await ended, 1, corruption)
-  t.match(stderr(), /^lyftr-webhook: DATABASE_URL: cannot open "app\.db": it is damaged [^\n]+\n$/)
+  t.match(stderr(), /^lyftr-webhook: DATABASE_URL: cannot open "app\.db": it is corrupt [^\n]+\n$/)
   t.equal(digest(path), before, 'the file is unchanged')
 }
 
-t.test('a corrupt file ends the start with one line and stays unchanged', async (t) => {
+t.test('exits with one line on a corrupt file and leaves it unchanged', async (t) => {
   const path = await fileWithMessages(t)
   const whole = readFileSync(path)
   for (const [name, corrupt] of Object.entries(CORRUPTIONS)) {
@@ -80,7 +80,7 @@ t.test('a corrupt file ends the start with one line and stays unchanged', async 
   }
 })
 
-t.test('a corrupt file of the legacy Python service ends the start likewise', async (t) => {
+t.test('exits with one line on a corrupt file of the legacy Python service', async (t) => {
   const path = `${folderOf(t)}/app.db`
   const database = new Database(path)
   database.exec(`
@@ -95,7 +95,7 @@ t.test('a corrupt file of the legacy Python service ends the start likewise', as
 })
 
 t.test(
-  'corruption found at run time makes the service unready and rejects messages until it ends',
+  'after it finds corruption at run time, is not ready and rejects messages until it exits',
   async (t) => {
     const path = await fileWithMessages(t)
     const service = await startService(t)
@@ -114,9 +114,9 @@ t.test(
 
     // The first pages, which contain the schema, stay valid. Pages in the cache may still be read.
     overwrite(path, 20 * PAGE, noise(statSync(path).size / PAGE - 20))
-    const answer = await fetch(`${service.url}/messages?limit=100&offset=1500&q=words`)
-    t.equal(answer.status, 503)
-    t.strictSame(await answer.json(), { detail: 'the database is not available' })
+    const response = await fetch(`${service.url}/messages?limit=100&offset=1500&q=words`)
+    t.equal(response.status, 503)
+    t.strictSame(await response.json(), { detail: 'the database is not available' })
     for (let n = 0; n < 5; n++) {
       t.equal(await statusOf('/health/ready'), 503)
       t.equal(await post(`after-${n}`), 503)
@@ -125,11 +125,7 @@ t.test(
     t.equal(await statusOf('/health/live'), 200)
     const logged = () => service.log.filter(({ msg }) => /is corrupt/.test(String(msg)))
     await until('the log reports it', () => logged().length > 0)
-    t.match(
-      logged(),
-      [{ level: 'ERROR', cause: { message: /SQLITE_CORRUPT/ } }],
-      'the log says so once',
-    )
+    t.match(logged(), [{ level: 'ERROR', cause: { message: /SQLITE_CORRUPT/ } }], 'logged once')
     service.process.kill('SIGTERM')
     t.equal(await service.ended, 0)
   },

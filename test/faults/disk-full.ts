@@ -3,6 +3,7 @@ import { closeSync, mkdirSync, openSync, rmSync, writeSync } from 'node:fs'
 import { setTimeout as delay } from 'node:timers/promises'
 import Database from 'better-sqlite3'
 import t, { type Test } from 'tap'
+import { assertFeed, startConsumers } from '../feed-consumers.ts'
 import { Load } from '../load.ts'
 import { folderOf, type Service, startService } from '../service.ts'
 
@@ -33,22 +34,23 @@ interface Disk {
 async function check(t: Test, service: Service, path: string, disk: Disk): Promise<void> {
   const load = (prefix: string) =>
     new Load({ url: () => service.url, connections: 16, prefix, text: TEXT })
+  const consumers = startConsumers(t, () => service.url)
   const before = load('before-')
-  await before.acknowledge(100)
+  await before.untilAcknowledged(100)
   disk.fill()
-  while ((before.seen.statuses.get(503) ?? 0) < 100) await delay(10)
+  while ((before.results.statuses.get(503) ?? 0) < 100) await delay(10)
   t.equal(await statusOf(service, '/health/ready'), 503, 'not ready while the disk is full')
   t.equal(await statusOf(service, '/health/live'), 200)
-  const { acknowledged, statuses, refused, lost } = await before.stop()
+  const { acknowledged, statuses, rejected, lost } = await before.stop()
   t.strictSame([...statuses.keys()].sort(), [200, 503], 'only 200 and 503')
   t.equal(lost, 0)
-  for (const { headers, body } of refused) {
+  for (const { headers, body } of rejected) {
     if (headers['retry-after'] !== '1' || body !== '{"detail":"the database is not available"}') {
       t.fail(`rejected with ${JSON.stringify(headers)} ${body}`)
     }
   }
 
-  // No posts from here on, as an orchestrator sends none to a service that is not ready.
+  // No posts from here on: an orchestrator sends none to a service that is not ready.
   const stats = (await (await fetch(`${service.url}/stats`)).json()) as { total_messages: number }
   t.equal(
     stats.total_messages,
@@ -70,9 +72,13 @@ async function check(t: Test, service: Service, path: string, disk: Disk): Promi
   t.equal(await statusOf(service, '/health/ready'), 200, 'ready as soon as there is free space')
   t.equal(await statusOf(service, '/health/ready'), 200)
   const after = load('after-')
-  await after.acknowledge(200)
+  await after.untilAcknowledged(200)
   const seenAfter = await after.stop()
   t.strictSame([...seenAfter.statuses.keys()], [200], 'messages are stored again')
+  const fed = await assertFeed(t, consumers, service.url, [
+    ...acknowledged,
+    ...seenAfter.acknowledged,
+  ])
 
   service.process.kill('SIGTERM')
   t.equal(await service.ended, 0)
@@ -80,6 +86,7 @@ async function check(t: Test, service: Service, path: string, disk: Disk): Promi
   t.equal(database.pragma('integrity_check', { simple: true }), 'ok')
   const stored = database.prepare('select message_id from messages order by 1').pluck().all()
   database.close()
+  t.strictSame(stored, fed.sort(), 'the feed has every stored message')
   t.strictSame(stored, [...acknowledged, ...seenAfter.acknowledged].sort())
 }
 
@@ -131,7 +138,7 @@ t.test('posts get 503 while writes fail at a file size limit', async (t) => {
   })
 })
 
-t.test('a start on a full disk serves reads, and recovers when there is free space', async (t) => {
+t.test('starts on a full disk, serves reads, and recovers once there is free space', async (t) => {
   const disk = `${folderOf(t)}/disk`
   mkdirSync(disk)
   if (!run('mount', '-t', 'tmpfs', '-o', 'size=24m', 'tmpfs', disk)) {
@@ -151,7 +158,7 @@ t.test('a start on a full disk serves reads, and recovers when there is free spa
   const environment = { DATABASE_URL: 'sqlite:///disk/app.db' }
   const post = async (service: Service, message_id: string) => {
     const load = new Load({ url: () => service.url, connections: 1, prefix: message_id })
-    while (load.seen.statuses.size === 0) await delay(5)
+    while (load.results.statuses.size === 0) await delay(5)
     return [...(await load.stop()).statuses.keys()]
   }
   let service = await startService(t, environment)

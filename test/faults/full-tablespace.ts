@@ -30,7 +30,7 @@ function mountSmall(): string | undefined {
 const folder = mountSmall()
 const skip = folder === undefined && 'needs root and permission to mount a file system'
 
-t.test('the service is unready while the tablespace is full', { skip }, async (t) => {
+t.test('is not ready while the tablespace is full', { skip }, async (t) => {
   if (folder === undefined) return
   t.teardown(() => {
     run('umount', '-l', folder)

@@ -1,15 +1,16 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import Database from 'better-sqlite3'
 import t from 'tap'
-import { Connection, type RawAnswer } from '../connection.ts'
+import { Connection, type RawResponse } from '../connection.ts'
 import { scale } from '../fault-scale.ts'
+import { assertFeed, startConsumers } from '../feed-consumers.ts'
 import { postOf } from '../load.ts'
 import { folderOf, startService } from '../service.ts'
 
-/** Time for which another program holds the lock. */
+/** Milliseconds for which another program holds the lock. */
 const LOCKED_MS = scale({ short: 6000, full: 10_000 })
 
-/** Maximum time for which a post waits for the lock. */
+/** Maximum time in milliseconds for which a post waits for the lock. */
 const LOCK_TIMEOUT_MS = 4000
 /** Tolerance of time limits on a busy machine. */
 const GRACE_MS = 1000
@@ -20,7 +21,7 @@ t.setTimeout(60_000)
 
 interface Post {
   id: string
-  answer: RawAnswer
+  response: RawResponse
   ms: number
 }
 
@@ -28,15 +29,16 @@ async function post(url: string, id: string): Promise<Post> {
   const connection = await Connection.to(url)
   const started = performance.now()
   connection.send(postOf(id))
-  const answer = await connection.answer('POST')
+  const response = await connection.readResponse('POST')
   connection.close()
-  return { id, answer, ms: performance.now() - started }
+  return { id, response, ms: performance.now() - started }
 }
 
 t.test(`posts get 503 while another program locks the database for ${LOCKED_MS} ms`, async (t) => {
   const service = await startService(t)
+  const consumers = startConsumers(t, () => service.url)
   const other = new Database(`${folderOf(t)}/app.db`)
-  t.equal((await post(service.url, 'before')).answer.status, 200)
+  t.equal((await post(service.url, 'before')).response.status, 200)
 
   other.exec('begin immediate')
   const posts: Promise<Post>[] = []
@@ -53,24 +55,29 @@ t.test(`posts get 503 while another program locks the database for ${LOCKED_MS} 
   const locked = await Promise.all(posts)
   other.exec('rollback')
 
-  const rejected = locked.filter(({ answer }) => answer.status === 503)
-  t.strictSame([...new Set(locked.map(({ answer }) => answer.status))], [503])
-  t.ok(rejected.every(({ answer }) => answer.headers['retry-after'] === '1'))
+  const rejected = locked.filter(({ response }) => response.status === 503)
+  t.strictSame([...new Set(locked.map(({ response }) => response.status))], [503])
+  t.ok(rejected.every(({ response }) => response.headers['retry-after'] === '1'))
   const slowest = Math.max(...locked.map(({ ms }) => ms))
   t.ok(slowest > LOCK_TIMEOUT_MS / 2, `the first waited ${Math.round(slowest)} ms`)
   t.ok(slowest < LOCK_TIMEOUT_MS + GRACE_MS, 'no post waits longer than the limit')
 
   t.equal((await fetch(`${service.url}/health/ready`)).status, 200, 'ready again at once')
   for (const { id } of rejected) {
-    t.equal((await post(service.url, id)).answer.status, 200, `${id} is stored when sent again`)
+    t.equal((await post(service.url, id)).response.status, 200, `${id} is stored when sent again`)
   }
-  const stored = other.prepare('select message_id from messages order by seq').pluck().all()
+  const stored = other
+    .prepare('select message_id from messages order by seq')
+    .pluck()
+    .all()
+    .map(String)
   t.strictSame(
     stored,
     ['before', ...rejected.map(({ id }) => id)],
     'exactly the acknowledged messages are stored',
   )
   other.close()
+  t.strictSame(await assertFeed(t, consumers, service.url, stored), stored, 'the feed has the same')
 })
 
 t.test('posts succeed after a lock that is shorter than the limit', async (t) => {
@@ -81,5 +88,5 @@ t.test('posts succeed after a lock that is shorter than the limit', async (t) =>
   await delay(LOCK_TIMEOUT_MS / 2)
   other.exec('rollback')
   other.close()
-  for (const { answer } of await Promise.all(posts)) t.equal(answer.status, 200)
+  for (const { response } of await Promise.all(posts)) t.equal(response.status, 200)
 })

@@ -8,14 +8,14 @@ import { post, startApp, wire } from '../service.ts'
 
 /** Number of pending messages above which ingest is throttled. */
 const THROTTLED_ABOVE = 50_000
-/** Number of pending messages in the tests, far above the threshold. */
+/** Number of pending messages in the tests, well above the threshold. */
 const PENDING = 120_000
 const BATCH = 50
 
 /** Maximum latency of a post. */
-const ANSWERED_WITHIN_MS = 5000
+const POST_WITHIN_MS = 5000
 
-/** Maximum time until the server ends a lost session and counting resumes. */
+/** Maximum time until the server ends a lost session and the rollup resumes. */
 const RESUMED_WITHIN_MS = 60_000
 
 /** Number of batches stored after the loss, and the maximum time for all of them. */
@@ -39,7 +39,7 @@ async function createPending(t: Test): Promise<string> {
   return url
 }
 
-/** Opens a store, and blocks counting by a lock while the backlog is above the threshold. */
+/** Opens a store, and blocks the rollup by a lock while the backlog is above the threshold. */
 async function openBlocked<Opened>(
   t: Test,
   url: string,
@@ -69,7 +69,7 @@ async function until(holds: () => Promise<boolean> | boolean): Promise<void> {
 }
 
 t.test('silently lost connections', { skip: NO_SERVER }, async (t) => {
-  t.test('counting resumes, and ingest does not wait for it', async (t) => {
+  t.test('the rollup resumes, and ingest does not wait for it', async (t) => {
     const url = await createPending(t)
     const proxy = await startProxy(t, url)
     const { opened: store, release } = await openBlocked(
@@ -98,7 +98,7 @@ t.test('silently lost connections', { skip: NO_SERVER }, async (t) => {
       async () => (await execute(url, 'select from pending_batches limit 1')).length === 0,
     )
     const resumed = performance.now() - lost
-    t.ok(resumed < RESUMED_WITHIN_MS, `all is counted after ${resumed.toFixed(0)} ms`)
+    t.ok(resumed < RESUMED_WITHIN_MS, `all batches are rolled up after ${resumed.toFixed(0)} ms`)
     await store.ready()
   })
 
@@ -129,7 +129,7 @@ t.test('silently lost connections', { skip: NO_SERVER }, async (t) => {
         await delay(200)
       }
       t.strictSame(new Set(await Promise.all(posts)), new Set([503]))
-      t.ok(slowest < ANSWERED_WITHIN_MS, `the slowest takes ${slowest.toFixed(0)} ms`)
+      t.ok(slowest < POST_WITHIN_MS, `the slowest takes ${slowest.toFixed(0)} ms`)
     },
   )
 })

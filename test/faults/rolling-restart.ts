@@ -2,14 +2,15 @@ import { setTimeout as delay } from 'node:timers/promises'
 import t from 'tap'
 import { databases } from '../databases.ts'
 import { scale } from '../fault-scale.ts'
+import { assertFeed, startConsumers } from '../feed-consumers.ts'
 import { Load } from '../load.ts'
 import { type Service, startService } from '../service.ts'
 
 const RESTARTS = scale({ short: 2, full: 10 })
 
-/** Interval of the readiness checks of the balancer. */
+/** Interval in milliseconds of the readiness checks of the balancer. */
 const CHECK_EVERY_MS = 100
-/** Must be long enough for the balancer to notice. */
+/** Long enough for the balancer to detect a stopping service. */
 const SHUTDOWN_DELAY_MS = 1000
 
 t.setTimeout(240_000)
@@ -63,19 +64,20 @@ for (const { name, make } of databases)
     const start = () => startService(t, settings)
     let service = await start()
     const balancer = new Balancer(service)
+    const consumers = startConsumers(t, balancer.url)
     const load = new Load({ url: balancer.url, connections: 32, prefix: 'm' })
     for (let restart = 0; restart < RESTARTS; restart++) {
-      await load.acknowledge(200)
+      await load.untilAcknowledged(200)
       const next = await start()
       await balancer.add(next)
       service.process.kill('SIGTERM')
       t.equal(await service.ended, 0)
       service = next
     }
-    await load.acknowledge(200)
+    await load.untilAcknowledged(200)
     const { acknowledged, statuses, lost } = await load.stop()
     await balancer.stop()
-    t.strictSame([...statuses.keys()], [200], 'every request was answered 200')
+    t.strictSame([...statuses.keys()], [200], 'every request got 200')
     t.equal(lost, 0, 'no connection was lost')
     const stats = (await (await fetch(`${service.url}/stats`)).json()) as { total_messages: number }
     t.equal(
@@ -83,4 +85,6 @@ for (const { name, make } of databases)
       acknowledged.length,
       'exactly the acknowledged messages are stored',
     )
+    const fed = await assertFeed(t, consumers, service.url, acknowledged)
+    t.equal(fed.length, acknowledged.length, 'the feed has exactly the acknowledged messages')
   })

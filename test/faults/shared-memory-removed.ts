@@ -4,7 +4,7 @@ import t, { type Test } from 'tap'
 import { Load } from '../load.ts'
 import { folderOf, runEntry, startService, wire } from '../service.ts'
 
-/** Repeated, as corruption would depend on how the writes of the two processes interleave. */
+/** Number of runs: corruption would depend on how the writes of the two processes interleave. */
 const RUNS = 2
 
 const IMPORTED = 2000
@@ -37,7 +37,7 @@ for (let run = 1; run <= RUNS; run++) {
       prefix: 'posted-',
       pauseMs: 20,
     })
-    await load.acknowledge(200 * run)
+    await load.untilAcknowledged(200 * run)
     rmSync(`${path}-shm`)
     const environment = { DATABASE_URL: `sqlite:///${path}` }
     for (const prefix of ['imported-', 'again-']) {
@@ -55,7 +55,7 @@ for (let run = 1; run <= RUNS; run++) {
     t.match(
       service.log.filter(({ level, msg }) => level === 'ERROR' && /restart/.test(String(msg))),
       [{ cause: { message: /app\.db-shm/ } }],
-      'the log says so once',
+      'logged once',
     )
     service.process.kill('SIGTERM')
     t.equal(await service.ended, 0)

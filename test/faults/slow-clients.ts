@@ -6,7 +6,7 @@ import { Load, postOf } from '../load.ts'
 import { resourcesOf, Scrape } from '../scrape.ts'
 import { type Service, startService } from '../service.ts'
 
-/** Time limits of the service: to receive the headers and the whole request, and to send the response. */
+/** Time limits of the service: to receive headers, to receive the request, to send the response. */
 const HEADERS_MS = 10_000
 const REQUEST_MS = 15_000
 const RESPONSE_MS = 15_000
@@ -44,10 +44,10 @@ async function openClient(service: Service): Promise<Client> {
   socket.setEncoding('latin1').on('data', (text: string) => {
     read += text
   })
-  const over = Promise.race([once(socket, 'close'), once(socket, 'end')])
+  const closed = Promise.race([once(socket, 'close'), once(socket, 'end')])
   return {
     socket,
-    ended: over.then(() => {
+    ended: closed.then(() => {
       socket.destroy()
       return { ms: performance.now() - started, read }
     }),
@@ -68,8 +68,8 @@ interface Kind {
   name: string
   /** Time within which the service closes the connection. */
   limitMs: number
-  /** The response, if there is one. */
-  answered?: RegExp
+  /** Pattern of the response; undefined if there is none. */
+  response?: RegExp
   start(service: Service): Promise<Client>
 }
 
@@ -84,7 +84,7 @@ const KINDS: Kind[] = [
   {
     name: 'slow headers',
     limitMs: HEADERS_MS,
-    answered: /^HTTP\/1\.1 408 /,
+    response: /^HTTP\/1\.1 408 /,
     async start(service) {
       const one = await openClient(service)
       void drip(one, HEAD)
@@ -94,7 +94,7 @@ const KINDS: Kind[] = [
   {
     name: 'a slow body',
     limitMs: REQUEST_MS,
-    answered: /^HTTP\/1\.1 408 /,
+    response: /^HTTP\/1\.1 408 /,
     async start(service) {
       const one = await openClient(service)
       one.socket.write(HEAD)
@@ -105,7 +105,7 @@ const KINDS: Kind[] = [
   {
     name: 'half-closed within a body',
     limitMs: 0,
-    answered: /^HTTP\/1\.1 400 /,
+    response: /^HTTP\/1\.1 400 /,
     async start(service) {
       const one = await openClient(service)
       one.socket.end(`${HEAD}some of it`)
@@ -113,9 +113,9 @@ const KINDS: Kind[] = [
     },
   },
   {
-    name: 'half-closed after a whole request',
+    name: 'half-closed after a complete request',
     limitMs: 0,
-    answered: /^HTTP\/1\.1 200 /,
+    response: /^HTTP\/1\.1 200 /,
     async start(service) {
       const one = await openClient(service)
       one.socket.end(postOf('half-closed'))
@@ -160,10 +160,10 @@ t.test(
         slowest < kind.limitMs + GRACE_MS,
         `${kind.name}: closed within ${Math.round(slowest)} ms`,
       )
-      const { answered } = kind
-      if (answered)
+      const { response } = kind
+      if (response)
         t.ok(
-          ends.every(({ read }) => answered.test(read)),
+          ends.every(({ read }) => response.test(read)),
           `${kind.name}: has the expected response`,
         )
     }
@@ -186,7 +186,7 @@ t.test(
     // A limit that admits all of their requests.
     const service = await startService(t, { MAX_WAITING: '50000' })
     const messages = new Load({ url: () => service.url, connections: 4, prefix: 'm', text: TEXT })
-    await messages.acknowledge(200)
+    await messages.untilAcknowledged(200)
     await messages.stop()
     const before = resourcesOf(service)
     const good = goodLoad(service)

@@ -22,14 +22,14 @@ t.test('the write-ahead log is truncated after a stalled export has ended', asyn
     prefix: 'a-',
     text: 'x'.repeat(4000),
   })
-  await filled.acknowledge(500)
+  await filled.untilAcknowledged(500)
 
-  // Its output is not read: once the pipe is full, it stalls with its snapshot open.
+  // Nothing reads its output: once the pipe is full, the export stalls with its snapshot open.
   const exporting = spawnEntry(t, ['export'], { DATABASE_URL: `sqlite:///${path}` })
   while ((exporting.child.stdout?.readableLength ?? 0) === 0) await delay(20)
   await filled.stop()
 
-  // Another program writes more than the limit, as the log cannot be reused while the export reads.
+  // Another program writes more than the limit, since the log cannot be reused during the export.
   const other = new Database(path)
   other.exec('create table ballast (body blob)')
   const insert = other.prepare('insert into ballast values (zeroblob(?))')

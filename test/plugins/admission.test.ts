@@ -2,7 +2,15 @@ import { once } from 'node:events'
 import { connect } from 'node:net'
 import t, { type Test } from 'tap'
 import type { App } from '../../src/app.ts'
+import { parseConfig } from '../../src/config.ts'
 import { post, sign, startApp, wire } from '../service.ts'
+import {
+  APP_SECRET,
+  bodyOf,
+  messagesChange,
+  metaHeaders,
+  textMessage,
+} from '../sources/meta-bodies.ts'
 
 /** Delays every append until `release` is called, or the test ends. */
 function delayAppends(t: Test, app: App): { release: () => void } {
@@ -47,6 +55,24 @@ t.test('rejects posts over the limit with 503, and accepts posts again below it'
   t.equal(app.admission.count('ingest'), 0)
 })
 
+t.test('a post counts once for each 64 KiB of its body', async (t) => {
+  const { sources } = parseConfig({ META_APP_SECRET: APP_SECRET })
+  const { app } = await startApp(t, { sources, maxWaiting: 4 })
+  const { release } = delayAppends(t, app)
+  const postMeta = (id: string, size: number, rest = {}) => {
+    const body = bodyOf(messagesChange([textMessage(id, 'x'.repeat(size))]))
+    const headers = { ...metaHeaders(body), ...rest }
+    return app.inject({ method: 'POST', url: '/webhook/meta', headers, payload: body })
+  }
+  const waiting = [postMeta('one', 1000), postMeta('two', 150_000)]
+  while (app.admission.count('ingest') < 2) await new Promise((resolve) => setImmediate(resolve))
+  t.equal((await postMeta('three', 10)).statusCode, 503, 'four posts of 64 KiB are in flight')
+  release()
+  for (const response of await Promise.all(waiting)) t.equal(response.statusCode, 200)
+  t.equal((await postMeta('four', 2_000_000)).statusCode, 200, 'more than the limit on its own')
+  t.equal(app.admission.count('ingest'), 0)
+})
+
 t.test('reads have a separate limit, and probes have none', async (t) => {
   const { app } = await startApp(t, { maxWaiting: 10 })
   const gate = Promise.withResolvers<void>()
@@ -76,7 +102,7 @@ t.test(
     const url = await app.listen({ host: '127.0.0.1', port: 0 })
     const body = wire({ message_id: 'left' })
     const socket = connect(Number(new URL(url).port), '127.0.0.1')
-    const gone = new Promise<void>((resolve) => {
+    const closed = new Promise<void>((resolve) => {
       app.server.once('connection', (connection) => connection.once('close', () => resolve()))
     })
     socket.write(
@@ -84,7 +110,7 @@ t.test(
     )
     while (app.admission.count('ingest') < 1) await new Promise((resolve) => setImmediate(resolve))
     socket.destroy()
-    await gone
+    await closed
     t.equal((await post(app, wire({ message_id: 'next' }))).statusCode, 503)
     const ended = new Promise<void>((resolve) => app.requestTracker.onCompleted(() => resolve()))
     release()
@@ -118,7 +144,28 @@ t.test('evicts a post whose body does not arrive, but not one that is being stor
   )
 })
 
-t.test('posts without a verified signature do not take the places of verified ones', async (t) => {
+t.test('evicts as many posts without a body as a large one counts for', async (t) => {
+  const { sources } = parseConfig({ META_APP_SECRET: APP_SECRET })
+  const { app } = await startApp(t, { sources, maxWaiting: 50 })
+  const { port } = new URL(await app.listen({ host: '127.0.0.1', port: 0 }))
+  const begin = (length: number) => {
+    const socket = connect(Number(port), '127.0.0.1')
+    t.teardown(() => socket.destroy())
+    socket.on('error', () => undefined).resume()
+    socket.write(`POST /webhook/meta HTTP/1.1\r\nHost: x\r\nContent-Length: ${length}\r\n\r\n`)
+    return once(app.server, 'request')
+  }
+  for (let light = 0; light < 50; light++) await begin(1000)
+  t.equal(app.admission.count('unverified'), 50)
+  // Old enough to be evicted.
+  await new Promise((resolve) => setTimeout(resolve, 300))
+  // Each counts as 48 posts: the second one replaces the 49 that the first one left.
+  await begin(3 * 1024 * 1024)
+  await begin(3 * 1024 * 1024)
+  t.equal(app.admission.count('unverified'), 3)
+})
+
+t.test('unverified posts do not count toward the limit of verified posts', async (t) => {
   const { app } = await startApp(t, { maxWaiting: 2 })
   const url = await app.listen({ host: '127.0.0.1', port: 0 })
   for (let number = 0; number < 2; number++) {
@@ -134,7 +181,7 @@ t.test('posts without a verified signature do not take the places of verified on
   t.equal(status, 200)
 })
 
-t.test('public requests that stall do not take the places of reads', async (t) => {
+t.test('stalled public requests do not count toward the limit of reads', async (t) => {
   const { app } = await startApp(t, { maxWaiting: 10, apiTokens: ['token'] })
   const url = await app.listen({ host: '127.0.0.1', port: 0 })
   const socket = connect(Number(new URL(url).port), '127.0.0.1')
@@ -165,6 +212,6 @@ t.test('a connection stays usable if the body arrives after the rejection', asyn
   await first
   socket.write(body)
   socket.write(head + body)
-  const [taken] = await once(socket, 'data')
-  t.match(taken, /^HTTP\/1.1 200 /)
+  const [accepted] = await once(socket, 'data')
+  t.match(accepted, /^HTTP\/1.1 200 /)
 })

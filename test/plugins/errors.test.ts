@@ -1,7 +1,7 @@
 import t from 'tap'
 import { startApp } from '../service.ts'
 
-t.test('returns 404 for an unknown path, whatever the method and the body', async (t) => {
+t.test('returns 404 for an unknown path with any method and body', async (t) => {
   const { app } = await startApp(t)
   for (const request of [
     { url: '/' },
@@ -24,7 +24,7 @@ t.test('returns 404 for an unknown path, whatever the method and the body', asyn
   }
 })
 
-t.test('returns 405 with Allow for another method', async (t) => {
+t.test('returns 405 with Allow for an unsupported method', async (t) => {
   const { app } = await startApp(t)
   for (const [method, url, allow] of [
     ['GET', '/webhook', 'POST'],

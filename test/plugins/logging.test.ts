@@ -1,7 +1,7 @@
 import { once } from 'node:events'
 import { connect } from 'node:net'
 import t from 'tap'
-import { post, sign, startApp, startService, wire } from '../service.ts'
+import { NO_SOURCES, post, sign, startApp, startService, wire } from '../service.ts'
 
 const SENSITIVE = { from: '+4915112345678', to: '+33612345678', text: 'a private word' }
 
@@ -78,7 +78,7 @@ t.test('returns and logs a valid X-Request-ID, and replaces an invalid one', asy
 })
 
 t.test('writes no lines below LOG_LEVEL', async (t) => {
-  const { app, log } = await startApp(t, { logLevel: 'ERROR', secret: undefined })
+  const { app, log } = await startApp(t, { logLevel: 'ERROR', sources: NO_SOURCES })
   await app.inject('/stats')
   await app.inject('/health/ready')
   t.match(log, [{ level: 'ERROR', status: 503 }])
@@ -123,11 +123,11 @@ t.test('logs the result of a message whose client disconnected before the respon
     `POST /webhook HTTP/1.1\r\nHost: x\r\nX-Signature: ${sign(body)}\r\nContent-Length: ${body.length}\r\n\r\n${body}`,
   )
   await entered
-  // A reset, as after a FIN the client may still read.
+  // A reset, since the client may still read after a FIN.
   socket.resetAndDestroy()
-  const gone = new Promise<void>((resolve) => app.server.once('request', () => resolve()))
+  const nextRequest = new Promise<void>((resolve) => app.server.once('request', () => resolve()))
   await fetch(`${url}/health/live`)
-  await gone
+  await nextRequest
   release()
   await app.close()
   t.match(
@@ -159,7 +159,7 @@ t.test('logs the route template, and redacts paths without a route', async (t) =
   ] as const) {
     for (const method of ['GET', 'DELETE', 'OPTIONS'] as const) {
       await app.inject({ method, url, headers: method === 'OPTIONS' ? preflight : {} })
-      // Preflights have no route, whatever their path.
+      // A preflight request has no route, even if its path has one.
       if (method !== 'OPTIONS') t.equal(log.at(-1)?.path, path, `${method} ${url.slice(0, 40)}`)
     }
   }

@@ -72,7 +72,7 @@ t.test('a page of an allowed origin may read a 429', async (t) => {
   t.equal(rejected.headers['access-control-allow-origin'], PREFLIGHT.origin)
 })
 
-t.test('counts input that the HTTP parser rejects against the remote address', async (t) => {
+t.test('counts input rejected by the HTTP parser toward the limit of its address', async (t) => {
   const { app, log } = await startApp(t, { maxRequestsPerMinute: 3 })
   const url = await app.listen({ host: '127.0.0.1', port: 0 })
   for (const [request, status] of [
@@ -85,7 +85,7 @@ t.test('counts input that the HTTP parser rejects against the remote address', a
     const connection = await Connection.to(url)
     t.teardown(() => connection.close())
     connection.send(request)
-    const response = await connection.answer()
+    const response = await connection.readResponse()
     t.equal(response.status, status)
     t.match(log.at(-1), { status })
     if (status === 429) t.ok(Number(response.headers['retry-after']) >= 1)
@@ -107,7 +107,7 @@ t.test('rejects a request over the limit before its body is read', async (t) => 
 
 t.test('has no limit on requests by default', async (t) => {
   const { app } = await startApp(t, { maxWaiting: 99_999 })
-  const answers = await Promise.all(Array.from({ length: 1200 }, () => app.inject('/stats')))
-  t.ok(answers.every(({ statusCode }) => statusCode === 200))
-  t.notMatch(Object.keys(answers[0]?.headers ?? {}).join(), /ratelimit/)
+  const responses = await Promise.all(Array.from({ length: 1200 }, () => app.inject('/stats')))
+  t.ok(responses.every(({ statusCode }) => statusCode === 200))
+  t.notMatch(Object.keys(responses[0]?.headers ?? {}).join(), /ratelimit/)
 })

@@ -2,7 +2,7 @@ import { createHmac } from 'node:crypto'
 import { writeFileSync } from 'node:fs'
 import fc from 'fast-check'
 import t from 'tap'
-import { createVerifier } from '../../src/plugins/signature.ts'
+import { createVerifier } from '../../src/sources/hmac.ts'
 import { folderOf, post, SECRET, sign, startApp, startService, wire } from '../service.ts'
 
 const verify = createVerifier(SECRET)
@@ -74,7 +74,7 @@ t.test('returns 401 before it checks the media type and the body', async (t) => 
   t.equal((await app.store.stats()).total_messages, 0)
 })
 
-t.test('covers the raw bytes of the body', async (t) => {
+t.test('verifies the signature over the raw bytes of the body', async (t) => {
   const { app } = await startApp(t)
   const spaced = `{ "message_id" : "a",  "from":"+1","to":"+2","ts":"2025-01-15T10:00:00Z", "text":"caf\\u00e9 é 👍" }\n`
   t.equal((await post(app, spaced)).statusCode, 200)
@@ -91,7 +91,10 @@ t.test('returns which of two secrets made the signature', async (t) => {
   t.equal(createVerifier('new')(body, sign('hello', 'old')), undefined)
 })
 
-/** Posts a message. @returns its status, and the numbers of signatures by the current and the previous secret. */
+/**
+ * Posts a message.
+ * @returns the status, and the numbers of signatures by the current and the previous secret.
+ */
 async function postWith(url: string, id: string, secret: string) {
   const body = wire({ message_id: id })
   const { status } = await fetch(`${url}/webhook`, {
@@ -101,7 +104,11 @@ async function postWith(url: string, id: string, secret: string) {
   })
   const scrape = await (await fetch(`${url}/metrics`)).text()
   const used = (key: string) =>
-    Number(new RegExp(`^webhook_signatures_total\\{key="${key}"\\} (\\d+)$`, 'm').exec(scrape)?.[1])
+    Number(
+      new RegExp(`^webhook_signatures_total\\{source="webhook",key="${key}"\\} (\\d+)$`, 'm').exec(
+        scrape,
+      )?.[1],
+    )
   return [status, used('current'), used('previous')]
 }
 

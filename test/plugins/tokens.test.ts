@@ -18,7 +18,7 @@ t.test('messages and statistics require one of the API tokens', async (t) => {
       t.equal(without.headers['www-authenticate'], 'Bearer')
       t.equal(without.headers['cache-control'], 'no-store')
       if (method === 'GET') {
-        t.strictSame(without.json(), { detail: 'this needs a valid bearer token' })
+        t.strictSame(without.json(), { detail: 'a valid bearer token is required' })
       }
 
       const wrong = await app.inject({ method, url, headers: bearer('scraper') })
@@ -124,7 +124,7 @@ t.test('OpenAPI documents which operations require a token', async (t) => {
   for (const [path, { get, post }] of Object.entries<Record<string, Record<string, object>>>(
     paths,
   )) {
-    const isProtected = /^\/(messages|stats)/.test(path)
+    const isProtected = /^\/(messages|stats|rejected)/.test(path)
     const { security, responses } = get ?? post ?? {}
     t.strictSame(security, isProtected ? [{ API_TOKEN: [] }] : undefined, path)
     t.equal('401' in (responses ?? {}), isProtected || path === '/webhook', path)

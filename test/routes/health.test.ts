@@ -1,7 +1,7 @@
 import { rmSync } from 'node:fs'
 import Database from 'better-sqlite3'
 import t from 'tap'
-import { folderOf, startApp } from '../service.ts'
+import { folderOf, NO_SOURCES, startApp } from '../service.ts'
 
 t.test('returns 200 for liveness and readiness', async (t) => {
   const { app } = await startApp(t)
@@ -14,7 +14,7 @@ t.test('returns 200 for liveness and readiness', async (t) => {
 })
 
 t.test('without a secret it is alive and not ready', async (t) => {
-  const { app, log } = await startApp(t, { secret: undefined })
+  const { app, log } = await startApp(t, { sources: NO_SOURCES })
   t.equal((await app.inject('/health/live')).statusCode, 200)
   const ready = await app.inject('/health/ready')
   t.equal(ready.statusCode, 503)
@@ -58,7 +58,7 @@ t.test('responds within a second while the database is locked, and is ready', as
 
 t.test('while it drains it is alive and not ready, which is logged as INFO', async (t) => {
   const { app, log } = await startApp(t)
-  app.shutdown.draining = true
+  app.shutdown.drain()
   t.equal((await app.inject('/health/live')).statusCode, 200)
   const ready = await app.inject('/health/ready')
   t.equal(ready.statusCode, 503)

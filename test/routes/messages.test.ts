@@ -57,6 +57,10 @@ t.test('applies every filter', async (t) => {
   t.equal(await found(`q=${encodeURIComponent('ПРИ')}`), 'b')
   t.equal(await found(`q=${encodeURIComponent('ς')}`), 'c')
   t.equal(await found('q='), 'abc')
+  t.equal(await found('source=webhook'), 'abc')
+  t.equal(await found('source=meta'), '')
+  t.equal(await found('type=text&from=+2'), 'bc')
+  t.equal(await found('type=image'), '')
   t.equal(await found('q=%25&from=+1&since=2025-01-15T10:00:00Z'), 'a')
   t.equal(await found('limit=1&offset=1'), 'b')
   t.equal(await found('limit=2'), 'ab')
@@ -167,7 +171,7 @@ t.test('returns 503 if the database is unavailable', async (t) => {
   }
 })
 
-t.test('lists newest first, and messages before an instant', async (t) => {
+t.test('lists newest first with `order`, and before an instant with `until`', async (t) => {
   const { app } = await startApp(t)
   await postAll(t, app, [
     { message_id: 'a', ts: '2025-01-15T10:00:00Z' },
@@ -184,6 +188,43 @@ t.test('lists newest first, and messages before an instant', async (t) => {
   t.equal(await found('until=2025-01-15T10:00:00.5Z'), 'a')
   t.equal(await found('since=2025-01-15T10:00:00.5Z&until=2025-01-15T15:30:01+05:30'), 'b')
   t.equal(await found('order=desc&limit=1&offset=1'), 'b')
+})
+
+t.test('adds the details that `include` names', async (t) => {
+  const { app } = await startApp(t)
+  await postAll(t, app, [{ message_id: 'a' }])
+  const payload = { id: 'b', image: { caption: '\0' } }
+  const details = { source: 'meta', type: 'image', payload: JSON.stringify(payload) }
+  await app.store.append([{ ...message({ message_id: 'b' }), ...details }])
+  const detailsOf = async (query: string) => {
+    const response = await app.inject(`/messages?order=desc&${query}`)
+    return response
+      .json()
+      .data.map(
+        ({ message_id, from_msisdn, to_msisdn, ts, text, created_at, ...rest }: Row) => rest,
+      )
+  }
+  t.strictSame(await detailsOf(''), [{}, {}])
+  t.strictSame(await detailsOf('include=type'), [{ type: 'image' }, { type: 'text' }])
+  t.strictSame(await detailsOf('include=payload,source,type'), [
+    { source: 'meta', type: 'image', payload },
+    { source: 'webhook', type: 'text', payload: null },
+  ])
+  t.match((await app.inject('/messages/b')).json(), { source: 'meta', type: 'image', payload })
+  t.match((await app.inject('/messages/a')).json(), {
+    source: 'webhook',
+    type: 'text',
+    payload: null,
+  })
+  for (const include of ['', 'text', 'type,', 'type&include=source']) {
+    t.equal((await app.inject(`/messages?include=${include}`)).statusCode, 422)
+  }
+  const first = await app.inject('/messages?limit=1&include=source&type=text&source=webhook')
+  t.equal(first.headers.link, undefined)
+  const next = await app.inject('/messages?limit=1&include=source')
+  t.match(next.headers.link, /&include=source&cursor=/)
+  const { cursor } = { cursor: next.json().next }
+  t.equal((await app.inject(`/messages?type=text&cursor=${cursor}`)).statusCode, 422)
 })
 
 t.test('links the next page, in the body and in the Link header', async (t) => {
@@ -211,6 +252,8 @@ t.test('links the next page, in the body and in the Link header', async (t) => {
   t.same(seen, ['m4', 'm3', 'm2', 'm1', 'm0'])
 })
 
+type Row = Record<string, unknown>
+
 const skip = process.env.TEST_STORE
   ? 'only SQLite files of the legacy service have ids over 512 characters'
   : false
@@ -230,7 +273,7 @@ t.test('pages can be followed across ids of any length', { skip }, async (t) => 
   t.same(seen, ids.toSorted())
 })
 
-t.test('rejects a cursor that has an offset or other filters, or was modified', async (t) => {
+t.test('rejects a modified cursor, and one combined with an offset or other filters', async (t) => {
   const { app } = await startApp(t)
   await postAll(t, app, [{ message_id: 'a' }, { message_id: 'b' }])
   const { next } = (await app.inject('/messages?limit=1&q=')).json()
@@ -252,7 +295,7 @@ t.test('rejects a cursor that has an offset or other filters, or was modified', 
     const response = await app.inject(`/messages?${query}`)
     t.equal(response.statusCode, 422, query)
     t.match(response.json().detail, [
-      { loc: ['query', 'cursor'], msg: /^cursor (must be the next|and offset)/ },
+      { loc: ['query', 'cursor'], msg: /^cursor (must be the value of next|and offset)/ },
     ])
   }
 })
@@ -304,4 +347,48 @@ t.test('cancels a query whose client disconnects', async (t) => {
   })
   await t.rejects(fetch(`${url}/messages?q=x`, { signal: controller.signal }))
   await cancelled
+})
+
+t.test('returns a page in the format that Accept prefers', async (t) => {
+  const { app } = await startApp(t)
+  await postAll(t, app, [
+    { message_id: 'a', text: 'x,y' },
+    { message_id: 'b', text: null },
+  ])
+  const get = (accept: string, url = '/messages?limit=1') =>
+    app.inject({ url, headers: { accept } })
+  const { data, next } = (await get('application/json')).json()
+  const { created_at } = data[0]
+  const sent = "'+919876543210,'+14155550100,2025-01-15T10:00:00Z"
+
+  const csv = await get('text/csv')
+  t.equal(csv.headers['content-type'], 'text/csv; charset=utf-8')
+  t.equal(csv.headers.link, `</messages?limit=1&order=asc&cursor=${next}>; rel="next"`)
+  t.equal(
+    csv.body,
+    `message_id,from_msisdn,to_msisdn,ts,text,created_at\r\na,${sent},"x,y",${created_at}\r\n`,
+  )
+  const last = await get('text/csv', `/messages?include=type,payload&cursor=${next}`)
+  t.notOk(last.headers.link)
+  t.match(last.body, /^message_id,from_msisdn,to_msisdn,ts,text,created_at,type,payload\r\nb,/)
+  t.match(last.body, /,,[^,]+Z,text,\r\n$/)
+
+  const lines = await get('application/x-ndjson', '/messages?include=payload')
+  t.equal(lines.headers['content-type'], 'application/x-ndjson; charset=utf-8')
+  const [first, second, ...rest] = lines.body.split('\n')
+  t.strictSame(JSON.parse(first ?? ''), { ...data[0], payload: null })
+  t.equal(JSON.parse(second ?? '').message_id, 'b')
+  t.same(rest, [''])
+
+  for (const [accept, type] of [
+    ['*/*', 'application/json'],
+    ['text/html, */*;q=0.8', 'application/json'],
+    ['application/json, text/csv', 'application/json'],
+    ['text/csv;q=0.5, application/json', 'application/json'],
+    ['text/csv;q=0', 'application/json'],
+    ['application/json;q=0.5, TEXT/CSV; header=present', 'text/csv'],
+    ['application/x-ndjson, text/csv', 'application/x-ndjson'],
+  ] as const) {
+    t.match((await get(accept)).headers['content-type'], type, accept)
+  }
 })

@@ -3,7 +3,7 @@ import { NO_SERVER } from '../db/postgres/server.ts'
 
 // The routes behave the same on PostgreSQL: these tests run again with a PostgreSQL store.
 t.jobs = 2
-for (const name of ['messages', 'stats', 'webhook']) {
+for (const name of ['export', 'feed', 'messages', 'rejected', 'senders', 'stats', 'webhook']) {
   t.spawn(
     process.execPath,
     [new URL(`${name}.test.ts`, import.meta.url).pathname],

@@ -8,8 +8,8 @@ import { SECRET } from '../service.ts'
 
 const ENTRY = new URL('../../bin/lyftr-webhook.js', import.meta.url).pathname
 
-/** Returns whether a GET of the URL is answered with a 2xx status. */
-export async function answers(url: string): Promise<boolean> {
+/** Returns whether a GET of the URL gets a 2xx status. */
+export async function isOk(url: string): Promise<boolean> {
   try {
     const response = await fetch(url)
     await response.arrayBuffer()
@@ -63,7 +63,7 @@ export class Instance {
 
   /** Returns whether its readiness check passes. */
   ready(): Promise<boolean> {
-    return answers(`${this.url}/health/ready`)
+    return isOk(`${this.url}/health/ready`)
   }
 
   /** Sends SIGTERM. @returns the exit status, or the signal that ended the process. */

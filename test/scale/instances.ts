@@ -2,8 +2,9 @@ import { setTimeout as delay } from 'node:timers/promises'
 import t from 'tap'
 import type { Cluster } from '../../tools/cluster.ts'
 import { until } from '../../tools/until.ts'
+import { assertFeed, startConsumers } from '../feed-consumers.ts'
 import { sign, wire } from '../service.ts'
-import { answers } from './instance.ts'
+import { isOk } from './instance.ts'
 import { assertExact } from './recount.ts'
 import { createInstance, startCluster, startTopology } from './topology.ts'
 import { LOAD_MS, Traffic } from './traffic.ts'
@@ -11,22 +12,22 @@ import { LOAD_MS, Traffic } from './traffic.ts'
 /** Instances that start at the same time. */
 const STARTED_TOGETHER = 10
 
-/** Copies of each message that are posted concurrently, and messages. */
+/** Number of concurrent posts of each id, and number of ids. */
 const COPIES = 60
 const IDS = 50
 
-/** Minimum body sizes in kill tests: none, that of a text of 4,000 escaped letters, and the limit. */
+/** Minimum body sizes of the kill tests: none, a text of 4,000 escaped letters, and the limit. */
 const KILL_BODY_BYTES = [0, 24 * 1024, 64 * 1024]
 
-/** Milliseconds of an outage that is noticed at once, and of one that is noticed by timeouts. */
+/** Milliseconds of an outage that closes connections, and of one that only timeouts detect. */
 const OUTAGE_MS = 1500
 const HANG_MS = 5500
 
 /** Milliseconds within which readiness checks must fail. */
-const NOTICED_WITHIN_MS = 2000
+const DETECTED_WITHIN_MS = 2000
 
 /** Milliseconds within which a post must get a response. */
-const ANSWERED_WITHIN_MS = 5000
+const POST_WITHIN_MS = 5000
 
 /** A temporary outage of the database. */
 interface Outage {
@@ -76,10 +77,11 @@ t.test('ten instances can start at once on an empty database', async (t) => {
 t.test('three instances behind the load balancer', async (t) => {
   const cluster = await startCluster(t)
   const { instances, balancer } = await startTopology(t, await cluster.createDatabase('topology'))
+  const consumers = startConsumers(t, () => balancer.url)
   const acknowledged: string[] = []
 
   await t.test(
-    'sixty concurrent posts of one id create one row, and one is counted as created',
+    'sixty concurrent posts of one id create one row, and one post counts as created',
     async (t) => {
       const sum = async (result: 'created' | 'duplicate') => {
         const counts = await Promise.all(instances.map((instance) => instance.counted(result)))
@@ -87,16 +89,16 @@ t.test('three instances behind the load balancer', async (t) => {
       }
       const ids = Array.from({ length: IDS }, (_, number) => `copy-${number}`)
       for (const message_id of ids) {
-        const answers = await Promise.all(
+        const statuses = await Promise.all(
           Array.from({ length: COPIES }, async (_, copy) => {
-            // Each copy has another text.
+            // The text of each copy differs.
             const body = wire({ message_id, text: `copy ${copy}` })
             const to = instances[copy % instances.length] ?? balancer
             const headers = { 'content-type': 'application/json', 'x-signature': sign(body) }
             return (await fetch(`${to.url}/webhook`, { method: 'POST', headers, body })).status
           }),
         )
-        t.strictSame(new Set(answers), new Set([200]), `${COPIES} copies of ${message_id}: 200`)
+        t.strictSame(new Set(statuses), new Set([200]), `${COPIES} copies of ${message_id}: 200`)
       }
       t.equal(await sum('created'), IDS, `${IDS} created`)
       t.equal(await sum('duplicate'), (COPIES - 1) * IDS, `${(COPIES - 1) * IDS} duplicates`)
@@ -154,9 +156,9 @@ t.test('three instances behind the load balancer', async (t) => {
           const ready = await Promise.all(instances.map((instance) => instance.ready()))
           return !ready.includes(true)
         })
-        const noticedMs = performance.now() - began
-        t.ok(noticedMs < NOTICED_WITHIN_MS, `none is ready after ${noticedMs.toFixed(0)} ms`)
-        for (const { url } of instances) t.ok(await answers(`${url}/health/live`), 'is alive')
+        const detectedMs = performance.now() - began
+        t.ok(detectedMs < DETECTED_WITHIN_MS, `none is ready after ${detectedMs.toFixed(0)} ms`)
+        for (const { url } of instances) t.ok(await isOk(`${url}/health/live`), 'is alive')
         await delay(durationMs)
         await end(cluster)
         const resumed = performance.now()
@@ -169,11 +171,17 @@ t.test('three instances behind the load balancer', async (t) => {
         )
         await delay(LOAD_MS)
         await traffic.end()
-        t.ok(traffic.slowestPostMs < ANSWERED_WITHIN_MS, traffic.summary)
+        t.ok(traffic.slowestPostMs < POST_WITHIN_MS, traffic.summary)
         t.equal(traffic.withoutRetryAfter, 0, 'each 503 has Retry-After')
         acknowledged.push(...traffic.acknowledged)
         await assertExact(t, cluster, 'topology', instances, acknowledged)
       },
     )
   }
+
+  await t.test('consumers of the feed have read every message once, in one order', async (t) => {
+    const fed = await assertFeed(t, consumers, balancer.url, acknowledged)
+    const rows = await cluster.query('topology', 'select from messages')
+    t.equal(fed.length, rows.length, 'the feed has every stored message')
+  })
 })

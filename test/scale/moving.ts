@@ -4,6 +4,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import Database from 'better-sqlite3'
 import t, { type Test } from 'tap'
 import { writeMessages } from '../../tools/corpus.ts'
+import { assertFeed, startConsumers } from '../feed-consumers.ts'
 import { folderOf, runEntry, spawnEntry } from '../service.ts'
 import { assertExact } from './recount.ts'
 import { createInstance, startCluster, startTopology } from './topology.ts'
@@ -23,7 +24,10 @@ const FILTERS = [
   '&q=ß',
 ]
 
-/** Runs `lyftr-webhook export | lyftr-webhook import -`. @returns the exit statuses and the reported counts. */
+/**
+ * Runs `lyftr-webhook export | lyftr-webhook import -`.
+ * @returns the exit statuses and the reported counts.
+ */
 async function move(t: Test, from: string, to: string, options: string[] = []) {
   const exporting = spawnEntry(t, ['export'], { DATABASE_URL: from })
   const importing = spawnEntry(t, ['import', ...options, '-'], { DATABASE_URL: to })
@@ -67,6 +71,7 @@ t.test('moves from SQLite under traffic, with a pause', async (t) => {
   const cluster = await startCluster(t)
   const database = await cluster.createDatabase('moved')
   const { instances, balancer } = await startTopology(t, database)
+  const consumers = startConsumers(t, () => balancer.url)
 
   const traffic = new Traffic(t, old.url, 'moving-')
   await delay(LOAD_MS)
@@ -87,22 +92,22 @@ t.test('moves from SQLite under traffic, with a pause', async (t) => {
   )
   t.ok(second.created >= rest, `the second run creates ${second.created} messages`)
 
-  // For comparison, on another port, which gets no traffic.
-  const reference = await createInstance(t, { DATABASE_URL: file })
-  await reference.start()
+  // Opens the old database on another port, which gets no traffic.
+  const comparison = await createInstance(t, { DATABASE_URL: file })
+  await comparison.start()
   for (const { url } of instances) {
     t.strictSame(
       await json(`${url}/stats`),
-      await json(`${reference.url}/stats`),
+      await json(`${comparison.url}/stats`),
       'returns the same statistics',
     )
   }
   for (const filter of FILTERS) {
     for (const order of ['asc', 'desc']) {
-      const { total } = await json(`${reference.url}/messages?limit=1${filter}`)
+      const { total } = await json(`${comparison.url}/messages?limit=1${filter}`)
       for (const offset of [0, Math.floor(total / 2), Math.max(0, total - 50)]) {
         const path = `/messages?limit=100&order=${order}&offset=${offset}${filter}`
-        const [before, after] = [await json(reference.url + path), await json(balancer.url + path)]
+        const [before, after] = [await json(comparison.url + path), await json(balancer.url + path)]
         t.strictSame(after, before, `${path.slice(0, 80)}: the same page of ${before.total}`)
       }
     }
@@ -112,13 +117,16 @@ t.test('moves from SQLite under traffic, with a pause', async (t) => {
     after.length === before.length && after.every((line, index) => line === before[index]),
     `all ${before.length} messages are the same`,
   )
-  await reference.terminate()
+  await comparison.terminate()
 
   traffic.url = balancer.url
   await delay(LOAD_MS)
   await traffic.end()
   t.pass(traffic.summary)
   await assertExact(t, cluster, 'moved', instances, traffic.acknowledged)
+  const fed = await assertFeed(t, consumers, balancer.url, traffic.acknowledged)
+  const rows = await cluster.query('moved', 'select from messages')
+  t.equal(fed.length, rows.length, 'the feed has every message that was moved or posted')
 })
 
 t.test(

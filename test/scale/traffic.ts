@@ -123,7 +123,10 @@ export class Traffic {
     ]
   }
 
-  /** Sends no new messages, and waits for the last ones. @throws Error if they are not acknowledged in time. */
+  /**
+   * Stops sending new messages, and waits for the last ones.
+   * @throws Error if they are not acknowledged in time.
+   */
   async end(): Promise<void> {
     this.#ending = true
     const late = delay(END_WITHIN_MS, undefined, { ref: false }).then(() => {
@@ -132,7 +135,7 @@ export class Traffic {
     await Promise.race([Promise.all(this.#loops), late])
   }
 
-  /** Counts and times in words, for messages of assertions. */
+  /** Counts and latencies as text, for assertion messages. */
   get summary(): string {
     const failures = [...this.failures].map(([outcome, count]) => `${count} times ${outcome}`)
     return `${this.acknowledged.length} posts and ${this.reads} reads got 200, the slowest after ${this.slowestPostMs.toFixed(0)} and ${this.slowestReadMs.toFixed(0)} ms; other results: ${failures.join(', ') || 'none'}`

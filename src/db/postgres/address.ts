@@ -27,7 +27,7 @@ export interface PostgresAddress {
 /** Number of connections if the URL has no `max`; the default of the driver. */
 const DEFAULT_MAX = 10
 
-/** Minimum of `max`: one connection for each pool, and two for maintenance. */
+/** Minimum of `max`: two connections for maintenance, and one for each other pool. */
 const MIN_MAX = 5
 
 /** Connections for maintenance: two, so that readiness checks do not wait for rollups. */
@@ -75,7 +75,7 @@ export function readAddress(url: string): PostgresAddress {
     if (config[option] === undefined) continue
     const value = Number(config[option])
     if (!Number.isSafeInteger(value) || value < 0) {
-      throw new StoreOpenError(`expected a number for ${option}, found ${config[option]}`)
+      throw new StoreOpenError(`expected a whole number for ${option}, found ${config[option]}`)
     }
     config[option] = value
   }

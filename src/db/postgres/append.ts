@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import { sql } from 'kysely'
-import { MESSAGE_COLUMNS } from '../../message/columns.ts'
-import type { StoredMessage } from '../../message/message.ts'
+import { DETAIL_COLUMNS, MESSAGE_COLUMNS } from '../../message/columns.ts'
+import { DEFAULT_DETAILS, type NewMessage, type StoredMessage } from '../../message/message.ts'
 import type { AppendOutcome } from '../message-store.ts'
 import { computeColumns } from './computed-columns.ts'
 import type { Session } from './pool.ts'
@@ -18,6 +18,7 @@ const COLUMNS = [
   'search_key',
   'created_at',
   'ts_key',
+  ...DETAIL_COLUMNS,
 ] as const
 
 /** A row to insert, without its batch and ordinal. */
@@ -94,8 +95,14 @@ async function findStored(session: Session, ids: string[]): Promise<Map<string, 
 }
 
 /** Inserts messages with distinct ids. @returns the ordinals, from 1, of those that were created. */
-async function insert(session: Session, messages: StoredMessage[]): Promise<{ ordinal: number }[]> {
-  const rows = messages.map((message): Row => ({ ...message, ...computeColumns(message) }))
+async function insert(session: Session, messages: NewMessage[]): Promise<{ ordinal: number }[]> {
+  const rows = messages.map(
+    (message): Row => ({
+      ...DEFAULT_DETAILS,
+      ...message,
+      ...computeColumns(message),
+    }),
+  )
   const parameters = COLUMNS.map((column) => rows.map((row) => row[column]))
   return (await session.executeQuery<{ ordinal: number }>({ ...APPEND, parameters })).rows
 }
@@ -106,9 +113,9 @@ async function insert(session: Session, messages: StoredMessage[]): Promise<{ or
  */
 export async function append(
   session: Session,
-  batch: readonly StoredMessage[],
+  batch: readonly NewMessage[],
 ): Promise<{ outcomes: AppendOutcome[]; created: number }> {
-  const firsts = new Map<string, StoredMessage>()
+  const firsts = new Map<string, NewMessage>()
   for (const message of batch) {
     if (!firsts.has(message.message_id)) firsts.set(message.message_id, message)
   }
@@ -139,7 +146,7 @@ export async function checkAppend(session: Session): Promise<void> {
 
 /**
  * Size of the trial batch.
- * With such long ids, the table and each index grow by whole pages, in all about 100 KiB.
+ * Ids are so long that the table grows by about 100 KiB, and each index that contains them by more.
  */
 const TRIAL_MESSAGES = 64
 const TRIAL_ID_BYTES = 1000

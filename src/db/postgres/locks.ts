@@ -12,6 +12,8 @@ const KEYS = {
   rollup: 2,
   /** Held by the session that builds the text index. */
   textIndex: 3,
+  /** Held by the transaction that keeps rejected bodies. */
+  rejectedBodies: 4,
 } as const
 
 /** Name of an advisory lock. */
@@ -24,6 +26,11 @@ function keysOf(lock: LockName): RawBuilder<unknown> {
 /** Returns an expression that takes the lock for the transaction; false if another session holds it. */
 export function tryTransactionLock(lock: LockName): RawBuilder<boolean> {
   return sql`pg_try_advisory_xact_lock(${keysOf(lock)})`
+}
+
+/** Waits for the lock, and takes it for the transaction. */
+export async function transactionLock(transaction: Session, lock: LockName): Promise<void> {
+  await sql`select pg_advisory_xact_lock(${keysOf(lock)})`.execute(transaction)
 }
 
 /** Takes the lock for the session unless another session holds it. @returns whether the lock was taken. */

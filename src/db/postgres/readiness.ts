@@ -8,8 +8,8 @@ const TIMEOUT_MS = 1000
 /**
  * Checks that the database can store messages.
  * A check reads, writes, and runs the append statement with an empty batch. The first check, and each check after a
- * failed batch until one passes, also stores a trial batch and rolls it back, because the heartbeat row alone may still
- * fit on a full disk.
+ * failed batch or a failed check, also stores a trial batch and rolls it back, because the heartbeat row alone may
+ * still fit on a full disk.
  */
 export class Readiness {
   readonly #pool: Pool

@@ -12,7 +12,7 @@ const STEP_MESSAGES = 10_000
 
 /**
  * Milliseconds for one step.
- * It is above the time limits of the server, so that it only ends steps on dead connections.
+ * It is above the statement timeout, so that the server ends a slow statement first.
  */
 const STEP_TIMEOUT_MS = 5000
 
@@ -30,7 +30,7 @@ export class Rollup {
   readonly #pool: Pool
   readonly #timeoutMs: number | undefined
   #step: Promise<RollupResult> | undefined
-  /** Whether the last step took the lock and succeeded. */
+  /** False after a step that failed, timed out or found the lock taken, until a step succeeds. */
   #effective = true
   #timer: NodeJS.Timeout | undefined
   #stopped = false

@@ -1,3 +1,6 @@
+import type { GeneratedAlways } from 'kysely'
+import type { NewRejectedRow } from '../rejected-bodies.ts'
+
 /**
  * Stored messages.
  * All text columns have the collation `C`: they are compared by their bytes, whatever the locale of the database.
@@ -20,6 +23,10 @@ interface MessagesTable {
   created_at: string
   /** Sort key of `ts`, see `instantKey`; empty if `ts` is not an instant. */
   ts_key: string
+  source: string
+  type: string
+  /** The sender's own JSON of the message. */
+  payload: string | null
 }
 
 /** Batches that the counters do not include yet; each row is committed together with its messages. */
@@ -60,6 +67,35 @@ interface HeartbeatTable {
   at: string
 }
 
+/** Bodies that were rejected although their signature is valid: the newest ones. */
+interface RejectedBodiesTable extends NewRejectedRow {
+  /** In order of arrival; never reused. */
+  id: GeneratedAlways<number>
+}
+
+/** The order of the feed: one row for each batch, committed together with its messages. */
+interface FeedBatchesTable {
+  /** Number of the cluster that the batch was stored in: transaction ids of different clusters do not compare. */
+  epoch: number
+  /** Id of the transaction, an `xid8`, as text. */
+  xid: string
+  batch: number
+}
+
+/** One row: the state of the feed. */
+interface FeedStateTable {
+  id: 1
+  /** The epoch of new batches. */
+  epoch: number
+  /** The last batch that was stored before `feed_batches` existed; these come first, in order of their numbers. */
+  unordered_batch: number
+  /** The position before the first message. Every message at or before it was removed. */
+  start_epoch: number
+  start_xid: number
+  start_batch: number
+  start_ordinal: number
+}
+
 /** The tables after the newest migration. */
 export interface PostgresSchema {
   messages: MessagesTable
@@ -69,4 +105,7 @@ export interface PostgresSchema {
   days: DaysTable
   minutes: MinutesTable
   heartbeat: HeartbeatTable
+  rejected_bodies: RejectedBodiesTable
+  feed_batches: FeedBatchesTable
+  feed_state: FeedStateTable
 }

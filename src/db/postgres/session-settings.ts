@@ -20,8 +20,8 @@ const LONG_RUNNING_TCP_USER_TIMEOUT_MS = 60_000
 
 /**
  * Settings that the statements rely on.
- * They override the defaults of the server, the database and the role. The operator controls `search_path`, which
- * selects the schema, the settings of the planner, and `default_transaction_read_only`, under which posts get 503.
+ * They override the defaults of the server, the database and the role. The operator controls the settings of the
+ * planner, `search_path`, which selects the schema, and `default_transaction_read_only`, under which posts get 503.
  */
 const FIXED = {
   client_encoding: 'UTF8',

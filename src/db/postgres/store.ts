@@ -1,25 +1,34 @@
 import { sql } from 'kysely'
-import { MESSAGE_COLUMNS } from '../../message/columns.ts'
-import type { StoredMessage } from '../../message/message.ts'
+import { ALL_COLUMNS } from '../../message/columns.ts'
+import { isRestrictive, isUnindexed } from '../../message/filter.ts'
+import type { NewMessage } from '../../message/message.ts'
 import {
   type AppendOutcome,
+  type FeedQuery,
   type MessageStore,
   type PageQuery,
   type ProgressListener,
   StoreOpenError,
   type StoreSize,
   StoreUnavailableError,
+  type TimelineQuery,
   type WarningListener,
 } from '../message-store.ts'
+import { isSlowSenderQuery, type SenderQuery } from '../sender-query.ts'
 import { append } from './append.ts'
 import { errorMessage } from './errors.ts'
 import { migrate } from './migrations/migrate.ts'
 import type { Pool, Session } from './pool.ts'
 import { createPools, type PoolOptions, type Pools } from './pools.ts'
 import { countAll } from './queries/counts.ts'
+import { feed, feedEnd } from './queries/feed.ts'
+import { startEpochIfRestored } from './queries/feed-order.ts'
 import { page } from './queries/page.ts'
+import { senders } from './queries/senders.ts'
 import { stats } from './queries/stats.ts'
+import { timeline } from './queries/timeline.ts'
 import { Readiness } from './readiness.ts'
+import { PostgresRejectedBodies } from './rejected-bodies.ts'
 import { Rollup } from './rollup.ts'
 import { inSnapshot } from './snapshot.ts'
 import { TextIndex } from './text-index.ts'
@@ -64,6 +73,7 @@ export class PostgresStore implements MessageStore {
   readonly #rollup: Rollup
   readonly #readiness: Readiness
   readonly #textIndex: TextIndex
+  readonly rejected: PostgresRejectedBodies
   /** Whether the last batch failed because the database was unavailable, and no check has passed since. */
   #unavailable = false
   #created = 0
@@ -74,6 +84,7 @@ export class PostgresStore implements MessageStore {
     this.#rollup = new Rollup(pools.maintenance, unlimited)
     this.#readiness = new Readiness(pools.maintenance)
     this.#textIndex = new TextIndex(pools.longRunning, onWarning)
+    this.rejected = new PostgresRejectedBodies(pools)
   }
 
   /** Opens the database at a `postgres://` URL and migrates it. @throws StoreOpenError */
@@ -108,7 +119,7 @@ export class PostgresStore implements MessageStore {
     return { backlog: this.#rollup.backlog, walBytes: 0 }
   }
 
-  async append(batch: readonly StoredMessage[], waitedMs = 0): Promise<AppendOutcome[]> {
+  async append(batch: readonly NewMessage[], waitedMs = 0): Promise<AppendOutcome[]> {
     const timeoutMs = this.#unavailable
       ? MIN_APPEND_TIMEOUT_MS
       : Math.min(APPEND_TIMEOUT_MS, Math.max(MIN_APPEND_TIMEOUT_MS, MESSAGE_TIMEOUT_MS - waitedMs))
@@ -132,7 +143,7 @@ export class PostgresStore implements MessageStore {
 
   page(query: PageQuery, signal?: AbortSignal) {
     // Such reads may scan every message, and must not occupy the connections of quick reads.
-    const slow = query.q || query.to !== undefined
+    const slow = query.q || isUnindexed(query)
     const pool = slow ? this.#pools.searches : this.#pools.reads
     return this.#readSnapshot(pool, (session) => page(session, query), signal)
   }
@@ -146,14 +157,34 @@ export class PostgresStore implements MessageStore {
     return this.#readSnapshot(this.#pools.reads, stats, signal)
   }
 
+  timeline(query: TimelineQuery, signal?: AbortSignal) {
+    // The messages of one sender are read one by one, those of all are counted already.
+    const pool = query.from === undefined ? this.#pools.reads : this.#pools.searches
+    return this.#readSnapshot(pool, (session) => timeline(session, query), signal)
+  }
+
+  senders(query: SenderQuery, signal?: AbortSignal) {
+    const pool = isSlowSenderQuery(query) ? this.#pools.searches : this.#pools.reads
+    return this.#readSnapshot(pool, (session) => senders(session, query), signal)
+  }
+
   message(id: string, signal?: AbortSignal) {
     const find = (session: Session) =>
       session
         .selectFrom('messages')
-        .select(MESSAGE_COLUMNS)
+        .select(ALL_COLUMNS)
         .where('message_id', '=', id)
         .executeTakeFirst()
     return this.#pools.reads.run(find, { signal })
+  }
+
+  feed(query: FeedQuery, signal?: AbortSignal) {
+    const pool = isRestrictive(query.filter) ? this.#pools.searches : this.#pools.reads
+    return this.#readSnapshot(pool, (session) => feed(session, query), signal)
+  }
+
+  feedEnd(signal?: AbortSignal) {
+    return this.#readSnapshot(this.#pools.reads, feedEnd, signal)
   }
 
   #readSnapshot<Result>(
@@ -200,7 +231,7 @@ export class PostgresStore implements MessageStore {
   }
 }
 
-/** Checks the encoding of the database and migrates it. */
+/** Checks the encoding of the database, migrates it, and prepares the feed. */
 async function prepare(session: Session): Promise<void> {
   const { encoding } = await session
     .selectNoFrom((eb) =>
@@ -209,6 +240,7 @@ async function prepare(session: Session): Promise<void> {
     .executeTakeFirstOrThrow()
   if (encoding !== 'UTF8') throw new Error(`its encoding is ${encoding}; expected UTF8`)
   await migrate(session)
+  await startEpochIfRestored(session)
 }
 
 async function analyze(session: Session): Promise<void> {

@@ -48,9 +48,10 @@ export class TextIndex {
     if (this.#stopped || attempt === 'exists') return
     if (typeof attempt === 'object' && !this.#warned) {
       this.#warned = true
-      this.#onWarning?.('searches have no index and read every text: pg_trgm is not available', {
-        cause: attempt.error,
-      })
+      this.#onWarning?.(
+        'searches have no index and read every text: it could not be created; it needs pg_trgm',
+        { reason: attempt.error },
+      )
     }
     this.#timer = setTimeout(() => this.start(), RETRY_MS)
     this.#timer.unref()

@@ -46,7 +46,7 @@ function checksOf(mode: string, rootCertificate: string | undefined): Connection
 }
 
 /**
- * Splits a connection URL into the URL without TLS parameters and TLS options.
+ * Splits a connection URL into TLS options and the URL without its TLS parameters.
  * The parameters have the meanings of libpq; the driver would treat `require` as `verify-full` and warn. A certificate
  * without `sslmode` implies `verify-full`.
  * @returns no `ssl` if the URL has no TLS parameters.

@@ -1,6 +1,6 @@
-import { MESSAGE_COLUMNS } from '../../message/columns.ts'
+import { DETAIL_COLUMNS, MESSAGE_COLUMNS } from '../../message/columns.ts'
 import { instantKey } from '../../message/instant.ts'
-import type { StoredMessage } from '../../message/message.ts'
+import { DEFAULT_DETAILS, type MessageWithDetails, type NewMessage } from '../../message/message.ts'
 import type { AppendOutcome } from '../message-store.ts'
 
 /**
@@ -9,7 +9,10 @@ import type { AppendOutcome } from '../message-store.ts'
  */
 export type FlatBatch = (string | null)[]
 
-/** The fields of one message in the order of `MESSAGE_COLUMNS`. */
+/** Number of fields of a message: `MESSAGE_COLUMNS`, then `DETAIL_COLUMNS`. */
+const FIELDS = MESSAGE_COLUMNS.length + DETAIL_COLUMNS.length
+
+/** The fields of one message in the order of a batch. */
 type Fields = [
   message_id: string,
   from_msisdn: string,
@@ -17,15 +20,21 @@ type Fields = [
   ts: string,
   text: string | null,
   created_at: string,
+  source: string,
+  type: string,
+  payload: string | null,
 ]
 
 /** A message with its sort key, as the writer inserts it. */
-export type MessageRow = StoredMessage & { ts_key: string }
+export type MessageRow = MessageWithDetails & { ts_key: string }
 
-/** Returns the fields of all messages, message by message in the order of `MESSAGE_COLUMNS`. */
-export function flatten(batch: readonly StoredMessage[]): FlatBatch {
+/** Returns the fields of all messages, message by message. */
+export function flatten(batch: readonly NewMessage[]): FlatBatch {
   const flat: FlatBatch = []
-  for (const message of batch) for (const field of MESSAGE_COLUMNS) flat.push(message[field])
+  for (const message of batch) {
+    for (const field of MESSAGE_COLUMNS) flat.push(message[field])
+    for (const field of DETAIL_COLUMNS) flat.push(message[field] ?? DEFAULT_DETAILS[field])
+  }
   return flat
 }
 
@@ -35,13 +44,11 @@ export function flatten(batch: readonly StoredMessage[]): FlatBatch {
  */
 export function unflatten(flat: FlatBatch): MessageRow[] {
   const messages: MessageRow[] = []
-  for (let start = 0; start < flat.length; start += MESSAGE_COLUMNS.length) {
-    const [message_id, from_msisdn, to_msisdn, ts, text, created_at] = flat.slice(
-      start,
-      start + MESSAGE_COLUMNS.length,
-    ) as Fields
-    const ts_key = instantKey(ts) ?? ''
-    messages.push({ message_id, from_msisdn, to_msisdn, ts, text, created_at, ts_key })
+  for (let start = 0; start < flat.length; start += FIELDS) {
+    const [message_id, from_msisdn, to_msisdn, ts, text, created_at, source, type, payload] =
+      flat.slice(start, start + FIELDS) as Fields
+    const fields = { message_id, from_msisdn, to_msisdn, ts, text, created_at }
+    messages.push({ ...fields, source, type, payload, ts_key: instantKey(ts) ?? '' })
   }
   return messages
 }

@@ -28,8 +28,8 @@ export class BusyRetry {
 
   /**
    * Runs the work, and repeats it while another program holds a lock.
-   * Gives up when the lock has been held, or this call has waited, for `timeoutMs`. With a timeout of 0 it runs the work
-   * once, which waits for SQLite's own busy timeout.
+   * Gives up when the lock has been held, or this call has waited, for `timeoutMs`. A timeout of 0 runs the work once,
+   * which waits for SQLite's own busy timeout.
    * @throws SqliteError when the timeout has passed.
    */
   run<Result>(timeoutMs: number, work: () => Result): Result {

@@ -29,7 +29,7 @@ export interface DatabaseFiles {
 
 function statOf(path: string): Stats {
   const stat = statSync(path, { throwIfNoEntry: false })
-  if (!stat) throw new StoreUnavailableError(`the database file is no longer at ${path}`)
+  if (!stat) throw new StoreUnavailableError(`the file is no longer at ${path}`)
   return stat
 }
 
@@ -42,9 +42,7 @@ function identify(path: string): FileIdentity {
 function sizeInPlace({ path, dev, ino }: FileIdentity): number {
   const found = statOf(path)
   if (found.ino === ino && found.dev === dev) return found.size
-  throw new StoreUnavailableError(
-    `another file has taken the place of the database file at ${path}`,
-  )
+  throw new StoreUnavailableError(`the file at ${path} was replaced`)
 }
 
 /**

@@ -1,34 +1,50 @@
-import type { Database } from 'better-sqlite3'
 import type { indexingQueries } from './queries/indexing.ts'
-import { prepareAll } from './statement.ts'
+import type { SenderRuns } from './sender-runs.ts'
+import type { Prepared } from './statement.ts'
+
+/** The indexing of messages; each function indexes at most `limit` of them and returns their number. */
+export interface Indexing {
+  /** Adds messages to the trigram index, which may be ahead of the watermark. */
+  addTrigrams: (limit: number) => number
+  /** Adds messages of the trigram index to the counters and the sender index, and moves the watermark. */
+  addCounts: (limit: number) => number
+}
 
 /**
- * Prepares the indexing of messages above the watermark.
- * The function that it returns indexes at most `limit` messages in one transaction, moves the watermark, and returns
- * their number, which is less than the limit once none are left.
- *
- * A step of many messages is what makes indexing cheap: counters are summed before they are updated, and keys are
- * inserted in order, so that neighbours share pages.
+ * Prepares the indexing of messages above the watermark, within the caller's transactions.
+ * A larger step costs less for each message: counters are summed before they are updated, and keys are inserted in
+ * order, so that neighbours share pages. The trigrams are separate, as a transaction with both would take twice as long.
  */
 export function prepareIndexing(
-  database: Database,
-  queries: typeof indexingQueries,
-): (limit: number) => number {
-  const query = prepareAll(database, queries)
-
-  function index(limit: number): number {
-    const { first, last, messages = 0 } = query.step.get({ limit }) ?? {}
-    if (first === undefined || last === undefined || messages === 0) return 0
-    const step = { first, last }
-    const senders = query.addSenders.run(step)
-    query.countSenders.run(step)
-    query.addSenderMessages.run(step)
-    query.addDays.run(step)
-    query.addMinutes.run(step)
-    query.addTrigrams.run(step)
-    query.moveWatermark.run({ last, messages, senders })
-    return messages
+  query: Prepared<typeof indexingQueries>,
+  runs: SenderRuns,
+): Indexing {
+  function next(after: number, until: number, limit: number) {
+    const { first, last, messages = 0 } = query.next.get({ after, until, limit }) ?? {}
+    return { step: { first: first ?? after, last: last ?? after }, messages }
   }
 
-  return database.transaction(index).immediate
+  return {
+    addTrigrams(limit) {
+      const { trigrams = 0 } = query.progress.get() ?? {}
+      const { step, messages } = next(trigrams, Number.MAX_SAFE_INTEGER, limit)
+      if (messages === 0) return 0
+      query.addTrigrams.run(step)
+      query.moveTrigrams.run(step)
+      return messages
+    },
+    addCounts(limit) {
+      const { watermark = 0, trigrams = 0 } = query.progress.get() ?? {}
+      const { step, messages } = next(watermark, trigrams, limit)
+      if (messages === 0) return 0
+      const senders = query.addSenders.run(step)
+      const run = runs.add()
+      query.addSenderEntries.run({ ...step, run })
+      query.countSenders.run({ run })
+      query.addDays.run(step)
+      query.addMinutes.run(step)
+      query.moveWatermark.run({ last: step.last, messages, senders })
+      return messages
+    },
+  }
 }

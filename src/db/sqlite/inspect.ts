@@ -34,9 +34,12 @@ const CREATED_TABLES = [
   'watermark',
   'senders',
   'sender_messages',
+  'sender_runs',
+  'sender_entries',
   'days',
   'minutes',
   'trigrams',
+  'rejected_bodies',
 ]
 
 const UNCHANGED = 'it was left as it is'
@@ -58,7 +61,7 @@ function rejectForeign(database: Database.Database): void {
   const migrations = has('kysely_migration') ? pluck('select name from kysely_migration') : []
   if (migrations.includes('0001-messages')) return
   if (!has('messages')) {
-    // An interrupted first start leaves the migrator's tables. Other programs have them too, but not the application id.
+    // An interrupted first start leaves the migrator's tables. Other programs have those, but not the application id.
     const isUnfinished =
       isOurs && migrations.length === 0 && objects.every((name) => MIGRATION_TABLES.includes(name))
     if (objects.length === 0 || isUnfinished) return
@@ -108,7 +111,7 @@ function copyDatabase(path: string): string | undefined {
 }
 
 /**
- * Throws if a database that needs recovery is foreign, which it finds out on a recovered copy.
+ * Throws if a database that needs recovery is foreign; checks a recovered copy.
  * Does not throw if the copy cannot be made or read: the temporary folder may be full, or another process may have
  * written meanwhile.
  */
@@ -136,7 +139,7 @@ function inspect(path: string, { size }: Stats): void {
   const database = new Database(path, {
     timeout: BUSY_TIMEOUT_MS,
     fileMustExist: true,
-    // Closing a writable connection checkpoints the log. Without a log, a read-only connection would leave an empty one.
+    // Closing a writable connection checkpoints the log; a read-only connection would create an empty one.
     readonly: sizeOf(`${path}-wal`) > 0,
   })
   try {
@@ -158,7 +161,7 @@ export function inspectFile(path: string): void {
   if (!stat) return
   if (!stat.isFile()) throw new Error('it is not a file')
   if (stat.size === 0) return
-  const notDatabase = `it is damaged or not a SQLite database, and was left as it is; restore it from a backup`
+  const notDatabase = `it is corrupt or not a SQLite database, and was left as it is; restore it from a backup`
   if (stat.size < MIN_DATABASE_BYTES) throw new StoreCorruptError(notDatabase)
   try {
     new BusyRetry().run(BUSY_TIMEOUT_MS, () => inspect(path, stat))
@@ -167,7 +170,7 @@ export function inspectFile(path: string): void {
     throw new StoreCorruptError(
       error.message === 'file is not a database'
         ? notDatabase
-        : `it is damaged (${error.message}) and was left as it is; restore it from a backup`,
+        : `it is corrupt (${error.message}) and was left as it is; restore it from a backup`,
     )
   }
 }

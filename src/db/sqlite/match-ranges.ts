@@ -5,8 +5,8 @@ import type { IndexSearch } from './trigrams.ts'
 /** The first and the last rowid of a part of the trigram index, both inclusive. */
 type RowidRange = [first: number, last: number]
 
-/** All rowids. Those of adopted rows may be negative. */
-const ALL: RowidRange = [Number.MIN_SAFE_INTEGER, Number.MAX_SAFE_INTEGER]
+/** The first rowid. Those of adopted rows may be negative. */
+const FIRST = Number.MIN_SAFE_INTEGER
 
 /** Number of rows at the end of a slice that are searched first for its last match. */
 const TAIL = 4
@@ -17,13 +17,12 @@ export interface MatchRanges {
   few: boolean
   /** Estimated number of rows that have every trigram of the phrase. */
   candidates: number
-  /** Returns ranges of rowids that together contain every match. */
+  /** Returns ranges of rowids that together contain every match up to the watermark. */
   ranges: () => RowidRange[]
 }
 
 /**
  * Prepares the division of the trigram index into ranges that contain all matches of a phrase.
- *
  * FTS5 advances from one match to the next in a single step that cannot be cancelled. The step compares all rows in
  * between that have the same trigrams in other positions, even beyond an upper bound on the rowid. So each range has a
  * bounded number of rows and ends with a match, at which FTS5 returns. To exclude the rows of a slice after its last
@@ -33,8 +32,9 @@ export function prepareMatchRanges(
   queries: Prepared<typeof rangeQueries>,
 ): (search: IndexSearch & { q: string }, watermark: number) => MatchRanges {
   return function matchRanges({ q, candidates, slice }, watermark) {
-    const skipped = queries.candidate.get({ candidates, first: ALL[0], skip: slice })
-    if (!skipped) return { few: true, candidates: slice, ranges: () => [ALL] }
+    const skipped = queries.candidate.get({ candidates, first: FIRST, skip: slice })
+    // The trigram index may be ahead of the watermark.
+    if (!skipped) return { few: true, candidates: slice, ranges: () => [[FIRST, watermark]] }
 
     /** Returns the rowid of the last match in a slice. Usually it is one of the last rows. */
     function lastMatch(first: number, last: number): number | undefined {
@@ -46,13 +46,15 @@ export function prepareMatchRanges(
       }
     }
 
-    const firstCandidate = (first: number) =>
-      queries.candidate.get({ candidates, first, skip: 0 })?.rowid
+    function firstCandidate(first: number): number | undefined {
+      const rowid = queries.candidate.get({ candidates, first, skip: 0 })?.rowid
+      return rowid === undefined || rowid > watermark ? undefined : rowid
+    }
 
     function ranges(): RowidRange[] {
       const found: RowidRange[] = []
-      for (let first = firstCandidate(ALL[0]); first !== undefined; ) {
-        const end = first + slice
+      for (let first = firstCandidate(FIRST); first !== undefined; ) {
+        const end = Math.min(first + slice, watermark + 1)
         const last = lastMatch(first, end - 1)
         if (last !== undefined) found.push([first, last])
         // Where matches are dense, the next slice starts at the next row, which needs no query.

@@ -5,16 +5,16 @@ export interface PageVariant {
   order: Order
   /** Whether the page starts after a position. */
   after: boolean
-  /** Whether the page is filtered by recipient. */
-  to: boolean
+  /** Whether the page is filtered by a column without an index; see `isUnindexed`. */
+  unindexed: boolean
 }
 
 /** The name of a variant. */
-export type PageVariantName = `${Order}${'' | '-after'}${'' | '-to'}`
+export type PageVariantName = `${Order}${'' | '-after'}${'' | '-unindexed'}`
 
 /** Returns the name of a variant. */
-export function variantName({ order, after, to }: PageVariant): PageVariantName {
-  return `${order}${after ? '-after' : ''}${to ? '-to' : ''}`
+export function variantName({ order, after, unindexed }: PageVariant): PageVariantName {
+  return `${order}${after ? '-after' : ''}${unindexed ? '-unindexed' : ''}`
 }
 
 /** Returns a record of what `make` returns for each variant. */
@@ -22,7 +22,9 @@ export function mapVariants<Value>(
   make: (variant: PageVariant) => Value,
 ): Record<PageVariantName, Value> {
   const variants = (['asc', 'desc'] as const).flatMap((order) =>
-    [false, true].flatMap((after) => [false, true].map((to) => ({ order, after, to }))),
+    [false, true].flatMap((after) =>
+      [false, true].map((unindexed) => ({ order, after, unindexed })),
+    ),
   )
   return Object.fromEntries(
     variants.map((variant) => [variantName(variant), make(variant)]),

@@ -1,13 +1,15 @@
 import type { Database } from 'better-sqlite3'
+import { isUnindexed } from '../../message/filter.ts'
 import { isRestricted } from '../key-range.ts'
 import type { MessagePage, PageQuery } from '../message-store.ts'
-import { buildPage, firstRank, MAX_PLAIN_OFFSET, skipToMinute } from '../page.ts'
+import { buildPage, firstRank, MAX_PLAIN_OFFSET, type PageRow, skipToMinute } from '../page.ts'
 import { filterParameters } from './filter-parameters.ts'
 import { prepareInstantCounts } from './instant-counts.ts'
 import { variantName } from './page-variant.ts'
 import { type PageQueries, type Plan, Planner } from './planner.ts'
 import type { countQueries } from './queries/count.ts'
-import type { PageParameters } from './queries/page.ts'
+import type { PageParameters } from './queries/positions.ts'
+import { prepareRunPages } from './run-pages.ts'
 import { type Prepared, prepareAll } from './statement.ts'
 
 /** Prepares pages on a connection. The function that it returns must run within a read transaction. */
@@ -17,6 +19,10 @@ export function preparePaging(
   count: Prepared<typeof countQueries>,
 ): (query: PageQuery) => MessagePage {
   const queries = prepareAll(database, compiled)
+  const runPages = {
+    sender: prepareRunPages(database, compiled.ordered.sender.pagesOfRuns),
+    senderText: prepareRunPages(database, compiled.ordered.senderText.pagesOfRuns),
+  }
   const planner = new Planner(database, queries, count)
   const instantCountsAt = prepareInstantCounts(count)
 
@@ -47,20 +53,40 @@ export function preparePaging(
       const minute = instantCounts.minuteOfRank(firstRank(query, ranks))
       Object.assign(values, skipToMinute(query, values, ranks, minute))
     }
-    return buildPage(readRows(query, values, plan), query, plan.total)
+    const rows = readRows(query, values, plan)
+    return buildPage(query.details ? withDetails(rows) : rows, query, plan.total)
   }
 
-  function readRows({ order, after, to }: PageQuery, values: PageParameters, plan: Plan) {
-    const variant = variantName({ order, after: after !== undefined, to: to !== undefined })
-    return plan.search
-      ? queries.search[plan.accessPath].pages[variant].all({ ...values, ...plan.search() })
-      : queries.ordered[plan.accessPath].pages[variant].all(values)
+  /** Adds their details to rows of the snapshot. */
+  function* withDetails(rows: Iterable<PageRow>): Generator<PageRow, void> {
+    for (const row of rows) yield { ...row, ...count.message.get({ message_id: row.message_id }) }
+  }
+
+  function readRows(query: PageQuery, values: PageParameters, plan: Plan) {
+    const { order, after } = query
+    const unindexed = isUnindexed(query)
+    const variant = variantName({ order, after: after !== undefined, unindexed })
+    if (plan.search) {
+      return queries.search[plan.accessPath].pages[variant].iterate({ ...values, ...plan.search() })
+    }
+    const statements = queries.ordered[plan.accessPath]
+    if ('pages' in statements) return statements.pages[variant].iterate(values)
+    const runs = count.visibleRuns.all().map(({ run }) => run)
+    return runPages[plan.accessPath === 'senderText' ? 'senderText' : 'sender'](
+      variant,
+      values,
+      runs,
+    )
   }
 }
 
 /** Whether the start of the page can be computed from the counters and its offset is worth it. */
-function canSkipMinutes({ offset, after, to }: PageQuery, { accessPath }: Plan): boolean {
+function canSkipMinutes(query: PageQuery, { accessPath }: Plan): boolean {
+  const { offset, after } = query
   return (
-    accessPath === 'instant' && to === undefined && offset > MAX_PLAIN_OFFSET && after === undefined
+    accessPath === 'instant' &&
+    !isUnindexed(query) &&
+    offset > MAX_PLAIN_OFFSET &&
+    after === undefined
   )
 }

@@ -1,14 +1,10 @@
 import type { Database } from 'better-sqlite3'
+import { isUnindexed } from '../../message/filter.ts'
 import type { PageQuery } from '../message-store.ts'
 import { type MatchRanges, prepareMatchRanges } from './match-ranges.ts'
 import type { countQueries } from './queries/count.ts'
-import type {
-  matchCounts,
-  orderedQueries,
-  PageParameters,
-  SearchParameters,
-  searchQueries,
-} from './queries/page.ts'
+import type { matchCounts, orderedQueries, searchQueries } from './queries/page.ts'
+import type { PageParameters, SearchParameters } from './queries/positions.ts'
 import type { rangeQueries } from './queries/ranges.ts'
 import type { Prepared } from './statement.ts'
 import { indexSearch, isIndexed } from './trigrams.ts'
@@ -93,7 +89,7 @@ export class Planner {
   #planWithoutText(query: PageQuery, values: PageParameters, known: KnownCounts): Plan {
     const bySender = query.from !== undefined
     const accessPath = bySender ? 'sender' : 'instant'
-    if (query.to !== undefined || (bySender && known.restricted)) {
+    if (isUnindexed(query) || (bySender && known.restricted)) {
       return { accessPath, total: this.#countOrdered(accessPath, query, values) }
     }
     if (!bySender) return { accessPath, total: known.inRange }
@@ -107,7 +103,8 @@ export class Planner {
     values: PageParameters,
     known: KnownCounts,
   ): Plan {
-    const { from, to } = query
+    const { from } = query
+    const unindexed = isUnindexed(query)
     const byMatches = from === undefined ? 'matches' : 'matchesSender'
     const textRows = from === undefined ? known.inRange : known.ofSender
     const { few, candidates, exact, search } = this.#lookUp(values)
@@ -115,11 +112,13 @@ export class Planner {
     const phraseRows = few ? countPhrase() : candidates
 
     let total: number
-    if (from === undefined && to === undefined && !known.restricted && exact) {
+    if (query.total !== undefined) {
+      total = query.total
+    } else if (from === undefined && !unindexed && !known.restricted && exact) {
       const above = this.#matches.aboveWatermark.get(values)?.count ?? 0
       total = (few ? phraseRows : countPhrase()) + above
     } else if (phraseRows * COST.matches < textRows * COST[byText]) {
-      const counts = this.#search[byMatches].counts[to === undefined ? 'all' : 'to']
+      const counts = this.#search[byMatches].counts[unindexed ? 'unindexed' : 'indexed']
       total = counts.get({ ...values, ...search() })?.count ?? 0
     } else {
       total = this.#countOrdered(byText, query, values)
@@ -135,10 +134,11 @@ export class Planner {
 
   #countOrdered(
     accessPath: keyof typeof orderedQueries,
-    { to }: PageQuery,
+    query: PageQuery,
     values: PageParameters,
   ): number {
-    const counts = this.#ordered[accessPath].counts[to === undefined ? 'all' : 'to']
+    if (query.total !== undefined) return query.total
+    const counts = this.#ordered[accessPath].counts[isUnindexed(query) ? 'unindexed' : 'indexed']
     return counts.get(values)?.count ?? 0
   }
 

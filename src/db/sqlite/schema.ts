@@ -1,4 +1,5 @@
-import type { Generated } from 'kysely'
+import type { Generated, Selectable } from 'kysely'
+import type { NewRejectedRow } from '../rejected-bodies.ts'
 
 /** The stored messages. Rows adopted from the legacy Python service may violate the webhook's rules. */
 interface MessagesTable {
@@ -13,6 +14,10 @@ interface MessagesTable {
   created_at: string
   /** The sort key of `ts` (see `instantKey`); empty, and so first, if `ts` is not an instant. */
   ts_key: string
+  source: string
+  type: string
+  /** The sender's own JSON of the message. */
+  payload: string | null
 }
 
 /** One row, which every readiness check rewrites to prove that the file is writable. */
@@ -25,6 +30,8 @@ interface HeartbeatTable {
 interface WatermarkTable {
   id: 1
   seq: number
+  /** The `seq` of the last message that the trigram index covers: at least that of the others. */
+  trigrams: number
   messages: number
   senders: number
 }
@@ -36,8 +43,44 @@ interface SendersTable {
   count: number
 }
 
-/** Each sender's messages in the order of pages, up to the watermark. */
-interface SenderMessagesTable {
+/** Number of runs of a level that are merged into one run of the next level. */
+export const FAN_IN = 8
+
+/**
+ * Maximum number of visible runs, all of which a read merges.
+ * If there are as many, `SenderRuns.add` merges some first; that happens only if maintenance has not kept up.
+ */
+export const MAX_RUNS = 64
+
+/** The sorted runs of the sender index: see `SenderRuns`. */
+interface SenderRunsTable {
+  run: Generated<number>
+  /** 0 for a run that an indexing step added; a merge of runs of one level has the next one. */
+  level: number
+  /**
+   * - `live`: visible to reads
+   * - `source`: visible to reads, and being merged into the run `target`
+   * - `target`: incomplete, not visible
+   * - `obsolete`: merged, not visible, being deleted
+   * - `upgrade`: being filled by `prepareSenderUpgrade`, not visible
+   */
+  state: 'live' | 'source' | 'target' | 'obsolete' | 'upgrade'
+  /** The run that a `source` is merged into; null in all other states. */
+  target: number | null
+}
+
+/** The states of the runs whose entries reads see. */
+export const VISIBLE_STATES: readonly SenderRunsTable['state'][] = ['live', 'source']
+
+/** A run of the sender index, as it is read. */
+export type SenderRun = Selectable<SenderRunsTable>
+
+/**
+ * An entry of a run: a sender's message at its position in the order of pages.
+ * The visible runs have exactly one entry for each message up to the watermark.
+ */
+export interface SenderEntry {
+  run: number
   sender: number
   ts_key: string
   message_id: string
@@ -62,12 +105,26 @@ interface MinutesTable {
   count: number
 }
 
-/** The trigram index of the folded texts, up to the watermark: a contentless FTS5 table. */
+/** The trigram index of the folded texts, up to its own watermark: a contentless FTS5 table. */
 interface TrigramsTable {
-  rowid: number
-  text: string
+  rowid: Generated<number>
+  text: Generated<string>
   /** The hidden column that `match` and FTS5's commands refer to. */
   trigrams: Generated<string>
+  /** The hidden column that takes the arguments of FTS5's commands. */
+  rank: Generated<number>
+}
+
+/** The bodies that were rejected although their signature is valid: the newest ones. */
+interface RejectedBodiesTable extends NewRejectedRow {
+  /** In order of arrival; never reused. */
+  id: Generated<number>
+}
+
+/** One row: the `seq` before the first message of the feed. Every message at or before it was removed. */
+interface FeedStartTable {
+  id: 1
+  seq: number
 }
 
 /** The tables after the newest migration. */
@@ -76,8 +133,11 @@ export interface SqliteSchema {
   heartbeat: HeartbeatTable
   watermark: WatermarkTable
   senders: SendersTable
-  sender_messages: SenderMessagesTable
+  sender_runs: SenderRunsTable
+  sender_entries: SenderEntry
   days: DaysTable
   minutes: MinutesTable
   trigrams: TrigramsTable
+  rejected_bodies: RejectedBodiesTable
+  feed_start: FeedStartTable
 }

@@ -1,4 +1,4 @@
-import type { Database } from 'better-sqlite3'
+import type { Database, Statement } from 'better-sqlite3'
 
 /** A named parameter in the parameter list of a compiled statement, bound to a value at each run. */
 export interface NamedParameter {
@@ -25,6 +25,8 @@ type RunArguments<Parameters> = keyof Parameters extends never ? [] : [values: R
 export interface PreparedStatement<Parameters, Row> {
   /** Returns all rows. */
   all(...values: RunArguments<Parameters>): Row[]
+  /** Yields the rows one by one, so that those that are not taken are not read. */
+  iterate(...values: RunArguments<Parameters>): IterableIterator<Row>
   /** Returns the first row, or undefined if there is none. */
   get(...values: RunArguments<Parameters>): Row | undefined
   /** Executes a statement that writes. @returns the number of rows that it changed. */
@@ -37,24 +39,30 @@ export type Prepared<Compiled> =
     ? PreparedStatement<Parameters, Row>
     : { [Name in keyof Compiled]: Prepared<Compiled[Name]> }
 
-function isNamed(parameter: unknown): parameter is NamedParameter {
+/** Whether a parameter of a compiled statement is a named one, not a constant. */
+export function isNamed(parameter: unknown): parameter is NamedParameter {
   return typeof parameter === 'object' && parameter !== null && 'parameter' in parameter
 }
 
-/** Prepares a compiled statement on a connection. */
+/** Prepares a compiled statement on a connection when it is first run. */
 export function prepare<Parameters, Row>(
   database: Database,
   { sql, parameters }: CompiledStatement<Parameters, Row>,
 ): PreparedStatement<Parameters, Row> {
-  const statement = database.prepare<unknown[], Row>(sql)
+  let prepared: Statement<unknown[], Row> | undefined
+  const statement = () => {
+    prepared ??= database.prepare<unknown[], Row>(sql)
+    return prepared
+  }
   const bind = ([values]: RunArguments<Parameters> | []): unknown[] => {
     const named = (values ?? {}) as Readonly<Record<string, unknown>>
     return parameters.map((value) => (isNamed(value) ? named[value.parameter] : value))
   }
   return {
-    all: (...values) => statement.all(bind(values)),
-    get: (...values) => statement.get(bind(values)),
-    run: (...values) => statement.run(bind(values)).changes,
+    all: (...values) => statement().all(bind(values)),
+    iterate: (...values) => statement().iterate(bind(values)),
+    get: (...values) => statement().get(bind(values)),
+    run: (...values) => statement().run(bind(values)).changes,
   }
 }
 

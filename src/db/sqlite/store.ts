@@ -2,10 +2,11 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { stat, statfs } from 'node:fs/promises'
 import { constants, tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
-import type { HashedPosition } from '../../message/filter.ts'
-import type { StoredMessage } from '../../message/message.ts'
+import { type HashedPosition, isRestrictive, isUnindexed } from '../../message/filter.ts'
+import type { NewMessage } from '../../message/message.ts'
 import {
   type AppendOutcome,
+  type FeedQuery,
   type MessageStore,
   type PageQuery,
   type ProgressListener,
@@ -13,16 +14,19 @@ import {
   type StoreSize,
   type StoreStatus,
   StoreUnavailableError,
+  type TimelineQuery,
 } from '../message-store.ts'
+import { isSlowSenderQuery, type SenderQuery } from '../sender-query.ts'
 import { decodeOutcomes, flatten } from './batch.ts'
 import { openError } from './errors.ts'
 import { makeFolder, resolveLinks } from './files.ts'
 import { SharedProbe } from './probe.ts'
-import { countQueries } from './queries/count.ts'
 import { indexingQueries } from './queries/indexing.ts'
-import { matchCounts, orderedQueries, searchQueries } from './queries/page.ts'
-import { rangeQueries } from './queries/ranges.ts'
+import { readQueries } from './queries/read.ts'
+import { rejectedWriteQueries } from './queries/rejected.ts'
+import { senderRunQueries } from './queries/sender-runs.ts'
 import { writeQueries } from './queries/write.ts'
+import { SqliteRejectedBodies } from './rejected-bodies.ts'
 import { StoreGuard } from './store-guard.ts'
 import { WorkerClient } from './worker/client.ts'
 import { ReaderPool } from './worker/reader-pool.ts'
@@ -42,7 +46,7 @@ const BULK_STEP_MS = 500
 
 /** How a store is opened. */
 export interface SqliteStoreOptions {
-  /** For very many messages: uses more memory, and keeps the lock for longer. */
+  /** For very many messages: uses more memory, keeps the lock for longer, and is indexed by `catchUp` or when idle. */
   bulk?: boolean
   /** Called once when the store has become unusable: corrupt, or detached from its files. */
   onFailure?: (failure: StoreUnavailableError) => void
@@ -54,6 +58,7 @@ export class SqliteStore implements MessageStore {
   readonly #searchReaders: ReaderPool
   readonly #quickReaders: ReaderPool
   readonly #guard: StoreGuard
+  readonly rejected: SqliteRejectedBodies
   readonly #path: string
   readonly #temporaryFolder: string | undefined
   readonly #probe = new SharedProbe(() =>
@@ -83,34 +88,27 @@ export class SqliteStore implements MessageStore {
         configuredPath,
         path,
         previous: previous?.files,
-        write: writeQueries,
+        write: { ...writeQueries, rejected: rejectedWriteQueries },
         index: indexingQueries,
+        runs: senderRunQueries,
         bulk,
       }),
       onEvent: (value) => {
         this.status = value as StoreStatus
       },
     })
-    const data = {
-      path,
-      pages: {
-        ordered: orderedQueries,
-        search: searchQueries,
-        matches: matchCounts,
-        ranges: rangeQueries,
-      },
-      counts: countQueries,
-    }
+    const data = { path, queries: readQueries }
     const { PRIORITY_LOW, PRIORITY_NORMAL } = constants.priority
     this.#searchReaders = new ReaderPool({ ...data, priority: PRIORITY_LOW }, SEARCH_READERS)
     this.#quickReaders = new ReaderPool({ ...data, priority: PRIORITY_NORMAL }, QUICK_READERS)
+    this.rejected = new SqliteRejectedBodies(this.#guard, this.#writer, this.#quickReaders)
   }
 
   /**
    * Opens the file at the path, or a private temporary file without one.
    * Creates missing folders, migrates the schema and indexes the backlog. On a full disk the store opens and serves
    * reads.
-   * @param onProgress called with the number of messages that remain to be indexed.
+   * @param onProgress called with the number of messages that remain to be upgraded or indexed.
    * @throws StoreOpenError if the file cannot be opened or is not a database of this service.
    */
   static async open(
@@ -128,6 +126,7 @@ export class SqliteStore implements MessageStore {
       const { files, withoutInstant } = await store.#writer.start()
       store.#guard.watch(files)
       store.withoutInstant = withoutInstant
+      await store.#upgrade(onProgress)
       await store.#tryCatchUp(onProgress)
       await Promise.all([store.#searchReaders.start(), store.#quickReaders.start()])
       return store
@@ -138,7 +137,7 @@ export class SqliteStore implements MessageStore {
     }
   }
 
-  async append(batch: readonly StoredMessage[]): Promise<AppendOutcome[]> {
+  async append(batch: readonly NewMessage[]): Promise<AppendOutcome[]> {
     try {
       const { outcomes, status } = await this.#guard.run(() =>
         this.#writer.call('append', flatten(batch)),
@@ -153,7 +152,7 @@ export class SqliteStore implements MessageStore {
 
   page(query: PageQuery, signal?: AbortSignal) {
     // These filters may read every message.
-    const slow = query.q || query.to !== undefined
+    const slow = query.q || isUnindexed(query)
     const readers = slow ? this.#searchReaders : this.#quickReaders
     return this.#guard.run(() => readers.call('page', query, signal))
   }
@@ -166,8 +165,28 @@ export class SqliteStore implements MessageStore {
     return this.#guard.run(() => this.#quickReaders.call('stats', undefined, signal))
   }
 
+  timeline(query: TimelineQuery, signal?: AbortSignal) {
+    // The messages of one sender are read one by one, those of all are counted already.
+    const readers = query.from === undefined ? this.#quickReaders : this.#searchReaders
+    return this.#guard.run(() => readers.call('timeline', query, signal))
+  }
+
+  senders(query: SenderQuery, signal?: AbortSignal) {
+    const readers = isSlowSenderQuery(query) ? this.#searchReaders : this.#quickReaders
+    return this.#guard.run(() => readers.call('senders', query, signal))
+  }
+
   message(id: string, signal?: AbortSignal) {
     return this.#guard.run(() => this.#quickReaders.call('message', id, signal))
+  }
+
+  feed(query: FeedQuery, signal?: AbortSignal) {
+    const readers = isRestrictive(query.filter) ? this.#searchReaders : this.#quickReaders
+    return this.#guard.run(() => readers.call('feed', query, signal))
+  }
+
+  feedEnd(signal?: AbortSignal) {
+    return this.#guard.run(() => this.#quickReaders.call('feedEnd', undefined, signal))
   }
 
   async catchUp(onProgress?: ProgressListener): Promise<void> {
@@ -184,6 +203,15 @@ export class SqliteStore implements MessageStore {
     if (this.#bulkStep === undefined) return
     const step = Math.round(this.#bulkStep * (ms > BULK_STEP_MS ? 0.5 : 2))
     this.#bulkStep = Math.min(MAX_BULK_STEP, Math.max(MIN_BULK_STEP, step))
+  }
+
+  /** Moves the entries of an older sender index into the present one. Until then, reads miss messages. */
+  async #upgrade(onProgress?: ProgressListener): Promise<void> {
+    for (;;) {
+      const left = await this.#writer.call('upgrade', undefined)
+      if (left === 0) return
+      await onProgress?.(left)
+    }
   }
 
   /** Indexes the backlog, unless the store is unavailable for writes: the writer tries again later. */

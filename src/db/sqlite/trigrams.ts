@@ -17,7 +17,7 @@ export function indexedText(text: string): string {
 
 /**
  * Whether the trigram index can find a folded needle.
- * Only then are the texts that match its phrase exactly those that contain it.
+ * If not, the texts that match its phrase may differ from those that contain it.
  */
 export function isIndexed(needle: string): boolean {
   return Array.from(needle).length >= TRIGRAM && needle.search(INDISTINCT) < 0

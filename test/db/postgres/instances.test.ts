@@ -1,5 +1,7 @@
 import pg from 'pg'
 import t from 'tap'
+import { DEFAULT_DETAILS } from '../../../src/message/message.ts'
+import { appears, idsOf, readFeed } from '../feed-suite.ts'
 import { message } from '../store-suite.ts'
 import { createDatabase, execute, indexed, NO_SERVER, openStore, SERVER } from './server.ts'
 
@@ -16,7 +18,30 @@ t.test('on a server', { skip: NO_SERVER }, async (t) => {
     await indexed(url)
   })
 
-  t.test('rejects a schema of a later version in one line', async (t) => {
+  t.test('messages of an earlier schema have the default details', async (t) => {
+    const url = await createDatabase(t)
+    const created = await openStore(t, url)
+    await created.append([message({ message_id: 'a' })])
+    await indexed(url)
+    await created.close()
+    await execute(
+      url,
+      'alter table messages drop column source, drop column type, drop column payload',
+    )
+    await execute(url, 'drop trigger record_feed_batch on pending_batches')
+    await execute(url, 'drop function record_feed_batch')
+    await execute(url, 'drop table rejected_bodies, feed_batches, feed_state')
+    await execute(url, "delete from kysely_migration where name >= '0002-sources'")
+    const store = await openStore(t, url)
+    const expected = { ...message({ message_id: 'a' }), ...DEFAULT_DETAILS }
+    t.strictSame(await store.message('a'), expected)
+    t.same(await store.append([message({ message_id: 'b' })]), ['created'])
+    await appears(store, 'b')
+    t.same(idsOf((await readFeed(store)).data), ['a', 'b'])
+    t.same(idsOf((await readFeed(store, { filter: { from: '+1' }, limit: 1 })).data), ['a', 'b'])
+  })
+
+  t.test('rejects a schema of a later version with a one-line message', async (t) => {
     const url = await createDatabase(t)
     await (await openStore(t, url)).close()
     await execute(url, "insert into kysely_migration values ('9999-later', '2030')")
@@ -75,7 +100,7 @@ t.test('on a server', { skip: NO_SERVER }, async (t) => {
     },
   )
 
-  t.test('catchUp waits for batches stored before the call, and not for later ones', async (t) => {
+  t.test('catchUp waits for batches stored before the call, but not for later ones', async (t) => {
     const url = await createDatabase(t)
     const [store, other] = [await openStore(t, url), await openStore(t, url)]
     // Another instance, which rolls up the first batch only.
@@ -111,8 +136,8 @@ t.test('on a server', { skip: NO_SERVER }, async (t) => {
     const asRole = new URL(url)
     asRole.username = name
     const warnings: string[] = []
-    const onWarning = (text: string, { cause }: Record<string, unknown>) =>
-      warnings.push(`${text}; ${cause}`)
+    const onWarning = (text: string, { reason }: Record<string, unknown>) =>
+      warnings.push(`${text}; ${reason}`)
     const warned = Promise.withResolvers<void>()
     const store = await openStore(t, asRole.href, {
       onWarning: (...warning) => {

@@ -9,7 +9,7 @@ const CHECK_WITHIN_MS = 2000
 
 t.test('while the database is unavailable', { skip: NO_SERVER }, async (t) => {
   for (const failure of ['disconnect', 'stall'] as const) {
-    t.test(`${failure}: posts get 503 in time, nothing is lost, and service resumes`, async (t) => {
+    t.test(`${failure}: returns 503 in time, keeps acknowledged data, and recovers`, async (t) => {
       const proxy = await startProxy(t, await createDatabase(t))
       const { app } = await startApp(t, { database: { kind: 'postgres', url: proxy.url } })
       const status = async (url: string) => (await app.inject(url)).statusCode

@@ -14,14 +14,17 @@ export const PGBOUNCER = folders
   .map((folder) => join(folder, 'pgbouncer'))
   .find((path) => existsSync(path))
 
-/** Returns the account to run PgBouncer as if this process is root, as which it refuses to run. */
+/** Returns the user to run PgBouncer as if this process runs as root, which PgBouncer forbids. */
 function account(): { uid: number; gid: number } | undefined {
   if (process.getuid?.() !== 0) return undefined
   const id = (flag: string) => Number(execFileSync('id', [flag, 'nobody'], { encoding: 'utf8' }))
   return { uid: id('-u'), gid: id('-g') }
 }
 
-/** Starts PgBouncer in session mode in front of a database, until the test ends. @returns the URL through it. */
+/**
+ * Starts PgBouncer in session mode in front of a database, until the test ends.
+ * @returns the URL of the database through PgBouncer.
+ */
 export async function startPgBouncer(t: Test, target: string): Promise<string> {
   const { hostname, port, username, password, pathname } = new URL(target)
   const through = new URL(target)

@@ -5,7 +5,7 @@ import type { MessageFilter } from '../../../src/message/filter.ts'
 import { suite } from '../store-suite.ts'
 import { startPGlite } from './pglite.ts'
 
-t.test('passes the store suite on PGlite', { timeout: 120_000 }, async (t) => {
+t.test('passes the store suite on PGlite', { timeout: 170_000 }, async (t) => {
   const { pglite, connect } = await startPGlite()
   t.teardown(() => pglite.close())
   suite(t, async (t) => {

@@ -17,8 +17,8 @@ class Serializer {
 }
 
 /**
- * Starts PGlite, a PostgreSQL in this process with a single connection, which every pool shares.
- * A scan must not occupy it between two chunks, so its cursor is opened with hold and its transaction is left out.
+ * Starts PGlite, an in-process PostgreSQL with a single connection, which all pools share.
+ * A scan must not occupy it between two chunks, so its cursor is declared `with hold` and its transaction is omitted.
  */
 export async function startPGlite(): Promise<{
   pglite: PGlite

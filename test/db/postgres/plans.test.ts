@@ -2,7 +2,7 @@ import pg from 'pg'
 import t from 'tap'
 import { countScans, createDatabase, execute, NO_SERVER, openStore } from './server.ts'
 
-/** Inserts 20,000 messages in batches of 50: the size of a batch that the planner then expects. */
+/** Inserts 20,000 messages in batches of 50, the batch size that the planner expects afterwards. */
 const FILL = `
   insert into messages (batch, ordinal, message_id, from_msisdn, to_msisdn, ts, text, folded, created_at, ts_key)
   select n / 50, n % 50, 'm' || n, '+' || n % 97, '+2', at || 'Z', 'hello', 'hello', at || 'Z', at
@@ -49,6 +49,8 @@ t.test(
     t.equal((await store.page({ ...page, until: '2025-01-02T00:00:01' })).total, 1641)
     t.equal((await store.page({ ...page, from: '+1' })).total, 407)
     t.equal((await store.page({ ...page, offset: 15_000 })).data[0]?.message_id, 'm14800')
+    const [busiest] = (await store.senders({ prefix: '+', order: 'count', limit: 5 })).data
+    t.match(busiest, { from: '+1', count: 407, last_message_ts: '2025-01-14T21:03:00Z' })
     await store.close()
     t.equal(await countScans(url), before, 'no sequential scan of messages')
   },

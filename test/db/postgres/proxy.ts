@@ -10,7 +10,7 @@ export interface Proxy {
   disconnect(): Promise<void>
   /** Forwards nothing in either direction, on open and on new connections. */
   stall(): void
-  /** Discards whatever is sent on the open connections, without closing them; new connections work. */
+  /** Discards all data on open connections without closing them; new connections work. */
   lose(): void
   /** Closes every connection and accepts new ones. */
   resume(): Promise<void>

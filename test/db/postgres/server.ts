@@ -12,7 +12,11 @@ export const NO_SERVER = SERVER
   ? false
   : 'no PostgreSQL: set TEST_POSTGRES_URL=postgres://… of a role that may create databases'
 
-/** Creates a database that is dropped after the test. @param options options of `create database`. @returns its URL. */
+/**
+ * Creates a database that is dropped after the test.
+ * @param options options of `create database`.
+ * @returns its URL.
+ */
 export async function createDatabase(t: Test, options = ''): Promise<string> {
   const name = `lyftr_test_${randomBytes(6).toString('hex')}`
   await execute(SERVER, `create database ${name} template template0 encoding 'UTF8' ${options}`)

@@ -1,6 +1,9 @@
 import t, { type Test } from 'tap'
 import { scanOffline } from '../../../src/db/postgres/offline/commands.ts'
 import type { MessageFilter } from '../../../src/message/filter.ts'
+import { DEFAULT_DETAILS } from '../../../src/message/message.ts'
+import { feedSuite } from '../feed-suite.ts'
+import { sendersSuite } from '../senders-suite.ts'
 import { message, suite } from '../store-suite.ts'
 import { createDatabase, execute, NO_SERVER, openStore } from './server.ts'
 
@@ -27,6 +30,8 @@ t.test('on a server', { skip: NO_SERVER }, async (t) => {
     t.test(`passes the store suite ${name}`, async (t) => {
       const url = await createDatabase(t, options)
       suite(t, (t) => openIn(t, url))
+      feedSuite(t, (t) => openIn(t, url))
+      sendersSuite(t, (t) => openIn(t, url))
     })
   }
 
@@ -47,7 +52,7 @@ t.test('on a server', { skip: NO_SERVER }, async (t) => {
     for (const filter of [{}, { from: longest.from_msisdn }, { q: 'ffi👍FFI' }]) {
       t.strictSame((await store.page({ ...ALL, ...filter })).data, [longest])
     }
-    t.strictSame(await store.message(longest.message_id), longest)
+    t.strictSame(await store.message(longest.message_id), { ...longest, ...DEFAULT_DETAILS })
   })
 
   t.test('stores nothing of a batch with an invalid row', async (t) => {

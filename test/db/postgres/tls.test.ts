@@ -113,7 +113,7 @@ async function encryption(url: string): Promise<string> {
 }
 
 t.test(
-  'rejects a server with another certificate, in one line without the password',
+  'rejects an untrusted certificate with a one-line message that omits the password',
   { skip },
   async (t) => {
     const other = otherCertificate(t)

@@ -63,7 +63,7 @@ t.test(
   },
 )
 
-t.test('finds needles that are longer than a phrase or repeat trigrams exactly', async (t) => {
+t.test('matches needles longer than a phrase, or with repeated trigrams, exactly', async (t) => {
   const long = 'abcdefghijklmnopqrstuvwxyz0123456789'
   const { store } = await storeOf(t, [long, `${long.slice(0, -1)}X`, 'a'.repeat(40)])
   const totalOf = async (q: string, from?: string) =>

@@ -10,7 +10,7 @@ const queries = {
   all: compile(() => build.selectFrom('days').select('day')),
 }
 
-t.test('binds parameters by name, whose names and types the compiler checks', async (t) => {
+t.test('binds parameters by name; the compiler checks their names and types', async (t) => {
   const database = new Database(':memory:')
   database.exec("create table days (day text, count integer); insert into days values ('2025', 3)")
   const { count, all } = prepareAll(database, queries)

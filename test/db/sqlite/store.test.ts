@@ -7,6 +7,8 @@ import { openWriter } from '../../../src/db/sqlite/connection.ts'
 import { scan } from '../../../src/db/sqlite/offline/scan.ts'
 import { SqliteStore } from '../../../src/db/sqlite/store.ts'
 import type { MessageFilter } from '../../../src/message/filter.ts'
+import { feedSuite } from '../feed-suite.ts'
+import { sendersSuite } from '../senders-suite.ts'
 import { message, suite } from '../store-suite.ts'
 
 async function open(t: Test, path: string | undefined = `${t.testdir()}/app.db`) {
@@ -15,13 +17,17 @@ async function open(t: Test, path: string | undefined = `${t.testdir()}/app.db`)
   return store
 }
 
-t.test('keeps the guarantees of a store', async (t) =>
+t.test('passes the store suite', async (t) =>
   suite(t, async (t) => {
     const path = `${t.testdir()}/app.db`
     const scanFile = (filter: MessageFilter) => scan(path, filter)
     return Object.assign(await open(t, path), { scan: scanFile })
   }),
 )
+
+t.test('passes the suite of the feed', async (t) => feedSuite(t, (t) => open(t)))
+
+t.test('passes the suite of senders', async (t) => sendersSuite(t, (t) => open(t)))
 
 t.test('keeps messages after closing and opening again', async (t) => {
   const path = `${t.testdir()}/missing/folders/app.db`
@@ -33,7 +39,7 @@ t.test('keeps messages after closing and opening again', async (t) => {
   t.same(await second.append([message({ message_id: 'a' })]), ['duplicate'])
 })
 
-t.test('opens without a path', async (t) => {
+t.test('opens a private temporary file without a path', async (t) => {
   const store = await SqliteStore.open(undefined)
   await store.append([message({ message_id: 'a' })])
   t.equal((await store.stats()).total_messages, 1)
@@ -47,7 +53,7 @@ t.test('two stores can open the same new file at the same time', async (t) => {
   t.same(await two.append([message({ message_id: 'a' })]), ['duplicate'])
 })
 
-t.test('rejects a schema of a later version with a message of one line', async (t) => {
+t.test('rejects a schema of a later version with a one-line message', async (t) => {
   const path = `${t.testdir()}/app.db`
   await (await SqliteStore.open(path)).close()
   const other = new Database(path)
@@ -81,7 +87,7 @@ t.test('acknowledges nothing and is not ready when a file is removed or replaced
   }
 })
 
-t.test('fails permanently when the -shm file is removed, and closing keeps the log', async (t) => {
+t.test('fails permanently when the -shm file is removed, and keeps the log on close', async (t) => {
   const path = `${t.testdir()}/app.db`
   const failures: unknown[] = []
   const store = await SqliteStore.open(path, undefined, {
@@ -102,7 +108,7 @@ t.test('fails permanently when the -shm file is removed, and closing keeps the l
   t.same(await again.append([message({ message_id: 'a' })]), ['duplicate'])
 })
 
-t.test('follows a symbolic link once, when it opens', async (t) => {
+t.test('resolves a symbolic link only when it opens', async (t) => {
   const folder = t.testdir({ real: {} })
   const path = `${folder}/app.db`
   symlinkSync('real/data.db', path)
@@ -168,18 +174,35 @@ t.test('removes a private temporary file on close', async (t) => {
   t.same(own(), before)
 })
 
-t.test('cancels a search by its signal, and not the next one', async (t) => {
+t.test('cancels a search by its signal, but not the next one', async (t) => {
   const store = await open(t)
-  await store.append([message({ message_id: 'a' }), message({ message_id: 'b' })])
+  // Enough that the search is still running when it is cancelled.
+  const rows = Array.from({ length: 20_000 }, (_, n) => message({ message_id: `m${n}` }))
+  await store.append(rows)
   const query = { order: 'asc' as const, limit: 1, offset: 0, q: 'h' }
   const controller = new AbortController()
   const search = store.page(query, controller.signal)
   controller.abort()
   await t.rejects(search, StoreUnavailableError)
-  t.equal((await store.page(query, new AbortController().signal)).total, 2)
+  t.equal((await store.page(query, new AbortController().signal)).total, rows.length)
 })
 
-t.test('bounds the backlog at any rate of arrival', async (t) => {
+t.test('cancels a read of senders that skips many', async (t) => {
+  const store = await open(t)
+  const rows = Array.from({ length: 10_000 }, (_, n) =>
+    message({ message_id: `m${n}`, from_msisdn: `+1${n}`, text: null }),
+  )
+  await store.append(rows)
+  await store.catchUp()
+  const query = { prefix: '+2', order: 'count', limit: 1 } as const
+  const controller = new AbortController()
+  const read = store.senders(query, controller.signal)
+  controller.abort()
+  await t.rejects(read, StoreUnavailableError)
+  t.same((await store.senders(query, new AbortController().signal)).data, [])
+})
+
+t.test('bounds the backlog when messages arrive faster than they are indexed', async (t) => {
   const store = await open(t)
   let largest = 0
   for (let batch = 0; batch < 55; batch++) {

@@ -3,8 +3,8 @@ import type { Migration } from 'kysely/migration'
 
 /**
  * Messages and their counters.
- * Text columns are compared by their bytes (`collate "C"`). Each batch that the counters do not include yet has a row in
- * `pending_batches`. Reads add the messages of these batches, so that results are exact although inserts update no
+ * Text columns are compared by their bytes (`collate "C"`). Each batch that the counters do not include yet has a row
+ * in `pending_batches`. Reads add the messages of these batches, so that results are exact although inserts update no
  * counters.
  */
 export const messages: Migration = { up }

@@ -4,10 +4,16 @@ import { explainMigrationError } from '../../newer-schema.ts'
 import { tryLock, unlock } from '../locks.ts'
 import type { Session } from '../pool.ts'
 import { messages } from './0001-messages.ts'
+import { sources } from './0002-sources.ts'
+import { rejected } from './0003-rejected.ts'
+import { feed } from './0004-feed.ts'
 
 /** Migrations by name, which determines their order. Those that have been released are never changed. */
 const MIGRATIONS: Record<string, Migration> = {
   '0001-messages': messages,
+  '0002-sources': sources,
+  '0003-rejected': rejected,
+  '0004-feed': feed,
 }
 
 /** Milliseconds between two attempts to take the lock. */

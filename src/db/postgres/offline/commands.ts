@@ -1,5 +1,5 @@
 import type { MessageFilter } from '../../../message/filter.ts'
-import type { StoredMessage } from '../../../message/message.ts'
+import type { MessageWithDetails } from '../../../message/message.ts'
 import { StoreOpenError } from '../../message-store.ts'
 import type { Verification, VerifyListener } from '../../verification.ts'
 import { errorMessage } from '../errors.ts'
@@ -37,7 +37,7 @@ async function withPools<Result>(
 export async function* scanOffline(
   url: string,
   filter: MessageFilter,
-): AsyncGenerator<StoredMessage[], void> {
+): AsyncGenerator<MessageWithDetails[], void> {
   const pools = createOfflinePools(url)
   try {
     yield* scan(pools.longRunning, filter)

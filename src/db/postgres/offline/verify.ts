@@ -161,7 +161,7 @@ async function recount(transaction: Session): Promise<void> {
   for (const table of ['senders', 'days', 'minutes', 'pending_batches', 'totals'] as const) {
     await transaction.deleteFrom(table).execute()
   }
-  // Reads the messages once: days and totals follow from the minutes and the senders. Raw, for `grouping sets`.
+  // Reads the messages once: days and totals follow from the minutes and the senders. Kysely has no `grouping sets`.
   await sql`
     with counted as materialized (
       select from_msisdn, substr(ts_key, 1, ${sql.lit(MINUTE_LENGTH)}) as minute, count(*) as count

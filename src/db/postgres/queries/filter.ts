@@ -22,12 +22,14 @@ function patternOf(needle: string): string {
 /** Returns the conditions of a filter, except its range of instants. */
 export function filterConditions(
   eb: FilterBuilder,
-  { from, to, q }: MessageFilter,
+  { from, to, source, type, q }: MessageFilter,
 ): Expression<SqlBool>[] {
   const needle = fold(q ?? '')
   const conditions = {
     from: from === undefined ? undefined : eb('messages.from_msisdn', '=', from),
     to: to === undefined ? undefined : eb('messages.to_msisdn', '=', to),
+    source: source === undefined ? undefined : eb('messages.source', '=', source),
+    type: type === undefined ? undefined : eb('messages.type', '=', type),
     q: needle === '' ? undefined : eb('messages.folded', 'like', patternOf(needle)),
   } satisfies Record<Exclude<keyof MessageFilter, keyof KeyRange>, Expression<SqlBool> | undefined>
   return Object.values(conditions).filter((condition) => condition !== undefined)

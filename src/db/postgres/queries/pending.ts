@@ -19,6 +19,29 @@ export function selectPendingMessages(session: Session) {
   )
 }
 
+/**
+ * Starts a query with `updated`: the senders of pending messages and their counts, pending messages included.
+ * `is_new` is true for a sender without a counter.
+ */
+export function withUpdatedSenders(session: Session) {
+  return session
+    .with('pending', () =>
+      selectPendingMessages(session)
+        .select((eb) => ['from_msisdn', eb.fn.countAll<number>().as('count')])
+        .groupBy('from_msisdn'),
+    )
+    .with('updated', (db) =>
+      db
+        .selectFrom('pending')
+        .leftJoin('senders', 'senders.msisdn', 'pending.from_msisdn')
+        .select((eb) => [
+          'pending.from_msisdn',
+          eb('pending.count', '+', eb.fn.coalesce('senders.count', eb.lit(0))).as('count'),
+          eb('senders.msisdn', 'is', null).as('is_new'),
+        ]),
+    )
+}
+
 /** Returns the number of the newest pending batch, or undefined if there is none. */
 export async function newestPendingBatch(session: Session): Promise<number | undefined> {
   const newest = await session

@@ -1,6 +1,6 @@
-import { MESSAGE_COLUMNS } from '../../../message/columns.ts'
+import { ALL_COLUMNS } from '../../../message/columns.ts'
 import type { MessageFilter } from '../../../message/filter.ts'
-import type { StoredMessage } from '../../../message/message.ts'
+import type { MessageWithDetails } from '../../../message/message.ts'
 import { rangeOf } from '../../key-range.ts'
 import type { Pool, Session } from '../pool.ts'
 import { pushToAsyncGenerator } from '../push-to-async-generator.ts'
@@ -11,7 +11,7 @@ import { filterConditions, indexConditions, rangeConditions } from './filter.ts'
 function selectMatches(session: Session, filter: MessageFilter) {
   return session
     .selectFrom('messages')
-    .select(MESSAGE_COLUMNS)
+    .select(ALL_COLUMNS)
     .where((eb) =>
       eb.and([
         ...filterConditions(eb, filter),
@@ -27,7 +27,10 @@ function selectMatches(session: Session, filter: MessageFilter) {
  * Yields the messages that match the filter, in order of arrival and from one snapshot, in chunks.
  * @param pool a pool without time limits; one connection is in use until the generator ends.
  */
-export function scan(pool: Pool, filter: MessageFilter): AsyncGenerator<StoredMessage[], void> {
+export function scan(
+  pool: Pool,
+  filter: MessageFilter,
+): AsyncGenerator<MessageWithDetails[], void> {
   return pushToAsyncGenerator((push, signal) =>
     pool.run(
       (session) =>

@@ -2,7 +2,7 @@ import type { Stats } from '../../../schemas/stats.ts'
 import { TOP_SENDERS } from '../../message-store.ts'
 import type { Session } from '../pool.ts'
 import { countAll } from './counts.ts'
-import { selectPendingMessages } from './pending.ts'
+import { withUpdatedSenders } from './pending.ts'
 
 /** Returns the `ts` of the first or last message with an instant, or null if there is none. */
 async function extremeTimestamp(
@@ -26,22 +26,7 @@ async function extremeTimestamp(
  * among the busiest. `new_senders` is the number of senders without a counter.
  */
 function selectTopSenders(session: Session) {
-  return session
-    .with('pending', () =>
-      selectPendingMessages(session)
-        .select((eb) => ['from_msisdn', eb.fn.countAll<number>().as('count')])
-        .groupBy('from_msisdn'),
-    )
-    .with('updated', (db) =>
-      db
-        .selectFrom('pending')
-        .leftJoin('senders', 'senders.msisdn', 'pending.from_msisdn')
-        .select((eb) => [
-          'pending.from_msisdn',
-          eb('pending.count', '+', eb.fn.coalesce('senders.count', eb.lit(0))).as('count'),
-          eb('senders.msisdn', 'is', null).as('is_new'),
-        ]),
-    )
+  return withUpdatedSenders(session)
     .with('busiest', (db) =>
       db
         .selectFrom('senders')

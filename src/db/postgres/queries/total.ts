@@ -1,3 +1,4 @@
+import { isUnindexed } from '../../../message/filter.ts'
 import { fold } from '../../../message/fold.ts'
 import { isRestricted, rangeOf } from '../../key-range.ts'
 import type { PageQuery } from '../../message-store.ts'
@@ -12,9 +13,9 @@ export interface PageTotal extends RangeCounts {
   total: number
 }
 
-/** Whether the filter has a text or a recipient, for which there are no counters. */
-export function needsScan({ q, to }: PageQuery): boolean {
-  return fold(q ?? '') !== '' || to !== undefined
+/** Whether the filter has a text or a field without an index, for which there are no counters. */
+export function needsScan(query: PageQuery): boolean {
+  return fold(query.q ?? '') !== '' || isUnindexed(query)
 }
 
 /** Returns counts from the counters: of the sender if the query has one, else of the range. */
@@ -47,5 +48,8 @@ async function countMatches(session: Session, query: PageQuery): Promise<number>
 export async function totalOf(session: Session, query: PageQuery): Promise<PageTotal> {
   const counts = await countCandidates(session, query)
   const exact = !needsScan(query) && (query.from === undefined || !isRestricted(query))
-  return { ...counts, total: exact ? counts.inRange : await countMatches(session, query) }
+  return {
+    ...counts,
+    total: exact ? counts.inRange : (query.total ?? (await countMatches(session, query))),
+  }
 }

@@ -6,11 +6,19 @@ import { BusyRetry } from '../busy-retry.ts'
 import { isLocked } from '../errors.ts'
 import { messages } from './0001-messages.ts'
 import { indexes } from './0002-indexes.ts'
+import { senderRuns } from './0003-sender-runs.ts'
+import { sources } from './0004-sources.ts'
+import { rejected } from './0005-rejected.ts'
+import { feed } from './0006-feed.ts'
 
 /** The migrations by name, in order. A released migration is never changed. */
 const MIGRATIONS: Record<string, Migration> = {
   '0001-messages': messages,
   '0002-derived': indexes,
+  '0003-sender-runs': senderRuns,
+  '0004-sources': sources,
+  '0005-rejected': rejected,
+  '0006-feed': feed,
 }
 
 /** The `application_id` in the file header of databases that this service creates: `LWHA` in ASCII. */

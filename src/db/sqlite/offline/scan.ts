@@ -1,5 +1,5 @@
 import type { MessageFilter } from '../../../message/filter.ts'
-import type { StoredMessage } from '../../../message/message.ts'
+import type { MessageWithDetails } from '../../../message/message.ts'
 import { openError } from '../errors.ts'
 import { scanQuery } from '../queries/scan.ts'
 import { WorkerClient } from '../worker/client.ts'
@@ -19,7 +19,7 @@ const BEFORE_ALL = Number.MIN_SAFE_INTEGER
 export async function* scan(
   path: string,
   filter: MessageFilter,
-): AsyncGenerator<StoredMessage[], void> {
+): AsyncGenerator<MessageWithDetails[], void> {
   const worker = new WorkerClient<ScannerOperations, ScannerData, undefined>({
     entry: new URL('../worker/scanner.ts', import.meta.url),
     data: () => ({ path, filter, query: scanQuery(filter) }),

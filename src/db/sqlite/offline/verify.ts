@@ -16,8 +16,10 @@ const TERMS = 500_000
 /** The state of a database that is verified; all queries see the same snapshot. */
 interface Snapshot {
   query: Prepared<typeof verifyQueries>
-  /** The `seq` of the last indexed message. */
+  /** The `seq` of the last message that the counters and the sender index cover. */
   watermark: number
+  /** The `seq` of the last message in the trigram index. */
+  trigrams: number
   /** Number of messages up to the watermark, counted. */
   messages: number
   /** Number of their senders, counted. */
@@ -67,7 +69,7 @@ function messageDifferences(database: Database, { query }: Snapshot): Difference
   const table = 'messages'
   return [
     { table, kind: 'missing from an index', count: missing },
-    { table, kind: 'of other errors of an index', count: missing > 0 ? 0 : errors.length },
+    { table, kind: 'other errors of an index', count: missing > 0 ? 0 : errors.length },
     {
       table,
       kind: 'with the sort key of another instant',
@@ -80,12 +82,17 @@ function messageDifferences(database: Database, { query }: Snapshot): Difference
  * Compares the totals of the watermark.
  * A watermark past the newest message would skip messages that arrive later.
  */
-function watermarkDifferences({ query, watermark, messages, senders }: Snapshot): Difference[] {
+function watermarkDifferences(snapshot: Snapshot): Difference[] {
+  const { query, watermark, trigrams, messages, senders } = snapshot
   const stored = query.watermark.get()
   const newest = query.newest.get()?.seq ?? 0
   return [
     { kind: 'missing', count: stored ? 0 : 1 },
-    { kind: 'past the newest message', count: Math.max(0, watermark - newest) },
+    { kind: 'past the newest message', count: Math.max(0, watermark - newest, trigrams - newest) },
+    {
+      kind: 'ahead of the trigram index',
+      count: Math.max(0, Math.min(watermark, newest) - trigrams),
+    },
     { kind: 'off in the total of messages', count: Math.abs((stored?.messages ?? 0) - messages) },
     { kind: 'off in the total of senders', count: Math.abs((stored?.senders ?? 0) - senders) },
   ].map((difference) => ({ table: 'watermark', ...difference }))
@@ -104,9 +111,9 @@ function counterDifferences({ query, watermark }: Snapshot): Difference[] {
 }
 
 /** Compares the positions of messages by sender. */
-function senderMessageDifferences({ query, watermark, messages }: Snapshot): Difference[] {
-  const { rows = 0, correct = 0 } = query.senderMessages.get({ watermark }) ?? {}
-  const table = 'sender_messages'
+function senderEntryDifferences({ query, watermark, messages }: Snapshot): Difference[] {
+  const { rows = 0, correct = 0 } = query.senderEntries.get({ watermark }) ?? {}
+  const table = 'sender_entries'
   return [
     { table, kind: 'missing', count: messages - correct },
     { table, kind: 'surplus', count: rows - correct },
@@ -115,7 +122,7 @@ function senderMessageDifferences({ query, watermark, messages }: Snapshot): Dif
 
 /** Compares the trigram index with a recount of the texts, by row and by term. */
 function trigramDifferences(
-  { query, watermark }: Snapshot,
+  { query, trigrams: watermark }: Snapshot,
   onProgress: (messages: number) => void,
 ): Difference[] {
   const recount = new TrigramRecount()
@@ -152,7 +159,7 @@ function trigramDifferences(
     { table, kind: 'surplus', count: rows.surplus },
     { table, kind: 'of another length', count: rows.wrong },
     { table, kind: 'counted wrongly', count: miscounted },
-    { table, kind: 'in another row or place', count: misplaced },
+    { table, kind: 'recorded for the wrong row or position', count: misplaced },
   ]
 }
 
@@ -170,26 +177,28 @@ function unlessCorrupt(compare: () => Difference[]): Difference[] {
 function compareAll(database: Database, onProgress: VerifyListener): Verification {
   database.exec(VERIFY_TABLES)
   const query = prepareAll(database, verifyQueries)
-  const watermark = query.watermark.get()?.seq ?? 0
+  const { seq: watermark = 0, trigrams = 0 } = query.watermark.get() ?? {}
   const { messages = 0, senders = 0 } = query.totals.get({ watermark }) ?? {}
-  const pending = query.pending.get({ watermark })?.count ?? 0
-  const snapshot: Snapshot = { query, watermark, messages, senders }
-  onProgress(0, messages)
+  const above = (mark: number) => query.pending.get({ watermark: mark })?.count ?? 0
+  const pending = above(watermark)
+  const texts = messages + pending - above(trigrams)
+  const snapshot: Snapshot = { query, watermark, trigrams, messages, senders }
+  onProgress(0, texts)
   const found = [
     ...messageDifferences(database, snapshot),
     ...watermarkDifferences(snapshot),
     ...counterDifferences(snapshot),
-    ...senderMessageDifferences(snapshot),
-    ...unlessCorrupt(() => trigramDifferences(snapshot, (done) => onProgress(done, messages))),
+    ...senderEntryDifferences(snapshot),
+    ...unlessCorrupt(() => trigramDifferences(snapshot, (done) => onProgress(done, texts))),
   ]
   return { messages, pending, differences: found.filter(({ count }) => count > 0) }
 }
 
 /**
  * Compares all counters and indexes with a recount of the messages, in one snapshot.
- * The recount covers the messages up to the watermark. The database may be in use. Memory is bounded: a temporary file
- * takes the rest.
- * @param onProgress called with the number of messages that have been read and their total.
+ * The recount covers the messages up to the watermark, and for the trigram index up to its own. The database may be in
+ * use. Memory is bounded: counts of trigrams go to a temporary table.
+ * @param onProgress called with the number of texts that have been read and their total.
  * @throws StoreOpenError
  */
 export function verify(path: string, onProgress: VerifyListener = () => {}): Verification {

@@ -1,8 +1,16 @@
-import { MESSAGE_COLUMNS } from '../../../message/columns.ts'
+import { ALL_COLUMNS } from '../../../message/columns.ts'
 import { DAY_LENGTH, MINUTE_LENGTH } from '../../key-range.ts'
 import { TOP_SENDERS } from '../../message-store.ts'
 import { build, compile, type Placeholders } from './compile.ts'
-import { aboveWatermark, bucketOf, bySender, checkCancelled, eb, unindexed } from './expressions.ts'
+import {
+  aboveWatermark,
+  bucketOf,
+  bySender,
+  checkCancelled,
+  eb,
+  isVisible,
+  unindexed,
+} from './expressions.ts'
 
 /** The sort key without its index: the rows above the watermark are few and are found by `seq`. */
 const KEY = unindexed('messages.ts_key')
@@ -35,6 +43,7 @@ function above(p: Placeholders<Above>) {
  */
 export const countQueries = {
   watermark: compile(() => build.selectFrom('watermark').select(['seq', 'messages', 'senders'])),
+  visibleRuns: compile(() => build.selectFrom('sender_runs').select('run').where(isVisible)),
   sender: compile(({ from }: Placeholders<{ from: string }>) =>
     build.selectFrom('senders').select(['id', 'count']).where('msisdn', '=', from),
   ),
@@ -129,6 +138,6 @@ export const countQueries = {
       .where(eb(eb.fn<string>('id_hash', ['messages.message_id']), '=', idHash)),
   ),
   message: compile(({ message_id }: Placeholders<{ message_id: string }>) =>
-    build.selectFrom('messages').select(MESSAGE_COLUMNS).where('message_id', '=', message_id),
+    build.selectFrom('messages').select(ALL_COLUMNS).where('message_id', '=', message_id),
   ),
 }

@@ -7,7 +7,9 @@ import {
   type SqlBool,
   sql,
 } from 'kysely'
-import type { SqliteSchema } from '../schema.ts'
+import type { UnindexedField } from '../../../message/filter.ts'
+import type { FilterParameters } from '../filter-parameters.ts'
+import { type SqliteSchema, VISIBLE_STATES } from '../schema.ts'
 import type { Placeholders } from './compile.ts'
 
 /** A condition on the rows that a query reads. */
@@ -29,15 +31,25 @@ export function bySender({ from }: Placeholders<{ from: string }>): Condition {
   return eb('messages.from_msisdn', '=', from)
 }
 
-/** The message has this recipient. */
-export function byRecipient({ to }: Placeholders<{ to: string }>): Condition {
-  return eb('messages.to_msisdn', '=', to)
+/**
+ * The message has the given recipient, source and type; null stands for any.
+ * No index serves these conditions.
+ */
+export function byUnindexed(p: Placeholders<Pick<FilterParameters, UnindexedField>>): Condition {
+  return eb.and([
+    eb.or([eb(p.to, 'is', null), eb('messages.to_msisdn', '=', p.to)]),
+    eb.or([eb(p.source, 'is', null), eb('messages.source', '=', p.source)]),
+    eb.or([eb(p.type, 'is', null), eb('messages.type', '=', p.type)]),
+  ])
 }
 
 /** The message is above the watermark: no counter or index covers it yet. */
 export function aboveWatermark({ watermark }: Placeholders<{ watermark: number }>): Condition {
   return eb('messages.seq', '>', watermark)
 }
+
+/** Reads see the entries of the run. */
+export const isVisible: Condition = eb('sender_runs.state', 'in', VISIBLE_STATES)
 
 /**
  * The column as an expression for which SQLite uses no index.

@@ -20,18 +20,30 @@ function countsBy(length: number, step: Placeholders<StepParameters>) {
     .groupBy('bucket')
 }
 
-/** The statements that update the counters and indexes; migration 0002 describes the tables. */
+/** The statements that update the counters and indexes; `SqliteSchema` describes the tables. */
 export const indexingQueries = {
-  /** The first and the last message of the next step, and the number of messages (0 if none are left). */
-  step: compile(({ limit }: Placeholders<{ limit: number }>) =>
+  /** The watermarks and the newest message. */
+  progress: compile(() =>
+    build.selectFrom('watermark').select((eb) => [
+      'watermark.seq as watermark',
+      'watermark.trigrams',
+      eb
+        .selectFrom('messages')
+        .select((inner) => inner.fn.max('seq').as('seq'))
+        .as('newest'),
+    ]),
+  ),
+  /** The next messages between two watermarks: the first, the last, and their number (0 if there are none). */
+  next: compile((p: Placeholders<{ after: number; until: number; limit: number }>) =>
     build
       .selectFrom(
         build
           .selectFrom('messages')
           .select('seq')
-          .where('seq', '>', (eb) => eb.selectFrom('watermark').select('watermark.seq'))
+          .where('seq', '>', p.after)
+          .where('seq', '<=', p.until)
           .orderBy('seq')
-          .limit(limit)
+          .limit(p.limit)
           .as('step'),
       )
       .select((eb) => [
@@ -48,35 +60,43 @@ export const indexingQueries = {
       .expression(
         messagesOf(step)
           .select(['messages.from_msisdn', eb.lit(0).as('count')])
-          .distinct()
-          .orderBy('messages.from_msisdn'),
+          .groupBy('messages.from_msisdn'),
       )
       .onConflict((conflict) => conflict.column('msisdn').doNothing()),
   ),
-  countSenders: compile((step: Placeholders<StepParameters>) =>
+  addSenderEntries: compile((step: Placeholders<StepParameters & { run: number }>) =>
     build
-      .updateTable('senders')
-      .from(
-        messagesOf(step)
-          .select(['messages.from_msisdn', eb.fn.countAll<number>().as('count')])
-          .groupBy('messages.from_msisdn')
-          .as('added'),
-      )
-      .set((eb) => ({ count: eb('senders.count', '+', eb.ref('added.count')) }))
-      .whereRef('senders.msisdn', '=', 'added.from_msisdn'),
-  ),
-  addSenderMessages: compile((step: Placeholders<StepParameters>) =>
-    build
-      .insertInto('sender_messages')
-      .columns(['sender', 'ts_key', 'message_id', 'seq'])
+      .insertInto('sender_entries')
+      .columns(['run', 'sender', 'ts_key', 'message_id', 'seq'])
       .expression(
         messagesOf(step)
           .innerJoin('senders', 'senders.msisdn', 'messages.from_msisdn')
-          .select(['senders.id', 'messages.ts_key', 'messages.message_id', 'messages.seq'])
+          .select([
+            step.run.as('run'),
+            'senders.id',
+            'messages.ts_key',
+            'messages.message_id',
+            'messages.seq',
+          ])
           .orderBy('senders.id')
           .orderBy('messages.ts_key')
           .orderBy('messages.message_id'),
       ),
+  ),
+  /** Adds the messages of a new run to the counts of their senders, in the order of the run. */
+  countSenders: compile(({ run }: Placeholders<{ run: number }>) =>
+    build
+      .updateTable('senders')
+      .from(
+        build
+          .selectFrom('sender_entries')
+          .select(['sender', eb.fn.countAll<number>().as('count')])
+          .where('run', '=', run)
+          .groupBy('sender')
+          .as('added'),
+      )
+      .set((eb) => ({ count: eb('senders.count', '+', eb.ref('added.count')) }))
+      .whereRef('senders.id', '=', 'added.sender'),
   ),
   addDays: compile((step: Placeholders<StepParameters>) =>
     build
@@ -109,6 +129,9 @@ export const indexingQueries = {
           .select(['messages.seq', eb.fn<string>('indexed_text', ['messages.text']).as('text')])
           .where('messages.text', '!=', ''),
       ),
+  ),
+  moveTrigrams: compile(({ last }: Placeholders<{ last: number }>) =>
+    build.updateTable('watermark').set({ trigrams: last }),
   ),
   moveWatermark: compile(
     (step: Placeholders<{ last: number; messages: number; senders: number }>) =>

@@ -14,7 +14,8 @@ export const repairKeys = compile(() =>
  */
 export const resetQueries = {
   senders: compile(() => build.deleteFrom('senders')),
-  senderMessages: compile(() => build.deleteFrom('sender_messages')),
+  senderEntries: compile(() => build.deleteFrom('sender_entries')),
+  senderRuns: compile(() => build.deleteFrom('sender_runs')),
   days: compile(() => build.deleteFrom('days')),
   minutes: compile(() => build.deleteFrom('minutes')),
   // A contentless FTS5 table cannot be emptied by a plain `delete`.
@@ -23,6 +24,6 @@ export const resetQueries = {
   ),
   watermark: compile(() => build.deleteFrom('watermark')),
   start: compile(() =>
-    build.insertInto('watermark').values({ id: 1, seq: 0, messages: 0, senders: 0 }),
+    build.insertInto('watermark').values({ id: 1, seq: 0, trigrams: 0, messages: 0, senders: 0 }),
   ),
 }

@@ -9,7 +9,7 @@ import { DAY_LENGTH, MINUTE_LENGTH } from '../../key-range.ts'
 import { CHECKSUM_MODULUS, type TermCount } from '../offline/trigram-recount.ts'
 import type { SqliteSchema } from '../schema.ts'
 import { build, compile, type Placeholders } from './compile.ts'
-import { bucketOf, eb } from './expressions.ts'
+import { bucketOf, eb, isVisible } from './expressions.ts'
 
 /** Tables that only the verification reads: a shadow table of FTS5, and temporary tables. */
 type VerifySchema = {
@@ -94,7 +94,9 @@ function compareCounters(stored: CounterQuery, keyOfMessage: AliasableExpression
  * Migration 0002 describes the tables.
  */
 export const verifyQueries = {
-  watermark: compile(() => build.selectFrom('watermark').select(['seq', 'messages', 'senders'])),
+  watermark: compile(() =>
+    build.selectFrom('watermark').select(['seq', 'trigrams', 'messages', 'senders']),
+  ),
   newest: compile(() => build.selectFrom('messages').select((eb) => eb.fn.max('seq').as('seq'))),
   totals: compile((p: Placeholders<Watermark>) =>
     indexedMessages(p).select((eb) => [
@@ -127,10 +129,11 @@ export const verifyQueries = {
       .select(COUNT)
       .where((eb) => eb('ts_key', '!=', eb.fn<string>('instant_key', ['ts']))),
   ),
-  /** Rows of `sender_messages`, and those that are correct: all fields are those of an indexed message. */
-  senderMessages: compile(({ watermark }: Placeholders<Watermark>) =>
+  /** The visible entries of the sender index, and those that are correct: all fields are those of an indexed message. */
+  senderEntries: compile(({ watermark }: Placeholders<Watermark>) =>
     build
-      .selectFrom('sender_messages as stored')
+      .selectFrom('sender_entries as stored')
+      .leftJoin('sender_runs', 'sender_runs.run', 'stored.run')
       .leftJoin('messages', (join) =>
         join
           .onRef('messages.seq', '=', 'stored.seq')
@@ -143,6 +146,7 @@ export const verifyQueries = {
           .onRef('senders.id', '=', 'stored.sender')
           .onRef('senders.msisdn', '=', 'messages.from_msisdn'),
       )
+      .where((eb) => eb.or([isVisible, eb('sender_runs.run', 'is', null)]))
       .select((eb) => [
         eb.fn.countAll<number>().as('rows'),
         eb.fn.count<number>('senders.id').as('correct'),

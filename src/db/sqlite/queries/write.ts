@@ -14,6 +14,9 @@ export const writeQueries = {
         text: message.text,
         created_at: message.created_at,
         ts_key: message.ts_key,
+        source: message.source,
+        type: message.type,
+        payload: message.payload,
       })
       .onConflict((conflict) => conflict.column('message_id').doNothing()),
   ),
@@ -40,15 +43,5 @@ export const writeQueries = {
       .selectFrom('messages')
       .select((eb) => eb.fn.countAll<number>().as('count'))
       .where('ts_key', '=', ''),
-  ),
-  /** The watermark and the newest message. */
-  progress: compile(() =>
-    build.selectFrom('watermark').select((eb) => [
-      'watermark.seq as watermark',
-      eb
-        .selectFrom('messages')
-        .select((inner) => inner.fn.max('seq').as('seq'))
-        .as('newest'),
-    ]),
   ),
 }

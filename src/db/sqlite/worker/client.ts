@@ -157,18 +157,19 @@ export class WorkerClient<Ops extends Operations, Data, Ready> {
       const call = this.#calls
       const cancel = () => Atomics.store(this.#cancelled, 0, call)
       signal?.addEventListener('abort', cancel, { once: true })
-      const settled = () => signal?.removeEventListener('abort', cancel)
+      const stopListening = () => signal?.removeEventListener('abort', cancel)
       this.#pending.add({
         call,
         queue: undefined,
         older: undefined,
         newer: undefined,
+        weight: 1,
         resolve: (value) => {
-          settled()
+          stopListening()
           resolve(value as ReturnType<Ops[Name]>)
         },
         reject: (reason) => {
-          settled()
+          stopListening()
           reject(reason)
         },
       })

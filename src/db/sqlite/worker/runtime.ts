@@ -2,7 +2,7 @@ import { parentPort, workerData } from 'node:worker_threads'
 import { StoreUnavailableError } from '../../message-store.ts'
 import { isCorruption, isUnavailable } from '../errors.ts'
 
-/** An error as it is posted from a worker, which structured clone would strip of its class. */
+/** A serialized error: structured clone would lose its class. */
 export interface SerializedError {
   kind: 'corrupt' | 'unavailable' | 'other'
   message: string
@@ -34,7 +34,7 @@ export interface WorkerInit<Data> {
   cancelled: Int32Array
 }
 
-/** Cancels every call. */
+/** The value of `cancelled` that cancels every call. */
 export const CANCEL_ALL = -1
 
 function kindOf(error: Error): SerializedError['kind'] {

@@ -1,5 +1,5 @@
 import type { MessageFilter } from '../../../message/filter.ts'
-import type { StoredMessage } from '../../../message/message.ts'
+import type { MessageWithDetails } from '../../../message/message.ts'
 import { openSnapshot } from '../connection.ts'
 import { filterParameters } from '../filter-parameters.ts'
 import type { ScanParameters } from '../queries/scan.ts'
@@ -7,7 +7,7 @@ import { type CompiledStatement, prepare } from '../statement.ts'
 import { serveRpc, type WorkerContext } from './runtime.ts'
 
 /** A message with its position in the order of arrival. */
-export type ScannedRow = StoredMessage & { seq: number }
+export type ScannedRow = MessageWithDetails & { seq: number }
 
 /** The data of a scanner thread, which serves a single scan. */
 export interface ScannerData {

@@ -1,16 +1,26 @@
 import type { Database } from 'better-sqlite3'
 import type { AppendOutcome, StoreStatus } from '../../message-store.ts'
+import type { RejectedBatch } from '../../rejected-bodies.ts'
 import { encodeOutcome, type FlatBatch, type MessageRow, unflatten } from '../batch.ts'
 import { BusyRetry } from '../busy-retry.ts'
-import { LOG_LIMIT, openWriter, optimizeForBulk, useShortBusyTimeout } from '../connection.ts'
+import {
+  LOG_LIMIT,
+  openWriter,
+  optimizeForBulk,
+  useShortBusyTimeout,
+  withoutSync,
+} from '../connection.ts'
 import { isCorruption, isLocked } from '../errors.ts'
 import { type DatabaseFiles, FileGuard, identifyFiles } from '../files.ts'
 import { FullDisk } from '../full-disk.ts'
-import { prepareIndexing } from '../indexing.ts'
+import { Indexer } from '../indexer.ts'
 import { inspectFile } from '../inspect.ts'
 import { migrate } from '../migrations/migrate.ts'
 import type { indexingQueries } from '../queries/indexing.ts'
+import type { rejectedWriteQueries } from '../queries/rejected.ts'
+import type { senderRunQueries } from '../queries/sender-runs.ts'
 import type { writeQueries } from '../queries/write.ts'
+import { prepareSenderUpgrade } from '../sender-runs-upgrade.ts'
 import { type Prepared, prepareAll } from '../statement.ts'
 import { serveRpc, type WorkerContext } from './runtime.ts'
 
@@ -22,45 +32,27 @@ export interface WriterData {
   path: string
   /** The files of the previous writer thread, which must still be in place. */
   previous: DatabaseFiles | undefined
-  write: typeof writeQueries
+  write: typeof writeQueries & { rejected: typeof rejectedWriteQueries }
   index: typeof indexingQueries
-  /** Whether to spend memory on storing very many messages. */
+  runs: typeof senderRunQueries
+  /** Whether the store is opened to import very many messages. */
   bulk: boolean
 }
 
-/** What the writer thread posts when it is ready. */
+/** The value that the writer thread posts when it is ready. */
 export interface WriterReady {
   files: DatabaseFiles
   /** Number of adopted messages whose `ts` is not an instant. */
   withoutInstant: number
 }
 
-/** Milliseconds that an append waits for a lock of another program. Senders wait 15 to 30 s. */
+/** Milliseconds that an append waits for a lock of another program. Senders time out after 15 to 30 s. */
 const APPEND_LOCK_TIMEOUT_MS = 4000
 
 /** Milliseconds that a readiness check waits for a lock: few, as appends wait for the check. */
 const PROBE_LOCK_TIMEOUT_MS = 500
 
-/**
- * Messages indexed in one transaction while no messages arrive.
- * One step takes about 15 ms, by which it may delay an append.
- */
-const IDLE_STEP = 1000
-
-/**
- * Messages indexed in one transaction while messages arrive, and by `catchUp`.
- * Per message, it costs a quarter less than `IDLE_STEP`.
- */
-const BACKLOG_STEP = 4000
-
-/**
- * Maximum number of messages above the watermark.
- * With a larger backlog an append first indexes messages. Every read also processes the messages above the watermark, at
- * about 1 µs each.
- */
-const MAX_BACKLOG = 50_000
-
-/** Milliseconds without an append after which the backlog is indexed. */
+/** Milliseconds to wait after an append before a step that is not due, and after a step that failed. */
 const IDLE_MS = 100
 
 /** Milliseconds between two attempts to truncate the log, which fail while a reader needs it. */
@@ -70,16 +62,19 @@ const TRUNCATE_INTERVAL_MS = 1000
 class Writer {
   readonly ready: WriterReady
   readonly #database: Database
-  readonly #query: Prepared<typeof writeQueries>
-  readonly #index: ReturnType<typeof prepareIndexing>
-  readonly #insertAll: (batch: FlatBatch) => Uint8Array
+  readonly #query: Prepared<WriterData['write']>
+  readonly #indexer: Indexer
+  readonly #bulk: boolean
+  readonly #transaction: <Result>(work: () => Result) => Result
   readonly #emit: (status: StoreStatus) => void
+  readonly #upgrade: () => number
   readonly #lock: BusyRetry
   readonly #disk = new FullDisk((text) => this.#query.heartbeat.run({ at: text }))
   readonly #guard: FileGuard
-  #backlog: number
   #walBytes: number
   #lastAppend = 0
+  /** When work is tried again after a failure, in milliseconds of `performance.now()`. */
+  #retryAt = 0
   #corruption: unknown
 
   /** Opens the database and migrates it. */
@@ -97,14 +92,16 @@ class Writer {
     this.#database = database
     this.#emit = emit
     this.#query = prepareAll(database, data.write)
-    this.#index = prepareIndexing(database, data.index)
-    this.#insertAll = database.transaction((batch: FlatBatch) =>
-      Uint8Array.from(unflatten(batch), (message) => encodeOutcome(this.#insert(message))),
-    ).immediate
+    this.#bulk = data.bulk
+    this.#indexer = new Indexer(database, data.index, data.runs)
+    this.#transaction = database.transaction((work: () => unknown) => work()).immediate as <Result>(
+      work: () => Result,
+    ) => Result
+    this.#upgrade = prepareSenderUpgrade(database)
     this.#lock = new BusyRetry(() => database.pragma('data_version', { simple: true }))
     // On a full disk the store serves reads.
     this.#disk.tolerate(() => this.#lock.run(APPEND_LOCK_TIMEOUT_MS, () => this.#heartbeat()))
-    this.#backlog = this.#countBacklog()
+    this.#indexer.recount()
     // SQLite has created the log and the shared memory by now, as the database was read.
     const files = identifyFiles(data.configuredPath, data.path)
     this.#guard = new FileGuard(files)
@@ -114,24 +111,42 @@ class Writer {
 
   /** Commits a batch, synced to disk. Returns the encoded outcome of each message. */
   append(batch: FlatBatch): { outcomes: Uint8Array; status: StoreStatus } {
-    const outcomes = this.#write(() =>
-      this.#lock.run(APPEND_LOCK_TIMEOUT_MS, () => {
-        while (this.#backlog > MAX_BACKLOG) this.#indexStep(BACKLOG_STEP)
-        return this.#insertAll(batch)
-      }),
-    )
-    this.#backlog += outcomes.length
+    const outcomes = this.#commit(() => {
+      if (!this.#bulk) this.#indexer.keepUp()
+      return Uint8Array.from(unflatten(batch), (message) => encodeOutcome(this.#insert(message)))
+    })
+    this.#indexer.add(outcomes.length)
     this.#lastAppend = performance.now()
     return { outcomes, status: this.#status }
   }
 
+  /** Moves some entries of an older sender index. @returns the number of entries that are left. */
+  upgrade(): number {
+    return this.#write(() => this.#lock.run(APPEND_LOCK_TIMEOUT_MS, () => this.#upgrade()))
+  }
+
   /** Indexes at most `step` messages above the watermark. @returns the number of messages that are left. */
-  catchUp(step = BACKLOG_STEP): number {
-    this.#backlog = this.#countBacklog()
-    if (this.#backlog > 0) {
-      this.#write(() => this.#lock.run(APPEND_LOCK_TIMEOUT_MS, () => this.#indexStep(step)))
+  catchUp(step?: number): number {
+    this.#indexer.recount()
+    if (this.#indexer.backlog.counts > 0) {
+      withoutSync(this.#database, () => this.#commit(() => this.#indexer.catchUp(step)))
     }
-    return this.#backlog
+    this.#emit(this.#status)
+    return this.#indexer.backlog.counts
+  }
+
+  /** Keeps rejected bodies. Waits only briefly for a lock, as appends wait meanwhile. */
+  keepRejected({ rows, limit, maxBytes }: RejectedBatch): void {
+    const { insert, trim } = this.#query.rejected
+    this.#commit(() => {
+      for (const row of rows) insert.run(row)
+      trim.run({ limit, maxBytes })
+    }, PROBE_LOCK_TIMEOUT_MS)
+  }
+
+  /** Deletes a rejected body. */
+  removeRejected(id: number): void {
+    this.#commit(() => this.#query.rejected.remove.run({ id }))
   }
 
   /**
@@ -154,21 +169,29 @@ class Writer {
   }
 
   /**
-   * Indexes the backlog, then truncates a large log, while no messages arrive.
-   * After a failure it tries again later; the next append meets the same failure and reports it.
+   * Runs one step of indexing or merging, or truncates a large log, while no append waits.
+   * A step that is due runs at once; other steps, and the truncation, run after a pause without appends. A failed step
+   * is tried again later. Its error is not reported here: the next append fails for the same reason.
    */
   idle(): boolean | number {
-    if (this.#backlog === 0 && this.#walBytes <= LOG_LIMIT) return false
-    const idleMs = performance.now() - this.#lastAppend
-    if (idleMs < IDLE_MS) return IDLE_MS - idleMs
+    if (this.#indexer.isSettled && this.#walBytes <= LOG_LIMIT) return false
+    // A bulk store is indexed by `catchUp` in large steps; small ones would take the lock between them.
+    const isDue = !this.#bulk && this.#indexer.isDue
+    const start = Math.max(this.#retryAt, isDue ? 0 : this.#lastAppend + IDLE_MS)
+    const waitMs = start - performance.now()
+    if (waitMs > 0) return waitMs
     try {
-      if (this.#backlog > 0) this.#write(() => this.#indexStep(IDLE_STEP))
-      else this.#write(() => this.#database.pragma('wal_checkpoint(TRUNCATE)'))
-      if (this.#backlog > 0) return true
+      this.#write(() => {
+        if (this.#indexer.isSettled) this.#database.pragma('wal_checkpoint(TRUNCATE)')
+        else withoutSync(this.#database, () => this.#transact(() => this.#indexer.step()))
+      })
+      // While messages arrive, the appends report the status.
+      if (!isDue) this.#emit(this.#status)
+      if (!this.#indexer.isSettled) return true
       return this.#walBytes > LOG_LIMIT && TRUNCATE_INTERVAL_MS
     } catch (error) {
       if (isCorruption(error)) this.#corruption ??= error
-      this.#lastAppend = performance.now()
+      this.#retryAt = performance.now() + IDLE_MS
       return IDLE_MS
     }
   }
@@ -178,16 +201,26 @@ class Writer {
   }
 
   get #status(): StoreStatus {
-    return { backlog: this.#backlog, walBytes: this.#walBytes }
-  }
-
-  #countBacklog(): number {
-    const { watermark = 0, newest } = this.#query.progress.get() ?? {}
-    return Math.max(0, (newest ?? 0) - watermark)
+    return { backlog: this.#indexer.backlog.counts, walBytes: this.#walBytes }
   }
 
   #heartbeat(): void {
     this.#query.heartbeat.run({ at: new Date().toISOString() })
+  }
+
+  /** Runs the work in a transaction, and waits for locks. */
+  #commit<Result>(work: () => Result, lockTimeoutMs = APPEND_LOCK_TIMEOUT_MS): Result {
+    return this.#write(() => this.#lock.run(lockTimeoutMs, () => this.#transact(work)))
+  }
+
+  #transact<Result>(work: () => Result): Result {
+    const { backlog } = this.#indexer
+    try {
+      return this.#transaction(work)
+    } catch (error) {
+      this.#indexer.backlog = backlog
+      throw error
+    }
   }
 
   /** Runs a write that requires that the files are in place before and after it. */
@@ -196,11 +229,6 @@ class Writer {
     const result = this.#disk.observe(work)
     this.#walBytes = this.#guard.assertInPlace()
     return result
-  }
-
-  #indexStep(step: number): void {
-    this.#backlog = this.#index(step) < step ? 0 : Math.max(0, this.#backlog - step)
-    this.#emit(this.#status)
   }
 
   #insert(message: MessageRow): AppendOutcome {
@@ -213,7 +241,10 @@ async function openOperations(context: WorkerContext<WriterData>) {
   const writer = await Writer.open(context)
   const operations = {
     append: (batch: FlatBatch) => writer.append(batch),
+    upgrade: () => writer.upgrade(),
     catchUp: (step: number | undefined) => writer.catchUp(step),
+    keepRejected: (batch: RejectedBatch) => writer.keepRejected(batch),
+    removeRejected: (id: number) => writer.removeRejected(id),
     probe: () => writer.probe(),
     close: () => writer.close(),
   }

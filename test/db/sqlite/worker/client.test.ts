@@ -29,7 +29,7 @@ t.test('resolves calls in order and rejects with errors', async (t) => {
   t.equal(await client.call('echo', 'still there'), 'still there')
 })
 
-t.test('rejects with the reason when the worker is unusable', async (t) => {
+t.test('start rejects with the error of a worker that fails to open', async (t) => {
   await t.rejects(makeClient(t, { fail: 'no file' }).start(), {
     name: 'StoreOpenError',
     message: 'no file',
@@ -52,7 +52,7 @@ t.test('replaces a worker that exits and rejects its pending calls', async (t) =
   t.equal(await client.call('echo', 'back'), 'back')
 })
 
-t.test('cancels a call by its signal, and no other', async (t) => {
+t.test('cancels a call by its signal, but no other', async (t) => {
   const client = makeClient(t)
   await client.start()
   const controller = new AbortController()
@@ -72,7 +72,7 @@ t.test('cancels running calls on close', async (t) => {
   await t.rejects(client.call('echo', 'too late'), StoreUnavailableError)
 })
 
-t.test('leaves no thread when it is closed while it starts', async (t) => {
+t.test('leaves no thread running when it is closed during its start', async (t) => {
   const client = makeClient(t, { slowMs: 50 })
   const starting = client.start()
   await client.close()

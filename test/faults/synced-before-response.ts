@@ -42,18 +42,17 @@ async function trace(t: Test, service: Service): Promise<{ stop: () => Promise<s
   }
 }
 
-/** Line numbers in the trace of the events of a message; -1 if missing. */
+/** Line numbers in the trace of the events of a message; -1 if an event is missing. */
 interface Timeline {
   arrived: number
   written: number
   synced: number
-  answered: number
+  responded: number
 }
 
 /**
- * Finds successful system calls, as line numbers of their begin and their end.
- *
- * strace prints a call in two lines, unfinished and resumed, if a call of another thread comes between.
+ * Finds successful system calls. Returns the line numbers of their start and their end.
+ * strace prints a call on two lines, unfinished and resumed, if a call of another thread is between them.
  */
 function completions(lines: string[], call: RegExp): { begun: number; done: number }[] {
   const begun = new Map<string, number>()
@@ -77,9 +76,9 @@ function timelinesOf(lines: string[], ids: string[]): Map<string, Timeline> {
   const syncs = completions(lines, /^(fsync|fdatasync)\(\d+<[^>]*app\.db-wal>/)
   return new Map(
     ids.map((id) => {
-      const whole = new RegExp(`X-Request-ID: ${id}\\\\r`)
-      const answer = new RegExp(`HTTP/1\\.1 200 OK\\\\r\\\\nx-request-id: ${id}\\\\r`)
-      const arrived = lines.findIndex((line) => whole.test(line))
+      const request = new RegExp(`X-Request-ID: ${id}\\\\r`)
+      const response = new RegExp(`HTTP/1\\.1 200 OK\\\\r\\\\nx-request-id: ${id}\\\\r`)
+      const arrived = lines.findIndex((line) => request.test(line))
       const written = lines.findIndex(
         (line, number) =>
           number > arrived && /pwrite(64|v)\(\d+<[^>]*-wal>/.test(line) && line.includes(`${id}+`),
@@ -87,7 +86,7 @@ function timelinesOf(lines: string[], ids: string[]): Map<string, Timeline> {
       const synced = syncs.find(({ begun }) => begun > written)?.done ?? -1
       return [
         id,
-        { arrived, written, synced, answered: lines.findIndex((line) => answer.test(line)) },
+        { arrived, written, synced, responded: lines.findIndex((line) => response.test(line)) },
       ]
     }),
   )
@@ -101,14 +100,14 @@ for (const [name, connections, messages] of [
     const service = await startService(t)
     const tracing = await trace(t, service)
     const load = new Load({ url: () => service.url, connections, prefix: 'traced-' })
-    await load.acknowledge(messages)
+    await load.untilAcknowledged(messages)
     const { acknowledged } = await load.stop()
     const lines = await tracing.stop()
     const late: unknown[] = []
     for (const [id, timeline] of timelinesOf(lines, acknowledged)) {
-      const { arrived, written, synced, answered } = timeline
-      const right = 0 <= arrived && arrived < written && written < synced && synced < answered
-      if (!right) late.push({ id, ...timeline })
+      const { arrived, written, synced, responded } = timeline
+      const isOrdered = 0 <= arrived && arrived < written && written < synced && synced < responded
+      if (!isOrdered) late.push({ id, ...timeline })
     }
     t.strictSame(late, [], `${acknowledged.length} messages in ${lines.length} system calls`)
     if (connections > 1) {

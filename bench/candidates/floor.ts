@@ -1,9 +1,8 @@
 import Fastify from 'fastify'
-import { createVerifier } from '../src/plugins/signature.ts'
+import { createVerifier } from '../../src/sources/hmac.ts'
 
 /**
  * The floor: the minimum that a Fastify server must do for a signed message.
- *
  * It verifies the signature of the raw body and parses the JSON. It does not validate, store, log or count.
  */
 const verify = createVerifier(process.env.WEBHOOK_SECRET ?? '')

@@ -12,7 +12,7 @@ const PROBE_EVERY_MS = 50
 
 t.setTimeout(900_000)
 
-/** Sends probes and posts until `work` is done, and asserts that each is answered 200. */
+/** Sends probes and posts until `work` is done, and asserts that each gets 200. */
 async function assertReadyDuring(t: Test, service: Service, work: Promise<unknown>): Promise<void> {
   const load = new Load({ url: () => service.url, connections: 4, prefix: 'p', pauseMs: 50 })
   const statuses = new Map<number, number>()

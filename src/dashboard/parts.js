@@ -1,0 +1,81 @@
+import { html } from 'htm/preact'
+import { useState } from 'preact/hooks'
+import { splitMatches } from './mark.js'
+
+/** Formats counts, such as `1,234,567`. */
+const COUNT = new Intl.NumberFormat('en')
+
+/** @param {number} count */
+export const formatCount = (count) => COUNT.format(count)
+
+/**
+ * Returns a count with its noun.
+ * @param {number} count
+ * @param {string} noun
+ */
+export const countOf = (count, noun) => `${formatCount(count)} ${noun}${count === 1 ? '' : 's'}`
+
+/**
+ * Returns a size such as `1.5 MB`.
+ * @param {number} bytes
+ */
+export function formatBytes(bytes) {
+  if (bytes < 1000) return `${bytes} B`
+  return bytes < 1e6 ? `${(bytes / 1e3).toFixed(1)} kB` : `${(bytes / 1e6).toFixed(1)} MB`
+}
+
+/**
+ * An error where it happened, and a button that tries again. A token that is missing is asked for elsewhere.
+ * @param {{ error: Error | undefined, retry?: () => void }} props
+ */
+export function ErrorNote({ error, retry }) {
+  if (!error) return null
+  return html`<div class="error" role="alert">
+    <span>${error.message}</span>
+    ${retry && html`<button type="button" onClick=${retry}>Try again</button>`}
+  </div>`
+}
+
+/**
+ * A text of any direction, with the matches of a search marked.
+ * @param {{ text: string, search?: string }} props
+ */
+export function Marked({ text, search = '' }) {
+  return splitMatches(text, search).map(({ text, isMatch }) =>
+    isMatch ? html`<mark>${text}</mark>` : text,
+  )
+}
+
+/**
+ * A button that copies a text to the clipboard.
+ * @param {{ text: string, label: string }} props
+ */
+export function CopyButton({ text, label }) {
+  const [state, setState] = useState(label)
+  const copy = () =>
+    navigator.clipboard.writeText(text).then(
+      () => setState('Copied'),
+      () => setState('The browser does not allow copying'),
+    )
+  return html`<button type="button" onClick=${copy} onBlur=${() => setState(label)}>
+    <span aria-live="polite">${state}</span>
+  </button>`
+}
+
+/** Lines of a shell that post a message as a sender does. */
+const postCommand =
+  () => `BODY='{"message_id":"hello-1","from":"+919876543210","to":"+14155550100","ts":"${new Date().toISOString()}","text":"Hello"}'
+SIGNATURE=$(printf %s "$BODY" | openssl dgst -sha256 -hmac "$WEBHOOK_SECRET" -hex | sed 's/.* //')
+curl ${window.location.origin}/webhook -H 'Content-Type: application/json' -H "X-Signature: $SIGNATURE" -d "$BODY"`
+
+/** What to do when there are no messages at all. */
+export function FirstMessage() {
+  const [command] = useState(postCommand)
+  return html`<section class="empty">
+    <h2>No messages yet</h2>
+    <p>Send the first one with the secret of the service in <code>WEBHOOK_SECRET</code>. With
+      <code>--dev</code> it is <code>testsecret</code> by default.</p>
+    <pre tabindex="0" aria-label="Command that sends a message">${command}</pre>
+    <p><${CopyButton} text=${command} label="Copy command" /></p>
+  </section>`
+}

@@ -1,0 +1,100 @@
+import type { Database } from 'better-sqlite3'
+import type { senderRunQueries } from './queries/sender-runs.ts'
+import type { SenderRuns } from './sender-runs.ts'
+import type { Prepared } from './statement.ts'
+
+/** Entries of the sender index that one step moves or deletes: about 2 ms. */
+const ENTRIES_PER_STEP = 500
+
+/**
+ * Entries to move or delete for each indexed message.
+ * A merge moves each of its entries once, and later deletes it from the source. With runs of 1,000 messages and a fan-in
+ * of 8, 30 million messages have five levels of merges, so 10 entries for each message; the rest is a margin.
+ */
+const ENTRIES_PER_MESSAGE = 12
+
+/** Pages of the trigram index that one step writes: about 2 ms. */
+const PAGES_PER_STEP = 16
+
+/** Pages of the trigram index to write for each indexed message. */
+const PAGES_PER_MESSAGE = 0.25
+
+/** Debts at which maintenance is late: those of 16,000 messages. */
+const LATE_ENTRIES = 16_000 * ENTRIES_PER_MESSAGE
+const LATE_PAGES = 16_000 * PAGES_PER_MESSAGE
+
+/**
+ * Merges the runs of the sender index and the segments of the trigram index, in steps that are short enough to run
+ * between two appends. Each indexed message adds to the debt, the work that has not been done yet, and each step reduces
+ * it. So merges keep up with indexing, and never take long at once.
+ * The caller runs each call in a transaction.
+ */
+export class IndexMaintenance {
+  readonly #runs: SenderRuns
+  readonly #mergeTrigrams: () => boolean
+  /** Entries of the sender index to move or delete. */
+  #entryDebt = 0
+  /** Pages of the trigram index to write. */
+  #pageDebt = 0
+  /** Whether there may be anything to merge or delete, even without debt. */
+  isDue = true
+
+  constructor(runs: SenderRuns, query: Prepared<typeof senderRunQueries>, database: Database) {
+    this.#runs = runs
+    const changes = database.prepare<[], number>('select total_changes()').pluck()
+    this.#mergeTrigrams = () => {
+      const before = changes.get() ?? 0
+      query.mergeTrigrams.run({ pages: PAGES_PER_STEP })
+      // FTS5 changes at least two rows if it merges anything: https://sqlite.org/fts5.html#the_merge_command
+      return (changes.get() ?? 0) - before >= 2
+    }
+  }
+
+  /** Adds the debt of messages that were added to the sender index. */
+  addEntries(messages: number): void {
+    this.#entryDebt += messages * ENTRIES_PER_MESSAGE
+    this.isDue ||= messages > 0
+  }
+
+  /** Adds the debt of messages that were added to the trigram index. */
+  addTrigrams(messages: number): void {
+    this.#pageDebt += messages * PAGES_PER_MESSAGE
+    this.isDue ||= messages > 0
+  }
+
+  /** Whether maintenance lags behind indexing. */
+  get hasDebt(): boolean {
+    return this.#entryDebt > 0 || this.#pageDebt > 0
+  }
+
+  /** Whether maintenance lags so far behind that it must not be put off. */
+  get isLate(): boolean {
+    return this.#entryDebt > LATE_ENTRIES || this.#pageDebt > LATE_PAGES
+  }
+
+  /** Does one step for the index that lags by more messages; if it has no work, for the other. */
+  step(): void {
+    const entriesFirst = this.#entryDebt / ENTRIES_PER_MESSAGE >= this.#pageDebt / PAGES_PER_MESSAGE
+    const didWork = entriesFirst
+      ? this.#stepEntries() || this.#stepPages()
+      : this.#stepPages() || this.#stepEntries()
+    if (!didWork) this.isDue = false
+  }
+
+  /** Does steps until there is no debt. */
+  payDebt(): void {
+    while (this.hasDebt) this.step()
+  }
+
+  #stepEntries(): boolean {
+    const moved = this.#runs.advance(ENTRIES_PER_STEP)
+    this.#entryDebt = moved === 0 ? 0 : Math.max(0, this.#entryDebt - moved)
+    return moved > 0
+  }
+
+  #stepPages(): boolean {
+    const merged = this.#mergeTrigrams()
+    this.#pageDebt = merged ? Math.max(0, this.#pageDebt - PAGES_PER_STEP) : 0
+    return merged
+  }
+}

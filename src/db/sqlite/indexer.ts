@@ -1,0 +1,117 @@
+import type { Database } from 'better-sqlite3'
+import { IndexMaintenance } from './index-maintenance.ts'
+import { type Indexing, prepareIndexing } from './indexing.ts'
+import type { indexingQueries } from './queries/indexing.ts'
+import type { senderRunQueries } from './queries/sender-runs.ts'
+import { SenderRuns } from './sender-runs.ts'
+import { type Prepared, prepareAll } from './statement.ts'
+
+/**
+ * Messages that one step adds to the trigram index, and to the counters and the sender index: about 4 and 9 ms.
+ * While the writer thread is in a step, the main thread runs out of requests to answer; smaller steps cost more for each
+ * message.
+ */
+const TRIGRAM_STEP = 250
+const COUNT_STEP = 1000
+
+/**
+ * Number of messages above the watermark beyond which an append waits for steps.
+ * Every read processes these messages, at about 1 µs each.
+ */
+const MAX_BACKLOG = 4000
+
+/** Messages that `catchUp` indexes at a time, if it is not told otherwise. */
+const CATCH_UP_STEP = 2000
+
+/** Numbers of messages above the watermark of the counts, and above that of the trigram index. */
+interface Backlog {
+  readonly counts: number
+  readonly trigrams: number
+}
+
+/**
+ * Indexes messages after they were stored, in steps between appends.
+ * The caller runs each call in a transaction, and restores `backlog` if it is rolled back.
+ */
+export class Indexer {
+  backlog: Backlog = { counts: 0, trigrams: 0 }
+  readonly #query: Prepared<typeof indexingQueries>
+  readonly #index: Indexing
+  readonly #maintenance: IndexMaintenance
+
+  constructor(database: Database, index: typeof indexingQueries, runs: typeof senderRunQueries) {
+    this.#query = prepareAll(database, index)
+    const query = prepareAll(database, runs)
+    const senderRuns = new SenderRuns(query)
+    this.#index = prepareIndexing(this.#query, senderRuns)
+    this.#maintenance = new IndexMaintenance(senderRuns, query, database)
+  }
+
+  /** Whether nothing is left to index or to merge. */
+  get isSettled(): boolean {
+    return this.backlog.counts === 0 && !this.#maintenance.isDue
+  }
+
+  /** Counts the messages above the watermarks. */
+  recount(): void {
+    const { watermark = 0, trigrams = 0, newest } = this.#query.progress.get() ?? {}
+    const above = (mark: number) => Math.max(0, (newest ?? 0) - mark)
+    this.backlog = { counts: above(watermark), trigrams: above(trigrams) }
+  }
+
+  /** Adds appended messages to the backlog. */
+  add(messages: number): void {
+    const { counts, trigrams } = this.backlog
+    this.backlog = { counts: counts + messages, trigrams: trigrams + messages }
+  }
+
+  /** Whether a step is worth its cost: enough messages wait for it, or merges lag behind indexing. */
+  get isDue(): boolean {
+    const { counts, trigrams } = this.backlog
+    return trigrams >= TRIGRAM_STEP || counts - trigrams >= COUNT_STEP || this.#maintenance.hasDebt
+  }
+
+  /** Does one step that is due, indexing first; if none is due, a smaller one. */
+  step(): void {
+    const { counts, trigrams } = this.backlog
+    if (trigrams >= TRIGRAM_STEP) this.#addTrigrams(TRIGRAM_STEP)
+    else if (counts - trigrams >= COUNT_STEP) this.#addCounts(COUNT_STEP)
+    else if (this.#maintenance.hasDebt) this.#maintenance.step()
+    else if (trigrams > 0) this.#addTrigrams(TRIGRAM_STEP)
+    else if (counts > 0) this.#addCounts(COUNT_STEP)
+    else this.#maintenance.step()
+  }
+
+  /**
+   * Throttles an append, before which it is called.
+   * Indexes until the backlog is at most `MAX_BACKLOG`, then does one step of maintenance if that is late.
+   */
+  keepUp(): void {
+    while (this.backlog.counts > MAX_BACKLOG) this.step()
+    if (this.#maintenance.isLate) this.#maintenance.step()
+  }
+
+  /** Indexes at most `limit` messages, then does maintenance until no debt is left. */
+  catchUp(limit = CATCH_UP_STEP): void {
+    this.#addTrigrams(limit)
+    this.#addCounts(limit)
+    this.#maintenance.payDebt()
+  }
+
+  #addTrigrams(limit: number): void {
+    const added = this.#index.addTrigrams(limit)
+    const { counts, trigrams } = this.backlog
+    this.backlog = { counts, trigrams: added < limit ? 0 : Math.max(0, trigrams - added) }
+    this.#maintenance.addTrigrams(added)
+  }
+
+  #addCounts(limit: number): void {
+    const added = this.#index.addCounts(limit)
+    const { counts, trigrams } = this.backlog
+    this.backlog = {
+      counts: added < limit ? trigrams : Math.max(trigrams, counts - added),
+      trigrams,
+    }
+    this.#maintenance.addEntries(added)
+  }
+}

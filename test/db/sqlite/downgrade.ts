@@ -1,0 +1,9 @@
+/** Turns the schema of a file into the one before messages had details. */
+export const BEFORE_SOURCES = `
+  alter table messages drop column source;
+  alter table messages drop column type;
+  alter table messages drop column payload;
+  drop table rejected_bodies;
+  drop table feed_start;
+  delete from kysely_migration where name >= '0004-sources';
+`
