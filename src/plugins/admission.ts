@@ -40,8 +40,15 @@ const POSTS_PER_READ = 10
 /** Status of an evicted request, in the log and the metrics. */
 const REQUEST_TIMEOUT = 408
 
-/** Minimum age in milliseconds at which a request that waits for its client may be evicted. */
-const STALL_TIMEOUT_MS = 250
+/** Milliseconds between checks for requests that wait for their client. */
+const STALL_CHECK_INTERVAL_MS = 250
+
+/**
+ * Successive checks that must find a request waiting for its client before it may be evicted.
+ * Between two checks the event loop processes all input that arrived before the first: an event loop that is late does
+ * not count against the client.
+ */
+const STALLED_CHECKS = 2
 
 /** Bytes of a body that count as one post: the limit of the smallest source. */
 const BYTES_PER_POST = 64 * 1024
@@ -81,6 +88,8 @@ class Admission {
     public: new Queue(),
     probe: new Queue(),
   }
+  /** Classes that had stalled requests at the last check; without them, a full class is not searched. */
+  readonly #withStalled = new Set<ConcurrencyClass>()
 
   constructor({ maxWaiting, maxStreams }: AdmissionOptions) {
     const reads = Math.ceil(maxWaiting / POSTS_PER_READ)
@@ -106,7 +115,7 @@ class Admission {
 
   /**
    * Moves a request into a class.
-   * If the class is full, the oldest requests that wait for their client are evicted until it is below its limit;
+   * If the class is full, the oldest requests whose client is stalled are evicted until it is below its limit;
    * streams never are.
    * @returns false if the class stays full.
    */
@@ -123,19 +132,29 @@ class Admission {
     inFlight.queue?.remove(inFlight)
   }
 
+  /** Counts for how many successive checks each request has been waiting for its client. */
+  checkStalled(): void {
+    for (const name of CONCURRENCY_CLASSES)
+      for (const inFlight of this.#inFlight[name]) {
+        inFlight.stalledChecks = waitsForClient(inFlight) ? inFlight.stalledChecks + 1 : 0
+        if (inFlight.stalledChecks >= STALLED_CHECKS) this.#withStalled.add(name)
+      }
+  }
+
   /**
-   * Closes the connections of the oldest requests that wait for their client until the class is below its limit.
+   * Closes the connections of the oldest stalled requests until the class is below its limit.
    * A single one may not suffice: a request that enters may weigh many times as much as the one that it replaces.
    */
   #evictStalled(name: ConcurrencyClass): void {
-    const before = performance.now() - STALL_TIMEOUT_MS
+    if (!this.#withStalled.has(name)) return
     for (const inFlight of this.#inFlight[name]) {
-      if (inFlight.since > before || !this.isFull(name)) return
-      if (!waitsForClient(inFlight)) continue
+      if (!this.isFull(name)) return
+      if (inFlight.stalledChecks < STALLED_CHECKS || !waitsForClient(inFlight)) continue
       this.leave(inFlight)
       inFlight.rejectedWith = REQUEST_TIMEOUT
       inFlight.request.raw.socket.destroy()
     }
+    this.#withStalled.delete(name)
   }
 }
 
@@ -152,6 +171,8 @@ function rejectOverload(request: FastifyRequest, reply: FastifyReply): void {
 async function admission(app: FastifyInstance, options: AdmissionOptions): Promise<void> {
   const admission = new Admission(options)
   app.decorate('admission', admission)
+  const check = setInterval(() => admission.checkStalled(), STALL_CHECK_INTERVAL_MS).unref()
+  app.addHook('onClose', () => clearInterval(check))
   new client.Gauge({
     name: 'http_requests_in_flight',
     help: 'Requests in flight by concurrency class: unverified (posts), ingest, read, stream, public or probe.',

@@ -45,6 +45,8 @@ export interface InFlightRequest extends QueueMember<InFlightRequest> {
   route: string | undefined
   /** Time at which the end of its headers arrived, by `performance.now()`. */
   since: number
+  /** Successive checks of the admission plugin that found the request waiting for its client. */
+  stalledChecks: number
   /** Whether the response was sent or the connection closed; `work` may continue. */
   ended: boolean
   /** Status of a rejection that closes the connection instead of using the reply. */
@@ -99,6 +101,7 @@ class RequestTracker {
       // `*` is the route of preflight requests to any path.
       route: url === '*' ? undefined : url,
       since: performance.now(),
+      stalledChecks: 0,
       ended: false,
       rejectedWith: undefined,
       work: undefined,

@@ -3,6 +3,8 @@ import { connect } from 'node:net'
 import t, { type Test } from 'tap'
 import type { App } from '../../src/app.ts'
 import { parseConfig } from '../../src/config.ts'
+import { Connection } from '../connection.ts'
+import { postOf } from '../load.ts'
 import { post, sign, startApp, wire } from '../service.ts'
 import {
   APP_SECRET,
@@ -128,11 +130,11 @@ t.test('evicts a post whose body does not arrive, but not one that is being stor
   slow.write('POST /webhook HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n{')
   while (app.admission.count('unverified') < 1) await new Promise((next) => setImmediate(next))
   const { release } = delayAppends(t, app)
-  // Rejected until the slow one is old enough to be evicted.
+  // Rejected until two checks have found the slow one stalled.
   let stored: ReturnType<typeof post> | undefined
   while (app.admission.count('ingest') < 1) {
     stored = post(app, wire({ message_id: 'stored' }))
-    await Promise.race([stored, new Promise((next) => setTimeout(next, 20))])
+    await new Promise((next) => setTimeout(next, 20))
   }
   if (!slow.closed) await once(slow, 'close')
   t.equal((await post(app, wire({ message_id: 'next' }))).statusCode, 503)
@@ -142,6 +144,20 @@ t.test('evicts a post whose body does not arrive, but not one that is being stor
     log.find(({ status }) => status === 408),
     { method: 'POST', path: '/webhook', result: 'aborted' },
   )
+})
+
+t.test('does not evict a post whose body waits for a busy event loop', async (t) => {
+  const { app } = await startApp(t, { maxWaiting: 1 })
+  const connection = await Connection.to(await app.listen({ host: '127.0.0.1', port: 0 }))
+  t.teardown(() => connection.close())
+  const [head = '', body = ''] = postOf('slow').split(/(?<=\r\n\r\n)/)
+  connection.send(head)
+  while (app.admission.count('unverified') < 1) await new Promise((next) => setImmediate(next))
+  connection.send(body)
+  const until = performance.now() + 1000
+  while (performance.now() < until);
+  t.equal((await post(app, wire({ message_id: 'next' }))).statusCode, 503)
+  t.equal((await connection.readResponse('POST')).status, 200)
 })
 
 t.test('evicts as many posts without a body as a large one counts for', async (t) => {
@@ -157,11 +173,12 @@ t.test('evicts as many posts without a body as a large one counts for', async (t
   }
   for (let light = 0; light < 50; light++) await begin(1000)
   t.equal(app.admission.count('unverified'), 50)
-  // Old enough to be evicted.
-  await new Promise((resolve) => setTimeout(resolve, 300))
-  // Each counts as 48 posts: the second one replaces the 49 that the first one left.
-  await begin(3 * 1024 * 1024)
-  await begin(3 * 1024 * 1024)
+  // Each counts as 48 posts: the second one replaces 48 of the others. Both are rejected until two checks have found the
+  // others stalled.
+  while (app.admission.count('unverified') !== 3) {
+    await begin(3 * 1024 * 1024)
+    await new Promise((next) => setTimeout(next, 20))
+  }
   t.equal(app.admission.count('unverified'), 3)
 })
 
@@ -177,7 +194,10 @@ t.test('unverified posts do not count toward the limit of verified posts', async
   while (app.admission.count('unverified') < 2) await new Promise((next) => setImmediate(next))
   t.match((await app.inject('/metrics')).body, /^http_requests_in_flight\{class="unverified"\} 2$/m)
   let status = 503
-  while (status === 503) status = (await post(app, wire({ message_id: 'm' }))).statusCode
+  while (status === 503) {
+    status = (await post(app, wire({ message_id: 'm' }))).statusCode
+    await new Promise((next) => setTimeout(next, 20))
+  }
   t.equal(status, 200)
 })
 
