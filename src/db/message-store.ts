@@ -35,15 +35,15 @@ export interface PageQuery extends MessageFilter {
   after?: PagePosition | undefined
   /** Whether the messages have their details; default false. */
   details?: boolean
-  /** The total, if an earlier page had it: it is not counted again, and plans the page only. */
-  total?: number
+  /** Whether to count the messages that match on all pages; default true. */
+  withTotal?: boolean
 }
 
 /** A page of messages. */
 export interface MessagePage {
   data: (StoredMessage & Partial<MessageDetails>)[]
-  /** Number of messages that match on all pages. */
-  total: number
+  /** Number of messages that match on all pages; may be undefined if the query is without a total. */
+  total: number | undefined
   /** Position after which the next page starts; undefined if this page is the last one. */
   next: PagePosition | undefined
 }
@@ -136,7 +136,7 @@ export interface MessageStore {
    */
   append(batch: readonly NewMessage[], waitedMs?: number): Promise<AppendOutcome[]>
   /**
-   * Returns a page and its total from one snapshot.
+   * Returns a page, with its total unless the query is without one, from one snapshot.
    * The snapshot contains every message that was acknowledged before the call. Rejects when the signal is aborted.
    */
   page(query: PageQuery, signal?: AbortSignal): Promise<MessagePage>

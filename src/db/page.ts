@@ -71,7 +71,7 @@ export const MAX_PAGE_SIZE = 8 * 1024 * 1024
 export function buildPage(
   rows: Iterable<PageRow>,
   { limit }: PageQuery,
-  total: number,
+  total: number | undefined,
   found = 0,
 ): MessagePage {
   const shown: PageRow[] = []

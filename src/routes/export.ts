@@ -60,10 +60,9 @@ const exportRoute: FastifyPluginAsyncTypebox<{ readTimeoutMs: number }> = async 
     first: MessagePage,
   ): AsyncGenerator<MessagePage, void> {
     yield first
-    const { total } = first
     try {
       for (let after = first.next; after; ) {
-        const page = await readPage({ ...query, after, total }, request)
+        const page = await readPage({ ...query, after }, request)
         yield page
         after = page.next
       }
@@ -89,7 +88,14 @@ const exportRoute: FastifyPluginAsyncTypebox<{ readTimeoutMs: number }> = async 
       }
       const { order = DEFAULT_ORDER } = request.query
       const filter = readFilter(request.query)
-      const query = { ...filter, order, limit: PAGE_LIMIT, offset: 0, details: true }
+      const query: PageQuery = {
+        ...filter,
+        order,
+        limit: PAGE_LIMIT,
+        offset: 0,
+        details: true,
+        withTotal: false,
+      }
       const first = await readPage(query, request)
       const format = messageFormatOf(request.headers.accept) ?? ndjson
       reply.header('content-disposition', `attachment; filename="${format.fileName}"`)

@@ -54,6 +54,7 @@ function addressOf(query: MessagesQuery, limit: number, order: Order, cursor: st
     const value = query[name]
     if (value !== undefined) search.set(name, value)
   }
+  if (query.total === 'none') search.set('total', query.total)
   search.set('cursor', cursor)
   return `/messages?${search}`
 }
@@ -135,9 +136,10 @@ const messages: FastifyPluginAsyncTypebox<{ readTimeoutMs: number }> = async (
         )
       }
 
+      const withTotal = query.total !== 'none'
       const included = query.include?.split(',') ?? []
       const page = await app.store.page(
-        { ...scope, limit, offset, after, details: included.length > 0 },
+        { ...scope, limit, offset, after, details: included.length > 0, withTotal },
         request.signal,
       )
       const messages = page.data.map((message) => withDetails(message, included))
@@ -152,7 +154,8 @@ const messages: FastifyPluginAsyncTypebox<{ readTimeoutMs: number }> = async (
         return reply.send(format.start(columns) + format.write(messages, columns))
       }
       const data = messages.map(withParsedPayload)
-      return { data, total: page.total, limit, offset, ...(next && { next }) }
+      const total = withTotal ? page.total : undefined
+      return { data, ...(total !== undefined && { total }), limit, offset, ...(next && { next }) }
     },
   )
 

@@ -137,6 +137,16 @@ export const MessagesQuery = Type.Object({
       examples: ['source,type,payload'],
     }),
   ),
+  total: Type.Optional(
+    Type.Unsafe<'exact' | 'none'>({
+      type: 'string',
+      enum: ['exact', 'none'],
+      default: 'exact',
+      description:
+        'Whether to count the messages that match. `none` leaves `total` out, and makes a search for frequent words many times faster.',
+      'x-expected': 'total must be exact or none',
+    }),
+  ),
   ...filterProperties,
 })
 
@@ -152,7 +162,11 @@ export const MessageParams = Type.Object({
 export const MessagesPage = Type.Object(
   {
     data: Type.Array(ref(StoredMessage)),
-    total: Type.Integer({ description: 'Number of messages that match, on all pages.' }),
+    total: Type.Optional(
+      Type.Integer({
+        description: 'Number of messages that match, on all pages; absent with `total=none`.',
+      }),
+    ),
     limit: Type.Integer({ description: 'The limit that was applied.' }),
     offset: Type.Integer({ description: 'The offset that was applied.' }),
     next: Type.Optional(

@@ -190,6 +190,22 @@ t.test('lists newest first with `order`, and before an instant with `until`', as
   t.equal(await found('order=desc&limit=1&offset=1'), 'b')
 })
 
+t.test('leaves the total out with `total=none`', async (t) => {
+  const { app } = await startApp(t)
+  await postAll(
+    t,
+    app,
+    [1, 2, 3].map((number) => ({ message_id: `m${number}`, text: `coffee ${number}` })),
+  )
+  const counted = (await app.inject('/messages?q=coffee&limit=2&total=exact')).json()
+  t.equal(counted.total, 3)
+  const response = await app.inject('/messages?q=coffee&limit=2&total=none')
+  const { total: _total, ...others } = counted
+  t.strictSame(response.json(), others)
+  t.match(response.headers.link, /&total=none&cursor=/)
+  t.equal((await app.inject('/messages?total=all')).statusCode, 422)
+})
+
 t.test('adds the details that `include` names', async (t) => {
   const { app } = await startApp(t)
   await postAll(t, app, [{ message_id: 'a' }])

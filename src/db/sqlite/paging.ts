@@ -47,7 +47,9 @@ export function preparePaging(
       : messages + (count.above.get(values)?.count ?? 0)
 
     const plan = planner.plan(query, values, { inRange, ofSender: sender?.count ?? 0, restricted })
-    if (query.offset >= plan.total) return { data: [], total: plan.total, next: undefined }
+    if (plan.total !== undefined && query.offset >= plan.total) {
+      return { data: [], total: plan.total, next: undefined }
+    }
     if (canSkipMinutes(query, plan)) {
       const ranks = { start, inRange }
       const minute = instantCounts.minuteOfRank(firstRank(query, ranks))

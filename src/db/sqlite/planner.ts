@@ -35,9 +35,10 @@ export interface KnownCounts {
 
 /**
  * The total of a page query, and the access path by which its page is read.
+ * The total is undefined if the query is without one and the counters do not have it.
  * `search` returns the parameters of a search of the trigram index; its first call divides the index into ranges.
  */
-export type Plan = { total: number } & (
+export type Plan = { total: number | undefined } & (
   | { accessPath: keyof typeof orderedQueries; search?: never }
   | { accessPath: keyof typeof searchQueries; search: () => SearchParameters }
 )
@@ -111,9 +112,9 @@ export class Planner {
     const countPhrase = () => this.#matches.phrase.get(search())?.count ?? 0
     const phraseRows = few ? countPhrase() : candidates
 
-    let total: number
-    if (query.total !== undefined) {
-      total = query.total
+    let total: number | undefined
+    if (query.withTotal === false) {
+      total = undefined
     } else if (from === undefined && !unindexed && !known.restricted && exact) {
       const above = this.#matches.aboveWatermark.get(values)?.count ?? 0
       total = (few ? phraseRows : countPhrase()) + above
@@ -125,7 +126,8 @@ export class Planner {
     }
     // By text, messages are read in the order of the page until it is full; this assumes that matches are spread
     // evenly. By trigrams, all matches are read and sorted.
-    const rowsToPageEnd = (textRows / Math.max(total, 1)) * (query.offset + query.limit)
+    const expected = total ?? (phraseRows / Math.max(values.watermark, 1)) * textRows
+    const rowsToPageEnd = (textRows / Math.max(expected, 1)) * (query.offset + query.limit)
     const textCost = Math.min(rowsToPageEnd, textRows) * COST[byText]
     return phraseRows * COST.matches < textCost
       ? { accessPath: byMatches, total, search }
@@ -136,8 +138,8 @@ export class Planner {
     accessPath: keyof typeof orderedQueries,
     query: PageQuery,
     values: PageParameters,
-  ): number {
-    if (query.total !== undefined) return query.total
+  ): number | undefined {
+    if (query.withTotal === false) return undefined
     const counts = this.#ordered[accessPath].counts[isUnindexed(query) ? 'unindexed' : 'indexed']
     return counts.get(values)?.count ?? 0
   }

@@ -227,13 +227,13 @@ export class SqliteStore implements MessageStore {
 
   async size(): Promise<StoreSize> {
     const bytesOf = async (path: string) => (await stat(path).catch(() => undefined))?.size ?? 0
-    const [{ total }, file, log, disk] = await Promise.all([
-      this.page({ order: 'asc', limit: 1, offset: 0 }),
+    const [{ total_messages: messages }, file, log, disk] = await Promise.all([
+      this.stats(),
       bytesOf(this.#path),
       bytesOf(`${this.#path}-wal`),
       statfs(dirname(this.#path)),
     ])
-    return { messages: total, databaseBytes: file + log, freeBytes: disk.bavail * disk.bsize }
+    return { messages, databaseBytes: file + log, freeBytes: disk.bavail * disk.bsize }
   }
 
   ready(): Promise<void> {

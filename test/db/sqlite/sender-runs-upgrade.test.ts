@@ -72,7 +72,7 @@ async function assertUpgraded(t: Test, path: string): Promise<void> {
   await store.append([message({ message_id: 'new', from_msisdn: '+3' })])
   t.equal(
     (await store.page({ order: 'desc', limit: 1, offset: 0, from: '+3' })).total,
-    page.total + 1,
+    (page.total ?? 0) + 1,
   )
 }
 

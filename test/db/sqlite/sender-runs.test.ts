@@ -90,7 +90,7 @@ function assertPages(t: Test, path: string): void {
     const limit = Math.max(7, Math.ceil(all.length / 20))
     for (let offset = 0; offset === 0 || offset < total; offset += limit) {
       const one = page({ from, order, offset, limit })
-      total = one.total
+      total = one.total ?? 0
       found.push(...one.data.map(({ message_id }) => message_id))
     }
     return { all, found, total }
@@ -108,7 +108,7 @@ function assertPages(t: Test, path: string): void {
   }))
   const { all, found } = search()
   t.equal(found.total, all, 'total of a search')
-  t.equal(found.data.length, Math.min(50, found.total))
+  t.equal(found.data.length, Math.min(50, found.total ?? 0))
   database.close()
 }
 

@@ -76,10 +76,12 @@ async function fetchRows(
   return { rows, found: fetched[0]?.found ?? 0 }
 }
 
-/** Returns a page and its total. @param session a session in a snapshot. */
+/** Returns a page, with its total unless the query is without one. @param session a session in a snapshot. */
 export async function page(session: Session, query: PageQuery): Promise<MessagePage> {
   const counts = await totalOf(session, query)
-  if (query.offset >= counts.total) return { data: [], total: counts.total, next: undefined }
+  if (counts.total !== undefined && query.offset >= counts.total) {
+    return { data: [], total: counts.total, next: undefined }
+  }
   const plan = await planPage(session, query, counts)
   const { rows, found } = await fetchRows(session, query, plan)
   return buildPage(rows, query, counts.total, found)

@@ -11,7 +11,7 @@ import type { PageQuery } from '../../message-store.ts'
 import { firstRank, MAX_PLAIN_OFFSET, type Minute, skipToMinute } from '../../page.ts'
 import type { Session } from '../pool.ts'
 import { selectPendingMessages } from './pending.ts'
-import { needsScan, type PageTotal } from './total.ts'
+import { estimateMatches, needsScan, type PageTotal } from './total.ts'
 
 /** How to fetch the rows of a page. The range is that of the sort keys to read. */
 export interface PagePlan extends KeyRange {
@@ -89,7 +89,7 @@ async function minuteOfRank(session: Session, rank: number): Promise<Minute> {
 
 /**
  * Plans how to fetch a page.
- * @param counts counts of the same snapshot, with `total` above `query.offset`.
+ * @param counts counts of the same snapshot, with `total` above `query.offset` or undefined.
  */
 export async function planPage(
   session: Session,
@@ -98,9 +98,10 @@ export async function planPage(
 ): Promise<PagePlan> {
   const range = rangeOf(query)
   if (needsScan(query)) {
+    const expected = counts.total ?? (await estimateMatches(session, query))
     // Messages to read in order until the page is full, if the matches are evenly distributed.
-    const readInOrder = (counts.inRange / counts.total) * (query.offset + query.limit)
-    return { ...range, offset: query.offset, sortMatches: counts.total < readInOrder }
+    const readInOrder = (counts.inRange / Math.max(expected, 1)) * (query.offset + query.limit)
+    return { ...range, offset: query.offset, sortMatches: expected < readInOrder }
   }
   if (query.from !== undefined || query.after || query.offset <= MAX_PLAIN_OFFSET) {
     return { ...range, offset: query.offset, sortMatches: false }
