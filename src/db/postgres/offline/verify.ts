@@ -7,6 +7,7 @@ import type { Session } from '../pool.ts'
 import { fetchInChunks } from '../queries/cursor.ts'
 import { countPending } from '../queries/pending.ts'
 import { inSnapshot } from '../snapshot.ts'
+import { feedDifferences, repairFeed } from './feed-batches.ts'
 
 /** Counter tables: name, key column, and the expression of the key for a message. */
 const COUNTERS = [
@@ -121,7 +122,7 @@ async function eachWrongRow(
   })
 }
 
-/** Compares counters and computed columns with the messages, in one snapshot. */
+/** Compares the counters, the computed columns and the order of the feed with the messages, in one snapshot. */
 export function verify(session: Session, onProgress: VerifyListener): Promise<Verification> {
   return inSnapshot(session, async (trx) => {
     const { messages, differences } = await totalDifferences(trx)
@@ -129,6 +130,7 @@ export function verify(session: Session, onProgress: VerifyListener): Promise<Ve
     onProgress(0, messages)
     for (const counter of COUNTERS) differences.push(...(await counterDifferences(trx, counter)))
     differences.push(...(await pendingDifferences(trx)))
+    differences.push(...(await feedDifferences(trx)))
     let wrongRows = 0
     let done = 0
     await eachWrongRow(trx, (wrong, read) => {
@@ -181,7 +183,7 @@ async function recount(transaction: Session): Promise<void> {
 }
 
 /**
- * Repairs the computed columns of messages, then recounts every counter.
+ * Repairs the computed columns of messages, then the order of the feed, then recounts every counter.
  * The recount is one transaction; reads use the old counters until it commits. Batches that are stored meanwhile stay
  * pending until the next rollup.
  * @param reading the session that reads the messages.
@@ -191,6 +193,12 @@ export async function resetIndexes(reading: Session, writing: Session): Promise<
   await inSnapshot(reading, (trx) => eachWrongRow(trx, (wrong) => repairRows(writing, wrong)))
   // Take the lock before the snapshot, so that no rollup commits between the two.
   await withLock(writing, 'rollup', () =>
-    writing.transaction().setIsolationLevel('repeatable read').execute(recount),
+    writing
+      .transaction()
+      .setIsolationLevel('repeatable read')
+      .execute(async (transaction) => {
+        await repairFeed(transaction)
+        await recount(transaction)
+      }),
   )
 }

@@ -35,7 +35,17 @@ const CORRUPTIONS: Record<string, string[]> = {
     'minutes: 1 counted wrongly',
     'messages: 1 with wrong folded text or keys',
   ],
-  'insert into pending_batches values (999999, 3)': ['pending_batches: 1 counted wrongly'],
+  'insert into pending_batches values (999999, 3)': [
+    'pending_batches: 1 counted wrongly',
+    'feed_batches: 1 surplus',
+  ],
+  'delete from feed_batches': ['feed_batches: 1 missing'],
+  'insert into feed_batches select epoch + 1, xid, batch from feed_batches': [
+    'feed_batches: 1 surplus',
+  ],
+  'update feed_state set unordered_batch = (select max(batch) from messages)': [
+    'feed_batches: 1 surplus',
+  ],
   // The counters already include these batches, so the next rollup would count them twice.
   'insert into pending_batches select batch, count(*) from messages group by batch': [
     'totals: 50 off in the total of messages',
@@ -43,6 +53,7 @@ const CORRUPTIONS: Record<string, string[]> = {
     'senders: 5 surplus',
     'days: 2 surplus',
     'minutes: 2 surplus',
+    'feed_batches: 1 surplus',
   ],
 }
 
