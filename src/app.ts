@@ -1,3 +1,4 @@
+import accepts from '@fastify/accepts'
 import sensible from '@fastify/sensible'
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox'
 import Fastify from 'fastify'
@@ -96,6 +97,7 @@ export async function buildApp(config: Config, logTo?: LogOutput) {
   try {
     // Every request passes through these. The order of registration is the order of their hooks.
     await app.register(sensible)
+    await app.register(accepts)
     await app.register(requestTracker)
     await app.register(metrics, {
       limits: {

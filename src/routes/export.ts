@@ -97,7 +97,7 @@ const exportRoute: FastifyPluginAsyncTypebox<{ readTimeoutMs: number }> = async 
         withTotal: false,
       }
       const first = await readPage(query, request)
-      const format = messageFormatOf(request.headers.accept) ?? ndjson
+      const format = messageFormatOf(request) ?? ndjson
       reply.header('content-disposition', `attachment; filename="${format.fileName}"`)
       sendStream(reply, format.contentType, writePages(format, readPages(request, query, first)))
       return reply

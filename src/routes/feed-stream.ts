@@ -1,6 +1,7 @@
+import type { FastifyRequest } from 'fastify'
 import type { FeedMessage, FeedPage, StaleCursor } from '../db/message-store.ts'
 import { digestOf, writeFeedCursor } from '../schemas/feed-cursor.ts'
-import { messageJson } from './message-formats.ts'
+import { JSON_TYPE, messageJson } from './message-formats.ts'
 
 /** Milliseconds after which a client of server-sent events reconnects. */
 const RETRY_MS = 3000
@@ -64,10 +65,10 @@ const lines: StreamFormat = {
   stale: ({ oldest }) => `${JSON.stringify({ reset: writeFeedCursor(oldest) })}\n`,
 }
 
-/** Returns the format that an `Accept` header asks for; undefined for a page of JSON. */
-export function streamFormatOf(accept: string | undefined): StreamFormat | undefined {
-  if (accept?.includes('text/event-stream')) return events
-  return accept?.includes('application/x-ndjson') ? lines : undefined
+/** Returns the format that a request prefers; undefined for JSON and for other media types. */
+export function streamFormatOf(request: FastifyRequest): StreamFormat | undefined {
+  const type = request.accepts().type([JSON_TYPE, events.contentType, lines.contentType])
+  return [events, lines].find(({ contentType }) => contentType === type)
 }
 
 /** Texts of pages by format: followers that get the same page share them. */

@@ -78,9 +78,9 @@ function invalidCursor(reason: string): InvalidInputError {
 }
 
 /** Whether a request waits for messages. Runs before validation. */
-function isStream({ headers, query }: FastifyRequest): boolean {
-  const { wait } = Object.assign({ wait: undefined }, query)
-  return streamFormatOf(headers.accept) !== undefined || (wait !== undefined && wait !== '0')
+function isStream(request: FastifyRequest): boolean {
+  const { wait } = Object.assign({ wait: undefined }, request.query)
+  return streamFormatOf(request) !== undefined || (wait !== undefined && wait !== '0')
 }
 
 function sendStale(reply: FastifyReply, oldest: FeedCursor): void {
@@ -165,7 +165,7 @@ const feed: FastifyPluginAsyncTypebox = async (app) => {
       const { from, to, source, type, q } = readFilter(query)
       const filter = { from, to, source, type, q }
       const after = await startOf(request, query)
-      const format = streamFormatOf(request.headers.accept)
+      const format = streamFormatOf(request)
       reply.header('cache-control', 'no-store')
       if (format) {
         const follow = { after, filter, limit: STREAM_LIMIT, idleMs: KEEP_ALIVE_MS }

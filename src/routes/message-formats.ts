@@ -1,5 +1,6 @@
 import { Type } from '@sinclair/typebox'
 import { stringify } from 'csv-stringify/sync'
+import type { FastifyRequest } from 'fastify'
 import type { FeedMessage } from '../db/message-store.ts'
 import type { ALL_COLUMNS } from '../message/columns.ts'
 import type { NewMessage } from '../message/message.ts'
@@ -39,6 +40,9 @@ const CSV_OPTIONS = {
   escape_formulas: true,
 }
 
+/** Content type of the responses that Fastify serialises. */
+export const JSON_TYPE = 'application/json; charset=utf-8'
+
 /** RFC 4180 with a header line. */
 const csv: MessageFormat = {
   contentType: 'text/csv; charset=utf-8',
@@ -68,24 +72,8 @@ export const textContent = {
   },
 }
 
-/** The formats by media type; undefined for JSON, which the route serialises. */
-const FORMATS = new Map<string, MessageFormat | undefined>([
-  ['application/json', undefined],
-  ['text/csv', csv],
-  ['application/x-ndjson', ndjson],
-])
-
-/** Returns the format that an `Accept` header prefers; undefined for JSON and for other media types. */
-export function messageFormatOf(accept = ''): MessageFormat | undefined {
-  const [preferred] = accept
-    .toLowerCase()
-    .split(',')
-    .map((range) => {
-      const [type = '', ...parameters] = range.split(';').map((part) => part.trim())
-      const weight = parameters.find((parameter) => parameter.startsWith('q='))
-      return { type, weight: Number(weight?.slice(2) ?? 1) }
-    })
-    .filter(({ type, weight }) => FORMATS.has(type) && weight > 0)
-    .sort((one, other) => other.weight - one.weight)
-  return preferred && FORMATS.get(preferred.type)
+/** Returns the format that a request prefers; undefined for JSON and for other media types. */
+export function messageFormatOf(request: FastifyRequest): MessageFormat | undefined {
+  const type = request.accepts().type([JSON_TYPE, csv.contentType, ndjson.contentType])
+  return [csv, ndjson].find(({ contentType }) => contentType === type)
 }

@@ -145,7 +145,7 @@ const messages: FastifyPluginAsyncTypebox<{ readTimeoutMs: number }> = async (
       const messages = page.data.map((message) => withDetails(message, included))
       const next = page.next && writeCursor(scope, page.next)
       if (next) reply.header('link', `<${addressOf(query, limit, order, next)}>; rel="next"`)
-      const format = messageFormatOf(request.headers.accept)
+      const format = messageFormatOf(request)
       if (format) {
         const columns = ALL_COLUMNS.filter(
           (name) => included.includes(name) || !DETAIL_COLUMNS.some((detail) => detail === name),

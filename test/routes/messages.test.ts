@@ -402,7 +402,7 @@ t.test('returns a page in the format that Accept prefers', async (t) => {
     ['application/json, text/csv', 'application/json'],
     ['text/csv;q=0.5, application/json', 'application/json'],
     ['text/csv;q=0', 'application/json'],
-    ['application/json;q=0.5, TEXT/CSV; header=present', 'text/csv'],
+    ['application/json;q=0.5, TEXT/CSV; charset=utf-8', 'text/csv'],
     ['application/x-ndjson, text/csv', 'application/x-ndjson'],
   ] as const) {
     t.match((await get(accept)).headers['content-type'], type, accept)
