@@ -1,6 +1,7 @@
 import { copyFileSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
+import { AGGREGATES } from './aggregates.ts'
 import { Client } from './client.ts'
 import { corpusDatabase } from './corpus-database.ts'
 import { type CorpusFile, corpusFile } from './corpus-file.ts'
@@ -103,7 +104,7 @@ for (const file of files) {
 const queries: Measured[] = []
 const bars: Bar[] = []
 const responses = new Map<CorpusFile, QueryResponse[]>()
-for (const query of QUERIES) {
+for (const query of [...QUERIES, ...AGGREGATES]) {
   const { measured, responses: received } = await measure(query, served, {
     runs: Number(values.runs),
     budgetMs: Number(values.budget) * 1000,
