@@ -24,8 +24,8 @@ export interface ReadsResults {
   files: { messages: number; mebibytes: number }[]
   /** The latencies of each query. */
   queries: Measured[]
-  /** Exports of the largest size up to a million. */
-  exports: Export[]
+  /** Exports of the largest size up to a million. Absent from results of earlier versions. */
+  exports?: Export[]
   /** Absent if it was not measured. */
   interference: Interference | undefined
   bars: Bar[]
