@@ -45,12 +45,12 @@ export async function measure(
   responses: { file: CorpusFile; response: QueryResponse }[]
 }> {
   const cases = served.map(({ file, client }) => {
-    const filter = query.filter(file)
+    const request = query.request(file)
     return {
       file,
       client,
-      filter,
-      path: pathOf(filter),
+      request,
+      path: pathOf(request),
       times: [] as number[],
       status: 0,
       body: '',
@@ -82,7 +82,7 @@ export async function measure(
   }))
   const responses = cases
     .filter(({ status }) => status === 200)
-    .map(({ file, filter, body }) => ({ file, response: { filter, body } }))
+    .map(({ file, request, body }) => ({ file, response: { request, body } }))
   return { measured: { name: query.name, timings }, responses }
 }
 

@@ -191,6 +191,24 @@ function interferenceTable({ interference }: ReadsResults): string[] {
   ]
 }
 
+function exportsTable({ exports }: ReadsResults): string[] {
+  if (!exports?.length) return []
+  return [
+    '### Exports',
+    'Every message, from a service that has just started. The growth is that of its resident memory until its peak.',
+    markdown([
+      ['', 'Messages', 'Time', 'Per 100,000 messages', 'Growth of memory'],
+      ...exports.map(({ format, messages, seconds, growthMiB }) => [
+        format,
+        whole(messages),
+        `${seconds.toFixed(1)} s`,
+        `${((seconds / messages) * 100_000).toFixed(1)} s`,
+        growthMiB === undefined ? '' : `${whole(growthMiB)} MiB`,
+      ]),
+    ]),
+  ]
+}
+
 /** Formats the latency of each query on each size, and its ratio to that on the smallest size. */
 function readsTable({ files, queries }: ReadsResults): string {
   const sizes = files.map(({ messages }) => whole(messages))
@@ -214,6 +232,7 @@ function postgresReadsSection(found: ReadsResults): string {
     measuredOn(found.date, found.machine),
     `${found.server} with its default configuration, on the same machine; one instance. The same messages and queries.`,
     readsTable(found),
+    ...exportsTable(found),
   ].join('\n\n')
 }
 
@@ -235,6 +254,7 @@ function readsSection(found: ReadsResults): string {
     `Measured over HTTP, sizes in turns; medians of up to ${Math.max(...queries.flatMap(({ timings }) => timings.map(({ runs }) => runs)))} responses each. The files: ${files.map(({ messages, mebibytes }) => `${whole(messages)} messages in ${whole(mebibytes)} MiB`).join(', ')}.`,
     '![Median latency](reads.svg)',
     readsTable(found),
+    ...exportsTable(found),
     ...interferenceTable(found),
     '### Targets',
     barsMarkdown(bars),
@@ -259,11 +279,14 @@ function sourcesSection({ date, machine, settings, rounds, bars }: SourcesResult
   ].join('\n\n')
 }
 
-function feedSection({ date, machine, settings, rounds, delayMs, bars }: FeedResults): string {
+function feedSection({ date, machine, server, settings, rounds, ...found }: FeedResults): string {
+  const { delayMs, postgresDelayMs, bars } = found
+  const delayOf = ({ median, max }: FeedResults['delayMs']) =>
+    `${whole(median)} ms in the median and at most ${whole(max)} ms`
   return [
     '## Feed',
     measuredOn(date, machine),
-    `Messages per second into an empty file while streams of the feed are open, ${settings.seconds} s each, in turns. The processes that post and read share the two cores. The delay from the response to a post until its event is ${whole(delayMs.median)} ms in the median without other load, and at most ${whole(delayMs.max)} ms.`,
+    `Messages per second into an empty file while streams of the feed are open, ${settings.seconds} s each, in turns. Without streams, the mean of the rates before and after. The processes that post and read share the cores with the service.`,
     markdown([
       ['Round', 'no stream', '100 that receive nothing', '10 that receive everything'],
       ...rounds.map(({ none, idle, reading }, round) => [
@@ -271,6 +294,12 @@ function feedSection({ date, machine, settings, rounds, delayMs, bars }: FeedRes
         ...[none, idle, reading].map(whole),
       ]),
     ]),
+    `Without other load, the delay from the response to a post until its event is ${delayOf(delayMs)} on SQLite.`,
+    ...(postgresDelayMs
+      ? [
+          `On ${server}, with the post and the stream on different instances, it is ${delayOf(postgresDelayMs)}.`,
+        ]
+      : []),
     barsMarkdown(bars),
   ].join('\n\n')
 }

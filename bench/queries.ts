@@ -30,13 +30,24 @@ export type Target =
 export interface BenchQuery {
   name: string
   target: Target
-  /** Returns its parameters for a file; undefined for the statistics. */
-  filter: (file: CorpusFile) => Filter | undefined
+  /** Returns the request for a file. */
+  request: (file: CorpusFile) => ReadRequest
 }
 
-const PAGE = 50
-const CONSTANT: Target = { kind: 'of smallest', atMost: 2 }
-const NO_TARGET: Target = { kind: 'nothing' }
+/** A request that has its own check. */
+export interface CheckedPath {
+  path: string
+  /** Returns the difference between a response and a recount; undefined if there is none. */
+  check: (body: string) => string | undefined
+}
+
+/** A request: the parameters of a query for messages, or undefined for the statistics. */
+export type ReadRequest = Filter | CheckedPath | undefined
+
+/** Messages or senders per page. */
+export const PAGE = 50
+export const CONSTANT: Target = { kind: 'of smallest', atMost: 2 }
+export const NO_TARGET: Target = { kind: 'nothing' }
 
 /** Returns the message in the middle of the file, whose rows are in about the order of instants. */
 function messageHalfWay({ path, messages }: CorpusFile): MessageRow {
@@ -54,104 +65,105 @@ function messageHalfWay({ path, messages }: CorpusFile): MessageRow {
   }
 }
 
-const instantHalfWay = (file: CorpusFile) => messageHalfWay(file).ts
+/** Returns the timestamp of the message in the middle of the file. */
+export const instantHalfWay = (file: CorpusFile) => messageHalfWay(file).ts
 
 /** Returns the sender of median rank, with few messages. */
-const usualSender = ({ messages }: CorpusFile) => senderOf(sendersOf(messages) >> 1)
+export const usualSender = ({ messages }: CorpusFile) => senderOf(sendersOf(messages) >> 1)
 
 /** The queries that are measured. The first page comes first, as others are compared with it. */
 export const QUERIES: BenchQuery[] = [
-  { name: 'first page', target: CONSTANT, filter: () => ({ limit: PAGE }) },
+  { name: 'first page', target: CONSTANT, request: () => ({ limit: PAGE }) },
   {
     name: "the busiest sender's first page",
     target: CONSTANT,
-    filter: () => ({ limit: PAGE, from: senderOf(0) }),
+    request: () => ({ limit: PAGE, from: senderOf(0) }),
   },
   {
     name: "a usual sender's first page",
     target: CONSTANT,
-    filter: (file) => ({ limit: PAGE, from: usualSender(file) }),
+    request: (file) => ({ limit: PAGE, from: usualSender(file) }),
   },
   {
     name: 'page at offset 900,000, or nine tenths',
     target: { kind: 'of first page', atMost: 5 },
-    filter: ({ messages }) => ({ limit: PAGE, offset: Math.min(900_000, messages * 0.9) }),
+    request: ({ messages }) => ({ limit: PAGE, offset: Math.min(900_000, messages * 0.9) }),
   },
   {
     name: "the busiest sender's page at offset 500",
     target: CONSTANT,
-    filter: () => ({ limit: PAGE, from: senderOf(0), offset: 500 }),
+    request: () => ({ limit: PAGE, from: senderOf(0), offset: 500 }),
   },
   {
     name: "the busiest sender's page at a third of theirs",
     target: NO_TARGET,
-    filter: ({ messages }) => ({ limit: PAGE, from: senderOf(0), offset: messages / 40 }),
+    request: ({ messages }) => ({ limit: PAGE, from: senderOf(0), offset: messages / 40 }),
   },
   {
     name: 'first page since half-way',
     target: CONSTANT,
-    filter: (file) => ({ limit: PAGE, since: instantHalfWay(file) }),
+    request: (file) => ({ limit: PAGE, since: instantHalfWay(file) }),
   },
   {
     name: 'first page until half-way',
     target: CONSTANT,
-    filter: (file) => ({ limit: PAGE, until: instantHalfWay(file) }),
+    request: (file) => ({ limit: PAGE, until: instantHalfWay(file) }),
   },
   {
     name: 'total since half-way',
     target: CONSTANT,
-    filter: (file) => ({ limit: 1, since: instantHalfWay(file) }),
+    request: (file) => ({ limit: 1, since: instantHalfWay(file) }),
   },
   {
     name: 'total from the busiest sender',
     target: CONSTANT,
-    filter: () => ({ limit: 1, from: senderOf(0) }),
+    request: () => ({ limit: 1, from: senderOf(0) }),
   },
   {
     name: 'total from the busiest sender since half-way',
     target: NO_TARGET,
-    filter: (file) => ({ limit: 1, from: senderOf(0), since: instantHalfWay(file) }),
+    request: (file) => ({ limit: 1, from: senderOf(0), since: instantHalfWay(file) }),
   },
   {
     name: 'total from a usual sender until half-way',
     target: CONSTANT,
-    filter: (file) => ({ limit: 1, from: usualSender(file), until: instantHalfWay(file) }),
+    request: (file) => ({ limit: 1, from: usualSender(file), until: instantHalfWay(file) }),
   },
   {
     name: 'first page to one recipient of ten',
     target: NO_TARGET,
-    filter: (file) => ({ limit: PAGE, to: messageHalfWay(file).to_msisdn }),
+    request: (file) => ({ limit: PAGE, to: messageHalfWay(file).to_msisdn }),
   },
   {
     name: 'one message by its id',
     target: CONSTANT,
-    filter: (file) => ({ limit: 1, id: messageHalfWay(file).message_id }),
+    request: (file) => ({ limit: 1, id: messageHalfWay(file).message_id }),
   },
-  { name: 'statistics', target: CONSTANT, filter: () => undefined },
+  { name: 'statistics', target: CONSTANT, request: () => undefined },
   {
     name: `q: a rare word (${RARE_WORD})`,
     target: { kind: 'milliseconds', under: 50 },
-    filter: () => ({ limit: PAGE, q: RARE_WORD }),
+    request: () => ({ limit: PAGE, q: RARE_WORD }),
   },
   {
     name: `q: a word in half the messages (${COMMON_WORD})`,
     target: { kind: 'milliseconds', under: 1000 },
-    filter: () => ({ limit: PAGE, q: COMMON_WORD }),
+    request: () => ({ limit: PAGE, q: COMMON_WORD }),
   },
   {
     name: 'q: the rare word since half-way',
     target: { kind: 'milliseconds', under: 50 },
-    filter: (file) => ({ limit: PAGE, q: RARE_WORD, since: instantHalfWay(file) }),
+    request: (file) => ({ limit: PAGE, q: RARE_WORD, since: instantHalfWay(file) }),
   },
   {
     name: 'q: the common word since half-way',
     target: NO_TARGET,
-    filter: (file) => ({ limit: PAGE, q: COMMON_WORD, since: instantHalfWay(file) }),
+    request: (file) => ({ limit: PAGE, q: COMMON_WORD, since: instantHalfWay(file) }),
   },
   {
     name: 'q: the common word at offset 400,000, or four tenths',
     target: NO_TARGET,
-    filter: ({ messages }) => ({
+    request: ({ messages }) => ({
       limit: PAGE,
       q: COMMON_WORD,
       offset: Math.min(400_000, messages * 0.4),
@@ -160,31 +172,32 @@ export const QUERIES: BenchQuery[] = [
   {
     name: 'q: the common word from the busiest sender',
     target: NO_TARGET,
-    filter: () => ({ limit: PAGE, q: COMMON_WORD, from: senderOf(0) }),
+    request: () => ({ limit: PAGE, q: COMMON_WORD, from: senderOf(0) }),
   },
   {
     name: 'q: the common word from a usual sender',
     target: { kind: 'milliseconds', under: 50 },
-    filter: (file) => ({ limit: PAGE, q: COMMON_WORD, from: usualSender(file) }),
+    request: (file) => ({ limit: PAGE, q: COMMON_WORD, from: usualSender(file) }),
   },
   {
     name: `q: one character (${COMMON_WORD.slice(0, 1)})`,
     target: NO_TARGET,
-    filter: () => ({ limit: PAGE, q: COMMON_WORD.slice(0, 1) }),
+    request: () => ({ limit: PAGE, q: COMMON_WORD.slice(0, 1) }),
   },
   {
     name: `q: two characters (${COMMON_WORD.slice(0, 2)})`,
     target: NO_TARGET,
-    filter: () => ({ limit: PAGE, q: COMMON_WORD.slice(0, 2) }),
+    request: () => ({ limit: PAGE, q: COMMON_WORD.slice(0, 2) }),
   },
 ]
 
-/** Returns the URL path of a query. */
-export function pathOf(filter: Filter | undefined): string {
-  if (!filter) return '/stats'
-  if (filter.id !== undefined) return `/messages/${filter.id}`
+/** Returns the URL path of a request. */
+export function pathOf(request: ReadRequest): string {
+  if (!request) return '/stats'
+  if ('path' in request) return request.path
+  if (request.id !== undefined) return `/messages/${request.id}`
   const search = new URLSearchParams()
-  for (const [name, value] of Object.entries(filter)) search.set(name, String(value))
+  for (const [name, value] of Object.entries(request)) search.set(name, String(value))
   return `/messages?${search}`
 }
 

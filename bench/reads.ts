@@ -1,10 +1,12 @@
 import { copyFileSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
+import { AGGREGATES } from './aggregates.ts'
 import { Client } from './client.ts'
 import { corpusDatabase } from './corpus-database.ts'
 import { type CorpusFile, corpusFile } from './corpus-file.ts'
 import { openServer } from './database-server.ts'
+import { type Export, exportBars, measureExports } from './exports.ts'
 import { type Bar, barTable, table, whole } from './figures.ts'
 import { type Interference, interferenceBars, measureInterference } from './interference.ts'
 import { describeMachine, type Machine, machineLine } from './machine.ts'
@@ -22,6 +24,8 @@ export interface ReadsResults {
   files: { messages: number; mebibytes: number }[]
   /** The latencies of each query. */
   queries: Measured[]
+  /** Exports of the largest size up to a million. Absent from results of earlier versions. */
+  exports?: Export[]
   /** Absent if it was not measured. */
   interference: Interference | undefined
   bars: Bar[]
@@ -34,15 +38,16 @@ const HELP = `node bench/reads.ts [--sizes 10000,100000,1000000] [--runs 200] [-
                     [--store sqlite|postgres] [--postgres URL]
 
 Sends the same queries to a service on each size of database, in turns, --runs times each or for --budget seconds, and
-compares the responses with a recount. Then measures, on the largest size up to a million, how eight continuous searches
-affect ingest and other reads, in --rounds rounds of --seconds seconds. Databases are created once, and kept.
+compares the responses with a recount. Then measures, on the largest size up to a million, exports, and how eight
+continuous searches affect ingest and other reads, in --rounds rounds of --seconds seconds. Databases are created once,
+and kept.
 
 With --store postgres, measures the same queries on PostgreSQL, without continuous searches, and writes
 reads-postgres.json. Uses the server at the URL, or starts a temporary one.
 `
 
-/** Maximum size on which the effect of searches on other requests is measured. */
-const INTERFERENCE_MESSAGES = 1_000_000
+/** Maximum size on which exports, and the effect of searches on other requests, are measured. */
+const MAX_MESSAGES = 1_000_000
 
 const { values } = parseArgs({
   options: {
@@ -93,9 +98,12 @@ function databaseOf(file: CorpusFile): Promise<string> | string {
 
 const servers: ServerProcess[] = []
 const served: Served[] = []
+const urls = new Map<CorpusFile, string>()
 for (const file of files) {
   const name = `${file.messages}`
-  const server = await startService(name, await databaseOf(file), join(folder, `${name}.log`))
+  const url = await databaseOf(file)
+  urls.set(file, url)
+  const server = await startService(name, url, join(folder, `${name}.log`))
   servers.push(server)
   served.push({ file, client: new Client(server.url) })
 }
@@ -103,7 +111,7 @@ for (const file of files) {
 const queries: Measured[] = []
 const bars: Bar[] = []
 const responses = new Map<CorpusFile, QueryResponse[]>()
-for (const query of QUERIES) {
+for (const query of [...QUERIES, ...AGGREGATES]) {
   const { measured, responses: received } = await measure(query, served, {
     runs: Number(values.runs),
     budgetMs: Number(values.budget) * 1000,
@@ -116,6 +124,9 @@ for (const query of QUERIES) {
 }
 for (const { client } of served) client.close()
 for (const server of servers) await server.stop()
+
+const largest = files.findLast(({ messages }) => messages <= MAX_MESSAGES)
+const exports = largest ? await measureExports(largest, urls.get(largest) ?? '', folder) : []
 
 const sizes = files.map(({ messages }) => messages)
 process.stdout.write(
@@ -133,6 +144,18 @@ process.stdout.write(
   ])}\n\n`,
 )
 
+process.stdout.write(
+  `${table([
+    ['export', 'messages', 'seconds', 'growth of memory, MiB'],
+    ...exports.map(({ format, messages, seconds, growthMiB = Number.NaN }) => [
+      format,
+      whole(messages),
+      seconds.toFixed(1),
+      growthMiB.toFixed(1),
+    ]),
+  ])}\n\n`,
+)
+
 const wrong = [...responses].flatMap(([file, received]) => recount(file, received))
 const checked = [...responses.values()].flat().length
 bars.push({
@@ -141,14 +164,14 @@ bars.push({
   found: wrong.length === 0 ? `${checked} checked` : wrong.join('; '),
   pass: wrong.length === 0,
 })
+bars.push(...exportBars(exports))
 if (!database)
   for (const { messages } of files) rmSync(join(folder, `${messages}.db`), { force: true })
 await database?.remove()
 
-const searched = files.findLast(({ messages }) => messages <= INTERFERENCE_MESSAGES)
 let interference: Interference | undefined
-if (searched && !database && !values['skip-searches']) {
-  interference = await measureInterference(searched, folder, {
+if (largest && !database && !values['skip-searches']) {
+  interference = await measureInterference(largest, folder, {
     rounds: Number(values.rounds),
     seconds: Number(values.seconds),
   })
@@ -161,6 +184,7 @@ const found: ReadsResults = {
   ...(database ? { server: database.version } : {}),
   files: files.map(({ messages, mebibytes }) => ({ messages, mebibytes })),
   queries,
+  exports,
   interference,
   bars,
   wrong,
@@ -168,4 +192,4 @@ const found: ReadsResults = {
 mkdirSync(join(out, '..'), { recursive: true })
 writeFileSync(out, `${JSON.stringify(found, undefined, 2)}\n`)
 process.stdout.write(`${barTable(bars)}\n`)
-if (wrong.length > 0) process.exitCode = 1
+if (wrong.length > 0 || exports.some(({ error }) => error !== undefined)) process.exitCode = 1

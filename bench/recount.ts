@@ -1,10 +1,17 @@
 import Database from 'better-sqlite3'
 import type { CorpusFile } from './corpus-file.ts'
-import { type Filter, type MessageRow, matcher, pathOf, sortKeyOf } from './queries.ts'
+import {
+  type Filter,
+  type MessageRow,
+  matcher,
+  pathOf,
+  type ReadRequest,
+  sortKeyOf,
+} from './queries.ts'
 
-/** A query and the body of its response. */
+/** A request and the body of its response. */
 export interface QueryResponse {
-  filter: Filter | undefined
+  request: ReadRequest
   body: string
 }
 
@@ -105,13 +112,17 @@ function checkStats(body: StatsBody): Check {
   }
 }
 
+function checkOf({ request, body }: QueryResponse): Check {
+  if (!request) return checkStats(JSON.parse(body))
+  if ('path' in request) return { add: () => undefined, error: () => request.check(body) }
+  return checkPage(request, pageIn(request, JSON.parse(body)))
+}
+
 /** Compares responses with a recount of all rows of the file. @returns every difference. */
 export function recount(file: CorpusFile, responses: readonly QueryResponse[]): string[] {
-  const checks = responses.map(({ filter, body }) => ({
-    name: `${pathOf(filter)} on ${file.messages} messages`,
-    check: filter
-      ? checkPage(filter, pageIn(filter, JSON.parse(body)))
-      : checkStats(JSON.parse(body)),
+  const checks = responses.map((response) => ({
+    name: `${pathOf(response.request)} on ${file.messages} messages`,
+    check: checkOf(response),
   }))
   const database = new Database(file.path, { readonly: true })
   const rows = database

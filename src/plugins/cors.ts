@@ -19,7 +19,7 @@ async function cors(app: FastifyInstance, { origins }: { origins: readonly strin
     origin: [...origins],
     methods: ['GET', 'HEAD'],
     allowedHeaders: ['Authorization', 'X-Request-ID'],
-    exposedHeaders: ['Link', 'Retry-After', 'X-Request-ID'],
+    exposedHeaders: ['Content-Disposition', 'Link', 'Retry-After', 'X-Request-ID'],
     maxAge: MAX_AGE_S,
     // An OPTIONS request that is not a preflight request is handled as it is without CORS.
     strictPreflight: false,

@@ -30,7 +30,10 @@ t.test('a page of an allowed origin may read responses and errors', async (t) =>
       for (const authorization of ['Bearer token', 'Bearer wrong']) {
         const { headers } = await app.inject({ url, headers: { origin, authorization } })
         t.equal(headers['access-control-allow-origin'], origin, url)
-        t.equal(headers['access-control-expose-headers'], 'Link, Retry-After, X-Request-ID')
+        t.equal(
+          headers['access-control-expose-headers'],
+          'Content-Disposition, Link, Retry-After, X-Request-ID',
+        )
         t.equal(headers['access-control-allow-credentials'], undefined)
         t.equal(headers.vary, 'Origin')
       }

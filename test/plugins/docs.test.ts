@@ -112,7 +112,25 @@ const message: components['schemas']['InboundMessage'] =
   { message_id: 'm', from: '+1', to: '+2', ts: '2025-01-15T10:00:00Z' }
 const link = (headers: operations['listMessages']['responses'][200]['headers']) => headers.Link?.length
 const busiest = ({ messages_per_sender: [first] }: components['schemas']['Stats']) => first?.count
-export { busiest, busy, idsOf, link, message, queries, reasons, wait, wrong }
+
+const feedAfter: operations['readFeed']['parameters']['query'] = { cursor: '42~yg3yyVqh', wait: 30 }
+type FeedPage = paths['/feed']['get']['responses'][200]['content']['application/json']
+const resume = ({ data, next, done }: FeedPage): [unknown, string, boolean] =>
+  [data[0]?.payload, next, done]
+type Stale = paths['/feed']['get']['responses'][410]['content']['application/json']
+const oldest = ({ oldest }: Stale): string => oldest
+const days: operations['getTimeline']['parameters']['query'] = { bucket: 'day', tz: 'Asia/Kolkata' }
+// @ts-expect-error
+const weeks: typeof days = { bucket: 'week' }
+type Timeline = paths['/stats/timeline']['get']['responses'][200]['content']['application/json']
+const counts = ({ data }: Timeline): [string, number][] =>
+  data.map(({ start, count }) => [start, count])
+const byNumber: operations['listSenders']['parameters']['query'] = { q: '+91', order: 'number' }
+type Senders = paths['/senders']['get']['responses'][200]['content']['application/json']
+const lastOf = ({ data, next }: Senders): [string | null | undefined, string | undefined] =>
+  [data[0]?.last_message_ts, next]
+export { busiest, busy, byNumber, counts, days, feedAfter, idsOf, lastOf, link, message, oldest }
+export { queries, reasons, resume, wait, weeks, wrong }
 `
 
 t.test('a generated client compiles, with a type for each named schema', async (t) => {
