@@ -172,7 +172,9 @@ const feed: FastifyPluginAsyncTypebox = async (app) => {
         // A client that closes its sending side has disconnected: nothing more is written to find out.
         const disconnected = new AbortController()
         const end = () => disconnected.abort()
-        request.raw.socket.once('end', end)
+        const { socket } = request.raw
+        socket.once('end', end)
+        reply.raw.once('close', () => socket.off('end', end))
         signal.addEventListener('abort', end, { once: true })
         const pages = app.feed.follow(follow, disconnected.signal)
         const bytes = streamBytes(request, disconnected.signal, pages, format)
