@@ -40,6 +40,7 @@ const CREATED_TABLES = [
   'minutes',
   'trigrams',
   'rejected_bodies',
+  'feed_start',
 ]
 
 const UNCHANGED = 'it was left as it is'

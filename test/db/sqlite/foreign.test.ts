@@ -65,6 +65,27 @@ for (const [what, [sql, reason]] of Object.entries(DATABASES)) {
   }
 }
 
+t.test('rejects a legacy database with any table that adoption would create', async (t) => {
+  const folder = t.testdir()
+  await (await SqliteStore.open(`${folder}/new.db`)).close()
+  const created = new Database(`${folder}/new.db`)
+  const tables = created
+    .prepare<[], string>("select name from sqlite_schema where type = 'table'")
+    .pluck()
+    .all()
+    // The parts of the virtual table are created with it.
+    .filter((name) => name !== 'messages' && !/^(sqlite|kysely|trigrams)_/.test(name))
+  created.close()
+  for (const table of tables) {
+    mkdirSync(`${folder}/${table}`)
+    const legacy = new Database(`${folder}/${table}/app.db`)
+    legacy.exec(`create table messages (${LEGACY_COLUMNS}); create table ${table} (id)`)
+    legacy.close()
+    const reason = new RegExp(`tables whose names this service needs \\(${table}\\)`)
+    await assertRejected(t, `${folder}/${table}`, reason)
+  }
+})
+
 /**
  * Copies the files of an open database, as a crash would leave them.
  * @returns the folder of the copies.
