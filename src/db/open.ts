@@ -1,6 +1,6 @@
-import type { DatabaseAddress } from '../config.ts'
 import type { MessageFilter } from '../message/filter.ts'
 import type { MessageWithDetails } from '../message/message.ts'
+import type { DatabaseAddress } from '../settings.ts'
 import type { MessageStore, ProgressListener, WarningListener } from './message-store.ts'
 import type { Verification, VerifyListener } from './verification.ts'
 

@@ -50,7 +50,7 @@ const events: StreamFormat = {
   },
 }
 
-/** One JSON object a line: a message with its `cursor`. An empty line keeps the connection open. */
+/** NDJSON: a message with its `cursor` per line. An empty line keeps the connection open. */
 const lines: StreamFormat = {
   contentType: 'application/x-ndjson; charset=utf-8',
   start: '',
@@ -64,7 +64,7 @@ const lines: StreamFormat = {
   stale: ({ oldest }) => `${JSON.stringify({ reset: writeFeedCursor(oldest) })}\n`,
 }
 
-/** Returns the format that an `Accept` header asks for; undefined for a page of JSON. */
+/** Returns the stream format that an `Accept` header selects; undefined for a page of JSON. */
 export function streamFormatOf(accept: string | undefined): StreamFormat | undefined {
   if (accept?.includes('text/event-stream')) return events
   return accept?.includes('application/x-ndjson') ? lines : undefined
