@@ -8,7 +8,7 @@ import { sources } from './0002-sources.ts'
 import { rejected } from './0003-rejected.ts'
 import { feed } from './0004-feed.ts'
 
-/** Migrations by name, which determines their order. Those that have been released are never changed. */
+/** Migrations by name, which determines their order. A released migration is never changed. */
 const MIGRATIONS: Record<string, Migration> = {
   '0001-messages': messages,
   '0002-sources': sources,
@@ -42,7 +42,7 @@ export async function migrate(db: Session): Promise<void> {
   }
 }
 
-/** Returns the schema that tables are created in. @throws Error if no schema of the search path exists. */
+/** Returns the schema that tables are created in. @throws Error if the search path has none. */
 async function currentSchema(db: Session): Promise<string> {
   const { schema, path } = await db
     .selectNoFrom((eb) => [
