@@ -162,7 +162,7 @@ export function afterResponses(socket: Duplex, callback: () => void): void {
  * - Clients that do not read are disconnected.
  * - While the server closes, requests that arrive on open connections are answered.
  */
-class ConnectionServer extends Server {
+export class ConnectionServer extends Server {
   readonly #connections = new Set<Connection>()
   #closing = false
 
@@ -208,9 +208,4 @@ class ConnectionServer extends Server {
   #forIdle(close: (socket: Socket) => void): void {
     for (const { isIdle, socket } of this.#connections) if (isIdle) close(socket)
   }
-}
-
-/** Creates the HTTP server of the service; see `ConnectionServer`. */
-export function createServer(options: ServerOptions, handle: RequestListener): Server {
-  return new ConnectionServer(options, handle)
 }

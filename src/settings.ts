@@ -47,7 +47,7 @@ export const SETTINGS = {
   apiTokens: {
     name: 'API_TOKEN',
     description:
-      'Tokens, separated by commas. `/messages`, `/feed`, `/stats`, `/senders`, `/rejected` and `/status` require one of them as `Authorization: Bearer …`. Without tokens anybody can read, and the service logs a warning.',
+      'Tokens, separated by commas. `/messages`, `/feed`, `/stats`, `/senders`, `/rejected` and `/status` require one of them as `Authorization: Bearer …`. Without tokens anyone can read, and the service logs a warning.',
     ...TOKENS,
   },
   /** Tokens for reading the metrics; empty if no token is required. */

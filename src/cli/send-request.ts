@@ -60,7 +60,7 @@ export interface PostResponse {
   body: string
   /** Response time in milliseconds. */
   ms: number
-  /** Milliseconds to wait before a retry; undefined unless the service asks for one. */
+  /** Milliseconds to wait before a retry: `Retry-After` of a 429 or 503, otherwise undefined. */
   retryAfterMs: number | undefined
 }
 

@@ -70,7 +70,7 @@ interface SenderRunsTable {
   target: number | null
 }
 
-/** The states of the runs whose entries reads see. */
+/** The states of runs whose entries are visible to reads. */
 export const VISIBLE_STATES: readonly SenderRunsTable['state'][] = ['live', 'source']
 
 /** A run of the sender index, as it is read. */

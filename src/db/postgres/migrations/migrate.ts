@@ -21,8 +21,8 @@ const PAUSE_MS = 50
 
 /**
  * Migrates the schema to the newest version, in one transaction.
- * Instances that start at the same time take turns. They poll for the lock: a statement that waits for it would hold a
- * snapshot, and `create index concurrently` of another instance would wait for that snapshot.
+ * Instances that start at the same time migrate one after the other. They poll for the lock: a statement that waits for
+ * it would hold a snapshot, and `create index concurrently` of another instance would wait for that snapshot.
  * @param db a session without time limits.
  * @throws the error of the failed migration.
  */
