@@ -68,7 +68,7 @@ export const textContent = {
   },
 }
 
-/** The formats by media type; undefined for JSON, which the route serialises. */
+/** The formats by media type; undefined for JSON, which the route serializes. */
 const FORMATS = new Map<string, MessageFormat | undefined>([
   ['application/json', undefined],
   ['text/csv', csv],
