@@ -3,7 +3,7 @@ import sensible from '@fastify/sensible'
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox'
 import Fastify from 'fastify'
 import type { Config } from './config.ts'
-import { createServer } from './http-server.ts'
+import { ConnectionServer } from './http-server.ts'
 import { type LogOutput, standardOutput } from './log-output.ts'
 import admission from './plugins/admission.ts'
 import batcher from './plugins/batcher.ts'
@@ -67,7 +67,7 @@ function createInstance({ logLevel }: Config, output: LogOutput) {
     clientErrorHandler: handleClientError,
     routerOptions: { ignoreTrailingSlash: true, maxParamLength: MAX_PARAM_LENGTH },
     serverFactory: (handler) =>
-      createServer(
+      new ConnectionServer(
         {
           requestTimeout: REQUEST_TIMEOUT_MS,
           headersTimeout: HEADERS_TIMEOUT_MS,

@@ -47,7 +47,7 @@ export function isAddressRange(text: string): boolean {
   return bits > 0 && Number(prefix ?? bits) <= bits
 }
 
-/** Predicate for trusted proxies. `hop` is the number of proxies between this one and the service. */
+/** Predicate for trusted proxies; `hop` is the number of proxies between the address and the service. */
 export type ProxyTrust = (address: string | undefined, hop: number) => boolean
 
 /**

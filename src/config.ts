@@ -100,6 +100,7 @@ export function parseConfig(environment: Environment): Config {
 /** Source of a setting's value. */
 export type SettingSource = 'the environment' | '.env' | 'the development default' | 'the default'
 
+/** Options for reading the settings of this process. */
 interface LoadOptions {
   /** Whether settings that are not set have their development defaults. */
   development: boolean

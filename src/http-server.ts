@@ -39,7 +39,7 @@ class Connection {
   #current: ServerResponse | undefined
   #waiting: Pipelined[] = []
   #afterResponses: (() => void) | undefined
-  /** Time of the last check that found no unread output, or progress, by `performance.now()`. */
+  /** Time, by `performance.now()`, of the last check that found no unread output or some progress. */
   #drainedAt = performance.now()
   /** Bytes that the kernel had accepted at the last check. */
   #accepted = 0
@@ -72,7 +72,7 @@ class Connection {
     }
   }
 
-  /** See the exported `afterResponses`. */
+  /** Implements the exported `afterResponses`. */
   afterResponses(callback: () => void): void {
     if (this.#afterResponses) return
     this.#afterResponses = callback
@@ -89,7 +89,7 @@ class Connection {
   }
 
   #start(request: IncomingMessage, response: ServerResponse): void {
-    // No response could be sent, so the client would not learn the outcome of this request.
+    // The request is not handled, because its response could not be sent.
     if (!this.socket.writable) return
     this.#current = response
     response.on('close', onClose)
@@ -107,7 +107,7 @@ class Connection {
   }
 
   /**
-   * Calls back if no complete request is unanswered.
+   * Calls the callback of `afterResponses` if every complete request is answered.
    * An incomplete current request is ignored: if the parser has failed, the rest of it never arrives.
    */
   #notifyIfAnswered(): void {
@@ -162,7 +162,7 @@ export function afterResponses(socket: Duplex, callback: () => void): void {
  * - Clients that do not read are disconnected.
  * - While the server closes, requests that arrive on open connections are answered.
  */
-class ConnectionServer extends Server {
+export class ConnectionServer extends Server {
   readonly #connections = new Set<Connection>()
   #closing = false
 
@@ -208,9 +208,4 @@ class ConnectionServer extends Server {
   #forIdle(close: (socket: Socket) => void): void {
     for (const { isIdle, socket } of this.#connections) if (isIdle) close(socket)
   }
-}
-
-/** Creates the HTTP server of the service; see `ConnectionServer`. */
-export function createServer(options: ServerOptions, handle: RequestListener): Server {
-  return new ConnectionServer(options, handle)
 }

@@ -18,7 +18,7 @@ const MAX_BUFFERED_BYTES = 4 * 1024 * 1024
 export interface LogOutput {
   /** Buffers a line, which includes its newline. */
   write(line: string): void
-  /** Writes buffered lines, and calls back once they are written. */
+  /** Writes buffered lines, and calls `done` once they are written. */
   flush(done?: () => void): void
 }
 
@@ -26,7 +26,7 @@ export interface LogOutput {
 interface BlockOutput {
   /** Queues a block, or drops it if too much is queued. */
   write(block: string): void
-  /** Calls back once all queued blocks are written. */
+  /** Calls `done` once all queued blocks are written. */
   flush(done?: () => void): void
 }
 

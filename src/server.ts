@@ -13,7 +13,7 @@ const CLOSE_TIMEOUT_MS = 9500
 /** Milliseconds for writing the last log lines; the reader of the log may have stalled. */
 const FLUSH_TIMEOUT_MS = 500
 
-/** Starts to listen; closes the app if that fails. @throws ConfigError if the address cannot be used. */
+/** Starts listening; closes the app if that fails. @throws ConfigError if the address is unusable. */
 async function listen(app: App, { host, port }: Config): Promise<void> {
   try {
     await app.listen({ host, port, listenTextResolver: (address) => `listening on ${address}` })

@@ -45,7 +45,7 @@ export function isSet(value: string | undefined): value is string {
   return value !== undefined && value.trim() !== ''
 }
 
-/** Returns what the setting of an integer has in common with others: its range and its parser. */
+/** Returns the properties that integer settings share: the accepted range and the parser. */
 export const integer = (
   min: number,
   max: number,
@@ -63,7 +63,7 @@ export function parseList(text: string): readonly string[] {
   return isSet(text) ? text.split(',').map((part) => part.trim()) : []
 }
 
-/** What the settings of tokens have in common. */
+/** Properties that the settings of tokens share. */
 export const TOKENS = {
   default: '',
   expected: 'tokens of visible ASCII characters, separated by commas',
@@ -72,7 +72,7 @@ export const TOKENS = {
     /^ *([!-+\--~]+( *, *[!-+\--~]+)*)? *$/.test(text) ? parseList(text) : reject(),
 }
 
-/** What the settings of secrets have in common. */
+/** Properties that the settings of secrets share. */
 export const SECRET = {
   default: '',
   expected: 'any text',

@@ -43,20 +43,20 @@ const LOG_LEVELS = ['DEBUG', 'INFO', 'WARNING', 'ERROR'] as const
 
 /** The settings of the service itself, by field of `Config`; each source declares its own. */
 export const SETTINGS = {
-  /** Empty if anybody may read messages and statistics. */
+  /** Tokens for reading messages and statistics; empty if no token is required. */
   apiTokens: {
     name: 'API_TOKEN',
     description:
-      'Tokens, separated by commas. `/messages`, `/stats`, `/senders` and `/rejected` require one of them as `Authorization: Bearer …`. Without tokens anybody can read, and the service logs a warning.',
+      'Tokens, separated by commas. `/messages`, `/feed`, `/stats`, `/senders`, `/rejected` and `/status` require one of them as `Authorization: Bearer …`. Without tokens anyone can read, and the service logs a warning.',
     ...TOKENS,
   },
-  /** Empty if anybody may read the metrics. */
+  /** Tokens for reading the metrics; empty if no token is required. */
   metricsTokens: {
     name: 'METRICS_TOKEN',
     description: 'The same for `/metrics`.',
     ...TOKENS,
   },
-  /** Empty if pages of other origins may not read. */
+  /** Origins whose pages may read responses in a browser; empty for none. */
   corsOrigins: {
     name: 'CORS_ORIGINS',
     default: '',
@@ -111,7 +111,7 @@ export const SETTINGS = {
     secret: true,
     parse: parseDatabaseUrl,
   },
-  /** The lowest level that is logged. */
+  /** Lowest level that is logged. */
   logLevel: {
     name: 'LOG_LEVEL',
     default: 'INFO',
@@ -142,7 +142,7 @@ export const SETTINGS = {
     description: 'Maximum messages per commit; 1 commits each message separately.',
     ...integer(1, 99_999),
   },
-  /** Maximum posts in flight, before and after verification each; reads and public requests get a tenth. */
+  /** Maximum posts in flight, separately before and after their verification. */
   maxWaiting: {
     name: 'MAX_WAITING',
     default: '1000',
@@ -150,7 +150,7 @@ export const SETTINGS = {
       'Maximum posts being stored at once, and maximum posts whose signature is not verified yet; a post counts once for each 64 KiB of its body. Reads and public requests get a tenth of it each. Excess requests get 503; posts are rejected before their body is read.',
     ...integer(1, 99_999),
   },
-  /** Maximum requests that follow the feed at once. */
+  /** Maximum concurrent exports and requests that follow the feed. */
   maxStreams: {
     name: 'MAX_STREAMS',
     default: '100',

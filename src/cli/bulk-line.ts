@@ -7,7 +7,10 @@ import { toInputProblems } from '../schemas/validation-errors.ts'
 import { ajv } from '../schemas/validator.ts'
 import { toStoredMessage } from '../schemas/webhook.ts'
 
-/** Returns a function that validates a line, and returns all of its problems as one text if it is invalid. */
+/**
+ * Returns a function that validates a line.
+ * It returns the message, or all problems of the line as one text.
+ */
 function compile<Schema extends TSchema>(schema: Schema) {
   const isValid = ajv.compile<Static<Schema>>(schema)
   return (value: unknown): { message: Static<Schema> } | string => {

@@ -8,8 +8,8 @@ import { ProgressBar } from './progress.ts'
 
 /**
  * Milliseconds between transactions of a command.
- * SQLite's busy handler retries every 20 ms or more often; without a longer pause, a running service would rarely find
- * the database unlocked.
+ * They are longer than SQLite's busy handler sleeps between attempts (up to 20 ms), so that a running service finds the
+ * database unlocked.
  */
 const PAUSE_MS = 30
 

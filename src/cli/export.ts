@@ -43,7 +43,7 @@ async function* linesOf(scan: ReturnType<typeof openScan>): AsyncGenerator<strin
   }
 }
 
-/** Exports the messages that match the filters; ends quietly if the reader closes the pipe. */
+/** Exports the messages that match the filters; resolves if the reader closes the pipe. */
 export async function run({ dev, gzip, ...filter }: ExportOptions): Promise<void> {
   const parsed = parseFilter(filter)
   const scan = openScan(existingDatabase({ dev }), parsed)

@@ -2,11 +2,14 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { createParser, type EventSourceMessage } from 'eventsource-parser'
 import { UnreachableError } from './send-request.ts'
 
-/** Milliseconds before the first attempt to reconnect, and the longest pause; each pause doubles the one before. */
+/**
+ * Milliseconds before the first attempt to reconnect, and at most before a later one.
+ * Each pause is twice as long as the previous one.
+ */
 const MIN_DELAY_MS = 1000
 const MAX_DELAY_MS = 10_000
 
-/** Milliseconds without a byte after which a connection is given up: three keep-alive comments of the service. */
+/** Milliseconds without a byte after which a connection is closed: three keep-alive intervals. */
 const SILENCE_MS = 45_000
 
 /** A response other than a stream. */
@@ -58,11 +61,14 @@ export class FeedClient {
     this.#onOutage = onOutage
   }
 
-  /** Yields the events as they arrive, until the client is stopped. @throws Error if a retry would fail, too. */
+  /**
+   * Yields the events as they arrive, until the client is stopped.
+   * @throws Error if a retry would fail, too.
+   */
   async *events(): AsyncGenerator<EventSourceMessage[], void> {
     while (!this.#signal.aborted) {
       const connection = new AbortController()
-      // Not with AbortSignal.any: its result may be collected as garbage before it is aborted.
+      // Not AbortSignal.any: its result may be garbage-collected before it is aborted.
       const stop = () => connection.abort()
       this.#signal.addEventListener('abort', stop)
       try {
@@ -99,7 +105,7 @@ export class FeedClient {
     let events: EventSourceMessage[] = []
     const parser = createParser({
       onEvent: (event) => events.push(event),
-      // Also of events without data, which move the cursor past messages that the filters leave out.
+      // Called for events without data, too: they move the cursor past messages that the filters exclude.
       onId: (id) => {
         this.#cursor = id
       },

@@ -8,6 +8,7 @@ import { readBulkLine } from './bulk-line.ts'
 import { bulkDatabase, type DevelopmentOption, openForBulk, yieldLock } from './database.ts'
 import { type Input, openInput } from './input.ts'
 import { type Line, readLines } from './lines.ts'
+import { formatOutcomes } from './outcomes.ts'
 import { ProgressBar } from './progress.ts'
 
 /** Options of the command. */
@@ -16,7 +17,10 @@ export interface ImportOptions extends DevelopmentOption {
   rejected?: string
 }
 
-/** Maximum length of a line in bytes; above a text of 3 MB, the largest body, in the message and in its payload. */
+/**
+ * Maximum length of a line in bytes.
+ * A line may contain a text of 3 MB, the largest body of a source, twice: in `text` and in `payload`.
+ */
 const MAX_LINE_LENGTH = 16 * 1024 * 1024
 
 /**
@@ -97,9 +101,7 @@ class Tally {
     const more = this.rejected - this.#reported.length
     if (more > 0) this.#reported.push(`… and ${more} more rejected\n`)
     process.stderr.write(this.#reported.join(''))
-    const { created, conflict, rejected } = this
-    const duplicate = `duplicate ${this.duplicate + conflict}${conflict > 0 ? ` (${conflict} conflicting)` : ''}`
-    process.stdout.write(`created ${created}, ${duplicate}, rejected ${rejected}\n`)
+    process.stdout.write(`${formatOutcomes(this)}, rejected ${this.rejected}\n`)
   }
 }
 
@@ -146,7 +148,7 @@ function messageOf({ number, bytes }: Line, now: string, tally: Tally): NewMessa
   return undefined
 }
 
-/** Yields the items until the source fails; calls back with the error rather than throwing it. */
+/** Yields the items until the source fails; calls `onError` instead of throwing. */
 async function* untilError<Item>(
   items: AsyncIterable<Item>,
   onError: (error: unknown) => void,

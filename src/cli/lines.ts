@@ -24,7 +24,7 @@ export async function* readLines(
   maxLength: number,
 ): AsyncGenerator<Line[], void> {
   let number = 0
-  let begun: Buffer[] = []
+  let pieces: Buffer[] = []
   let length = 0
   let tooLong = false
   for await (const chunk of chunks) {
@@ -35,16 +35,16 @@ export async function* readLines(
       const piece = chunk.subarray(start, end === -1 ? chunk.length : end)
       length += piece.length
       tooLong ||= length > maxLength
-      if (tooLong) begun = []
-      else begun.push(piece)
+      if (tooLong) pieces = []
+      else pieces.push(piece)
       if (end === -1) break
-      lines.push({ number: ++number, bytes: tooLong ? undefined : join(begun) })
-      begun = []
+      lines.push({ number: ++number, bytes: tooLong ? undefined : join(pieces) })
+      pieces = []
       length = 0
       tooLong = false
       start = end + 1
     }
     yield lines
   }
-  if (length > 0) yield [{ number: number + 1, bytes: tooLong ? undefined : join(begun) }]
+  if (length > 0) yield [{ number: number + 1, bytes: tooLong ? undefined : join(pieces) }]
 }

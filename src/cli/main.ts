@@ -11,7 +11,6 @@ import type { TailOptions } from './tail.ts'
 import type { VerifyOptions } from './verify.ts'
 
 const BULK_DETAILS = `
-
 The database is the one of DATABASE_URL; the service may run at the same time.`
 
 const IMPORT_DETAILS = `
@@ -35,7 +34,7 @@ with its control characters escaped; in color on a terminal, unless NO_COLOR is 
 When the service restarts or cannot be reached, the command reconnects and continues after the last message. It ends on
 Ctrl-C. The exit status is 1 if the service rejects the request, such as for a wrong token.`
 
-/** Prints an error in the arguments in one line, like all other errors. */
+/** Prints an error of the arguments on one line, in the format of all other errors. */
 function writeOneLine(text: string, write: (line: string) => void): void {
   const line = text
     .trim()
@@ -61,7 +60,7 @@ function command(name: string, description: string): Command {
     .option('--dev', 'development defaults: the secret testsecret and the file ./data/app.db')
 }
 
-// Commands are imported when they run, so that none loads the libraries of another.
+// Each command is imported when it runs, so that only its own libraries are loaded.
 
 command('serve', 'Runs the service until SIGTERM.').action(async (options: DevelopmentOption) => {
   const { run } = await import('./serve.ts')
@@ -71,7 +70,7 @@ command('serve', 'Runs the service until SIGTERM.').action(async (options: Devel
 command('import', 'Stores the messages of a file, one JSON object a line.')
   .argument('<file>', 'the file, or - for standard input')
   .option('--rejected <list>', 'file for the number and reason of every rejected line')
-  .addHelpText('after', IMPORT_DETAILS + BULK_DETAILS)
+  .addHelpText('after', `${IMPORT_DETAILS}\n${BULK_DETAILS}`)
   .action(async (file: string, options: ImportOptions) => {
     const { run } = await import('./import.ts')
     process.exitCode = await run(file, options)
@@ -96,7 +95,7 @@ exporting
   .option('--gzip', 'compress')
   .addHelpText(
     'after',
-    `${BULK_DETAILS.slice(1)}\nThe output is a snapshot: messages stored after the start are not included.`,
+    `${BULK_DETAILS}\nThe output is a snapshot: messages stored after the start are not included.`,
   )
   .action(async (options: ExportOptions) => {
     const { run } = await import('./export.ts')
@@ -107,7 +106,7 @@ command('verify', 'Compares counters and indexes with a recount of the messages.
   .option('--repair', 'rebuild them if they differ, and compare again')
   .addHelpText(
     'after',
-    `${BULK_DETAILS.slice(1)}\nPrints each kind of difference with its count. The status is 1 if differences remain.`,
+    `${BULK_DETAILS}\nPrints each kind of difference with its count. The status is 1 if differences remain.`,
   )
   .action(async (options: VerifyOptions) => {
     const { run } = await import('./verify.ts')
@@ -157,7 +156,7 @@ deleted, unless a message conflicts with a stored one. The status is 1 if bodies
 command('rejected', 'Lists the signed bodies that were rejected, newest first.')
   .option('--id <id...>', 'only the bodies with these ids')
   .option('--replay', 'check them again, and store their messages')
-  .addHelpText('after', REJECTED_DETAILS.slice(1))
+  .addHelpText('after', REJECTED_DETAILS)
   .action(async (options: RejectedOptions) => {
     const { run } = await import('./rejected.ts')
     process.exitCode = await run(options)

@@ -1,7 +1,10 @@
 import { Readable, type Transform } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 
-/** Writes chunks to standard output, through the transforms; ends quietly if the reader closes the pipe. */
+/**
+ * Writes chunks to standard output, through the transforms.
+ * Resolves without an error if the reader closes the pipe.
+ */
 export async function writeOutput(
   chunks: AsyncIterable<string | Uint8Array>,
   ...transforms: Transform[]

@@ -50,7 +50,7 @@ export class ProgressBar {
     this.#bar.update(done, { amount })
   }
 
-  /** Shows the progress of work that reports the remaining amount; the largest one reported is the total. */
+  /** Shows the progress of work that reports the remaining amount; its maximum is the total. */
   updateRemaining(count: number): void {
     this.#total = Math.max(this.#total, count)
     this.update(this.#total - count, this.#total)

@@ -13,6 +13,7 @@ import {
   openForBulk,
   yieldLock,
 } from './database.ts'
+import { formatOutcomes } from './outcomes.ts'
 import { writeOutput } from './output.ts'
 
 /** Options of the command. */
@@ -71,7 +72,7 @@ async function* contents(store: MessageStore, ids: readonly number[]) {
   }
 }
 
-/** Returns a function that returns the receiver of a source, or a text that says why there is none. */
+/** Returns a function that returns the receiver of a source, or the reason why there is none. */
 function receiverFinder(options: DevelopmentOption): (source: string) => Receiver | string {
   const { sources } = loadConfig({ development: options.dev ?? false })
   return (name) => {
@@ -84,7 +85,10 @@ function receiverFinder(options: DevelopmentOption): (source: string) => Receive
   }
 }
 
-/** Reads a body again, and stores its messages. @returns the result in one line, and whether it was accepted. */
+/**
+ * Reads a body again, and stores its messages.
+ * @returns the result in one line, and whether the body was accepted.
+ */
 async function replayBody(
   store: MessageStore,
   { source, headers, body }: StoredRejectedBody,
@@ -99,9 +103,12 @@ async function replayBody(
   const outcomes = read.messages.length === 0 ? [] : await store.append(read.messages)
   const count = (outcome: AppendOutcome) => outcomes.filter((one) => one === outcome).length
   const conflict = count('conflict')
-  const duplicate = `duplicate ${count('duplicate') + conflict}${conflict > 0 ? ` (${conflict} conflicting)` : ''}`
-  const counts = `created ${count('created')}, ${duplicate}`
-  // The body is the only copy of a content that differs from the stored message.
+  const counts = formatOutcomes({
+    created: count('created'),
+    duplicate: count('duplicate'),
+    conflict,
+  })
+  // A body with a conflicting message is kept: the database has no other copy of that message.
   return conflict > 0
     ? {
         accepted: false,
@@ -111,7 +118,7 @@ async function replayBody(
 }
 
 /**
- * Replays bodies, oldest first, and deletes those that are accepted. Yields the result of each as a line.
+ * Replays bodies, oldest first, deletes the accepted ones, and yields a line for each result.
  * @param onRejected called when a body is not accepted.
  */
 async function* replay(
@@ -123,10 +130,10 @@ async function* replay(
   const findReceiver = receiverFinder(options)
   for (const id of ids.sort((a, b) => a - b)) {
     const body = await store.rejected.find(id)
-    // A running service may have deleted it meanwhile, as the oldest one.
+    // A running service may have deleted it meanwhile to keep newer bodies.
     if (!body) continue
     const { accepted, result } = await replayBody(store, body, findReceiver)
-    // A crash before the deletion has no effect: the messages are duplicates then.
+    // After a crash before the deletion, the next replay finds duplicates and deletes the body.
     if (accepted) await store.rejected.remove(id)
     else onRejected()
     yield `${id} ${result}\n`

@@ -2,7 +2,7 @@ import type { Config } from '../config.ts'
 import { findSource, requiredSettings, SOURCES } from '../sources/all.ts'
 import type { SampleMessage, SignedPost } from '../sources/source.ts'
 
-/** Content of test messages, unless the options of a command replace it. */
+/** Default content of test messages. */
 export const SAMPLE = { from: '+919876543210', to: '+14155550100', text: 'Hello' }
 
 /** Names of all sources. */

@@ -11,13 +11,13 @@ const AGENT_OPTIONS = { keepAlive: true, maxSockets: CONNECTIONS }
 const plainAgent = new PlainAgent(AGENT_OPTIONS)
 const tlsAgent = new TlsAgent(AGENT_OPTIONS)
 
-/** Milliseconds to wait for a response; longer than the service takes for any. */
+/** Milliseconds to wait for a response; above every time limit of the service. */
 const RESPONSE_TIMEOUT_MS = 30_000
 
 /** Milliseconds to wait before the retry of a request whose connection was closed without a response. */
 const RECONNECT_DELAY_MS = 1000
 
-/** Longest wait for `Retry-After`, in milliseconds; timers do not take more than 24 days. */
+/** Maximum milliseconds to wait for `Retry-After`; timers are limited to 24 days. */
 const MAX_RETRY_AFTER_MS = 24 * 60 * 60 * 1000
 
 /** Reasons why a service cannot be reached, by error code. */
@@ -30,7 +30,10 @@ const REASONS: Readonly<Record<string, string>> = {
   ETIMEDOUT: 'connection timed out',
 }
 
-/** Error codes of a connection that was closed without a response; the service may close an idle one at any time. */
+/**
+ * Error codes of a connection that was closed without a response.
+ * They occur if the service closes an idle connection just as a request is sent.
+ */
 const CLOSED = ['ECONNRESET', 'EPIPE']
 
 /** The service cannot be reached, or does not respond. */
@@ -57,11 +60,11 @@ export interface PostResponse {
   body: string
   /** Response time in milliseconds. */
   ms: number
-  /** Milliseconds to wait before a retry; undefined unless the service asks for one. */
+  /** Milliseconds to wait before a retry: `Retry-After` of a 429 or 503, otherwise undefined. */
   retryAfterMs: number | undefined
 }
 
-/** Returns the milliseconds of `Retry-After`, which is in seconds or a date; undefined if it is neither. */
+/** Returns the milliseconds of `Retry-After`, given in seconds or as a date; undefined if invalid. */
 function parseRetryAfter(value: string | undefined): number | undefined {
   if (value === undefined) return undefined
   const ms = /^\d+$/.test(value) ? Number(value) * 1000 : Date.parse(value) - Date.now()
@@ -78,7 +81,7 @@ function startPost(origin: string, { path, headers, body }: SignedPost): Promise
     request(origin + path, { method: 'POST', headers: { ...headers }, agent, signal })
       .on('response', resolve)
       .on('error', reject)
-      // Bytes, as Node would encode the headers as UTF-8 together with a text.
+      // A Buffer: with a string body Node would send the headers as UTF-8, too.
       .end(Buffer.from(body))
   })
 }

@@ -9,7 +9,7 @@ export class SendSummary {
   retries = 0
   readonly #start = performance.now()
   readonly #statuses = new Map<number, number>()
-  /** Response times in microseconds; a histogram takes no more memory for more messages. */
+  /** Response times in microseconds; the size of a histogram does not grow. */
   readonly #times = createHistogram()
 
   /** Counts a response. @param ms its response time. */

@@ -13,10 +13,10 @@ import { SendSummary } from './send-summary.ts'
 /** Maximum retries of a message. */
 const MAX_RETRIES = 5
 
-/** Milliseconds by which sending may lag behind its rate and still catch up; bounds bursts after a pause. */
+/** Maximum milliseconds of delay that sending catches up with; bounds the burst after a pause. */
 const MAX_LAG_MS = 100
 
-/** Exit status of a command that SIGINT ended, as shells report it. */
+/** Exit status after SIGINT: 128 plus the number of the signal, as in shells. */
 const INTERRUPTED = 130
 
 /** Spreads messages evenly over time. */
@@ -39,7 +39,11 @@ class Pacer {
   }
 }
 
-/** Sends a post, and retries it if the service asks for it or closes the connection. @throws UnreachableError */
+/**
+ * Sends a post, and returns the last response.
+ * Retries after `Retry-After`, or if the connection was closed without a response.
+ * @throws UnreachableError
+ */
 async function deliver(
   origin: string,
   post: SignedPost,

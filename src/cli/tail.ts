@@ -28,7 +28,7 @@ function escapeControls(text: string): string {
   })
 }
 
-/** Returns the line of a message, in color if standard output is a terminal that has them. */
+/** Returns the line of a message, in color if standard output is a terminal with colors. */
 function formatMessage(json: string): string {
   const { ts, from_msisdn, to_msisdn, type, text }: MessageWithDetails = JSON.parse(json)
   const [from, to, kind] = [from_msisdn, to_msisdn, type].map(escapeControls)
@@ -77,7 +77,7 @@ export async function run(options: TailOptions): Promise<void> {
   const stop = new AbortController()
   const end = () => stop.abort()
   process.once('SIGINT', end)
-  // A closed pipe ends the connection, too.
+  // Without this, the client would stay connected after the pipe has closed.
   process.stdout.once('error', end)
   const [token] = config.apiTokens
   const client = new FeedClient(feedUrl(origin, options), token, stop.signal, (reason) =>

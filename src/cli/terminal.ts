@@ -6,7 +6,7 @@ import type { SignedPost } from '../sources/source.ts'
 import { originOf } from './origin.ts'
 import { SAMPLE, signSample } from './sample.ts'
 
-/** Secret of the development defaults, which the README publishes; the only one that is printed. */
+/** Secret of the development defaults; it is public, and no other secret is printed. */
 const PUBLIC_SECRET = 'testsecret'
 
 /** Fields of a request's log line that the message contains. */
@@ -44,7 +44,7 @@ function curlLine(origin: string, { path, headers, body }: SignedPost): string {
   return `curl -w '\\n' ${origin}${path} ${options.join(' ')} -d '${body}'`
 }
 
-/** Returns the start-up text: source of the secret, database, documentation, a command that posts. */
+/** Returns the start-up text: source of the secret, database, documentation and a curl command. */
 export function welcome(config: Config, port: number, secretSource: SettingSource): string {
   const { database, host } = config
   const { secret } = config.sources.webhook

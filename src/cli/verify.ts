@@ -33,7 +33,10 @@ function report({ messages, pending, differences }: Verification): void {
   process.stdout.write(`no differences in ${messages} messages${describePending(pending)}\n`)
 }
 
-/** Verifies the database, and repairs it on request. @returns the exit status, 1 if differences remain. */
+/**
+ * Verifies the database, and repairs it on request.
+ * @returns the exit status, 1 if differences remain.
+ */
 export async function run(options: VerifyOptions): Promise<number> {
   const database = existingDatabase(options)
   let verification = await compare(database)

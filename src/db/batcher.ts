@@ -1,4 +1,4 @@
-/** Items that wait for their batch; all of them share it. */
+/** Items of one call that wait for a batch, which all of them share. */
 interface WaitingItems<Item, Outcome> {
   items: readonly Item[]
   /** When they were appended, in milliseconds of `performance.now()`. */
@@ -7,13 +7,13 @@ interface WaitingItems<Item, Outcome> {
   reject: (reason: unknown) => void
 }
 
-/** How items are batched. */
+/** Options of a batcher. */
 export interface BatcherOptions {
   /** Maximum number of concurrent commits. */
   concurrency: number
   /** Number of waiting items that start a commit while another one is running, at least 1. */
   minConcurrentBatch: number
-  /** Maximum number of items in a batch, unless more were appended together; bounds the duration of a transaction. */
+  /** Maximum number of items in a batch, unless one call appends more; bounds a transaction's duration. */
   maxBatch: number
 }
 

@@ -1,5 +1,5 @@
 import { resolve } from 'node:path'
-import type { DatabaseAddress } from '../config.ts'
+import type { DatabaseAddress } from '../settings.ts'
 
 /**
  * Returns the name of a database for log lines and terminals.

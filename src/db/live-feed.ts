@@ -12,13 +12,13 @@ import type {
 /** Messages per read while the feed is followed. */
 const READ_LIMIT = 1000
 
-/** Minimum milliseconds between two reads for all followers; messages that arrive in between share one. */
+/** Minimum milliseconds between two shared reads; messages that arrive in between share one. */
 const READ_INTERVAL_MS = 50
 
-/** Milliseconds between two reads without a notification: other processes may store messages, too. */
+/** Milliseconds between two reads without a notification; other processes may store messages, too. */
 const POLL_INTERVAL_MS = 250
 
-/** What a follower of the feed requests. */
+/** The query of a follower. */
 export interface FollowQuery extends FeedQuery {
   /** Milliseconds without a matching message after which an empty page is returned. */
   idleMs: number
@@ -40,15 +40,15 @@ function foldedTextOf(message: FeedMessage, known: Map<FeedMessage, string>): st
 
 /**
  * The feed for any number of followers.
- * A follower reads the store at its own pace until it has read everything. From then on it waits: one read of the store
- * serves all followers that wait. A follower that does not ask for its next page in time has missed that read, and
- * reads the store again. So nothing is buffered for slow followers.
+ * A follower reads the store at its own pace until it has read everything. From then on it waits, and one read of the
+ * store serves all waiting followers. A follower that does not request its next page before that read reads the store
+ * itself again, so that nothing is buffered for slow followers.
  */
 export class LiveFeed {
   readonly #store: Pick<MessageStore, 'feed'>
   readonly #readTimeoutMs: number
   readonly #waiting = new Set<Follower>()
-  /** Where the shared reads continue; meaningful while a follower waits. */
+  /** Cursor after which the shared reads continue; meaningful while a follower waits. */
   #cursor: FeedCursor | undefined
   #reading = false
   /** Whether messages were committed during the current read. */
@@ -94,13 +94,13 @@ export class LiveFeed {
     }
   }
 
-  /** Reads soon, because messages were committed. */
+  /** Schedules a read; to be called after messages were committed. */
   notify(): void {
     this.#notified = true
     if (this.#waiting.size > 0) this.#schedule(READ_INTERVAL_MS)
   }
 
-  /** Ends all followers that wait, now and later. */
+  /** Ends the waiting followers now, and the others when they have read everything. */
   close(): void {
     this.#closed = true
     clearTimeout(this.#timer)
@@ -114,7 +114,7 @@ export class LiveFeed {
     idleMs: number,
     signal: AbortSignal,
   ): Promise<FeedPage | undefined> {
-    // A read in progress continues from the earlier cursor, also if all of its followers have left.
+    // A read in progress continues from its own cursor, even if all of its followers have ended.
     const isIdle = this.#waiting.size === 0 && !this.#reading
     if (isIdle || !this.#cursor) this.#cursor = cursor
     if (comparePositions(cursor.position, this.#cursor.position) < 0) {
@@ -144,7 +144,7 @@ export class LiveFeed {
     signal.addEventListener('abort', abort, { once: true })
     if (signal.aborted) abort()
     else this.#waiting.add(follower)
-    // Soon, as messages may have been committed since the follower has read the store.
+    // Messages may have been committed since the follower read the store.
     this.#schedule(READ_INTERVAL_MS)
     return promise
   }
@@ -170,7 +170,7 @@ export class LiveFeed {
       )
       .catch(() => undefined)
     this.#reading = false
-    // Each follower reads the store itself then, and reports the error.
+    // On an error, each follower reads the store itself, and rejects with the error of that read.
     if (!page || 'oldest' in page) for (const { resolve } of this.#waiting) resolve(undefined)
     else this.#deliver(page)
     if (this.#waiting.size > 0) {
@@ -183,7 +183,7 @@ export class LiveFeed {
     if (data.length === 0) return
     this.#cursor = next
     const folded = new Map<FeedMessage, string>()
-    // One object for all followers that get every message, so that they can share its serialisation.
+    // One object for all followers that match every message, so that they share its serialization.
     const whole = { data, next, done: true }
     for (const follower of this.#waiting) {
       const matching = data.filter(
@@ -191,7 +191,7 @@ export class LiveFeed {
           comparePositions(message.position, follower.cursor.position) > 0 &&
           follower.matches(message, () => foldedTextOf(message, folded)),
       )
-      // `done` is about the follower: it waits again next.
+      // `done` is true even if the store has more messages: the follower waits for the next shared read.
       if (matching.length === data.length) follower.resolve(whole)
       else if (matching.length > 0) follower.resolve({ data: matching, next, done: true })
       else if (comparePositions(next.position, follower.cursor.position) > 0) follower.cursor = next

@@ -1,4 +1,4 @@
-/** The migrator's error if the database has a migration that this version does not know. */
+/** Message of Kysely's error if the database has a migration that this version does not have. */
 const UNKNOWN_MIGRATION = /^corrupted migrations: previously executed migration (.+) is missing$/
 
 /** Returns the error of a migration, with an explanation if a later version has migrated the database. */

@@ -1,10 +1,10 @@
-import type { DatabaseAddress } from '../config.ts'
 import type { MessageFilter } from '../message/filter.ts'
 import type { MessageWithDetails } from '../message/message.ts'
+import type { DatabaseAddress } from '../settings.ts'
 import type { MessageStore, ProgressListener, WarningListener } from './message-store.ts'
 import type { Verification, VerifyListener } from './verification.ts'
 
-// Each store is imported when it is needed, so that only the driver of the configured database is loaded.
+// Stores are imported dynamically, so that only the driver of the configured database is loaded.
 
 /** Options for opening a store. */
 export interface OpenOptions {
@@ -12,9 +12,9 @@ export interface OpenOptions {
   onProgress?: ProgressListener
   /** Called with warnings for the operator. */
   onWarning?: WarningListener
-  /** Called once when the store has become unusable until a restart: corrupt, or detached from its files. */
+  /** Called once when the store is unusable until a restart: corrupt, or detached from its files. */
   onFailure?: (failure: Error) => void
-  /** Whether the store is opened to import very many messages: uses more memory, and sets no time limits. */
+  /** Whether to optimize for importing many messages: more memory, no time limits. */
   bulk?: boolean
   /** Milliseconds for a read; default 5000. */
   readTimeoutMs?: number

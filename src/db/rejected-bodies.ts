@@ -50,13 +50,11 @@ export interface NewRejectedRow {
   body: Uint8Array
 }
 
-/** A batch of rows to keep, and how much the store may hold with them. */
+/** A batch of rows to keep. */
 export interface RejectedBatch {
   rows: NewRejectedRow[]
-  /** Maximum number of rows. */
+  /** Maximum number of rows in the store. */
   limit: number
-  /** Maximum bytes of all bodies. */
-  maxBytes: number
 }
 
 /** The columns of a body without its content. */

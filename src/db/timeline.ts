@@ -6,7 +6,10 @@ export interface BucketCount {
   count: number
 }
 
-/** What is known of a day at a minute of it: all its messages before that minute. */
+/**
+ * Point from which the minutes up to a boundary are counted.
+ * It is the start or the end of the UTC day, or the previous boundary.
+ */
 type Anchor = 'start' | 'end' | 'previous'
 
 /** A boundary, relative to its UTC day. */
@@ -15,7 +18,7 @@ interface Boundary {
   anchor: Anchor
   /** Index of the range of minutes between the anchor and the boundary; undefined if it is empty. */
   minutes: number | undefined
-  /** Index of the range of keys between the minute of the boundary and the boundary; undefined if it is empty. */
+  /** Index of the range of keys from the start of the boundary's minute; undefined if it is empty. */
   keys: number | undefined
 }
 
@@ -38,9 +41,9 @@ function minuteOfDay(minute: string): number {
 
 /**
  * The counts to read for a timeline, and their combination.
- * The messages before a boundary are those of the UTC days before it, and those of its day up to its minute. The latter
- * are counted by minutes from the closest point at which they are known: the start of the day, its end or the boundary
- * before. So a local day costs at most half a day of minutes, and the day of a zone at +05:30 costs 330.
+ * The messages before a boundary are those of the earlier UTC days, those of the earlier minutes of its day, and those
+ * of its minute with a lower key. The minutes are counted from the nearest anchor: the start of the day, its end or the
+ * previous boundary. So a boundary needs the counters of at most half a day of minutes; midnight at +05:30 needs 330.
  */
 export class TimelinePlan {
   /** The range of days whose counters are needed, both inclusive. */

@@ -14,9 +14,9 @@ export interface MessageFilter {
   source?: string | undefined
   /** The kind of message; exact match. Not indexed. */
   type?: string | undefined
-  /** Sort key of the earliest instant, inclusive; see `instantKey`. Excludes messages without an instant. */
+  /** Sort key (see `instantKey`) of the earliest instant, inclusive; excludes messages without one. */
   since?: string | undefined
-  /** Sort key of the latest instant, exclusive; excludes messages without an instant. */
+  /** Sort key of the latest instant, exclusive; excludes messages without one. */
   until?: string | undefined
   /** A literal substring of the text under `fold`; empty matches every message, even without text. */
   q?: string | undefined
@@ -28,7 +28,10 @@ const UNINDEXED = ['to', 'source', 'type'] as const satisfies (keyof MessageFilt
 /** A field of a filter that no index serves. */
 export type UnindexedField = (typeof UNINDEXED)[number]
 
-/** Whether a filter has a field that no index serves, so that every message the other fields match is read. */
+/**
+ * Whether a filter has a field that no index serves.
+ * Every message that the other fields match is then read.
+ */
 export function isUnindexed(filter: MessageFilter): boolean {
   return UNINDEXED.some((field) => filter[field] !== undefined)
 }

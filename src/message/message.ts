@@ -24,7 +24,7 @@ const messageProperties = {
 
 const detailProperties = {
   source: Type.String({ description: 'Name of the source that received it, such as `webhook`.' }),
-  type: Type.String({ description: 'Kind of message; `text` unless the sender says otherwise.' }),
+  type: Type.String({ description: 'Kind of message, such as `text` or `image`.' }),
   payload: Type.Unknown({
     description: "The sender's own JSON of this message; null from `webhook`.",
   }),

@@ -12,7 +12,7 @@ const MINUTE = 60 * SECOND
 const HOUR = 60 * MINUTE
 const DAY = 24 * HOUR
 
-/** Milliseconds before the first bucket from which buckets are computed: more than the longest local day. */
+/** Milliseconds before the range at which the computation of buckets starts; above a local day. */
 const LEAD = 3 * DAY
 
 /** The earliest instant that has a sort key. */
@@ -48,7 +48,7 @@ interface Segment {
 }
 
 /**
- * Yields segments of at most a day, without end.
+ * Yields an infinite sequence of segments of at most a day.
  * The offset is read once a day, as no zone changes it twice within a day.
  */
 function* segmentsFrom(first: number, offsetAt: (instant: number) => number): Generator<Segment> {
@@ -72,7 +72,10 @@ function* segmentsFrom(first: number, offsetAt: (instant: number) => number): Ge
   }
 }
 
-/** Yields the starts of the local days, or of the local hours, from the instant on; the first one is arbitrary. */
+/**
+ * Yields the starts of the local days or hours from an instant on.
+ * The first value is the instant itself, which need not be the start of a day or hour.
+ */
 function* localStarts(size: 'hour' | 'day', timeZone: string, from: number): Generator<number> {
   const unit = size === 'day' ? DAY : HOUR
   let last = Number.NEGATIVE_INFINITY

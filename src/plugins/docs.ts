@@ -17,7 +17,10 @@ const DESCRIPTION = [
   'unsupported method 405 with `Allow`, and a request over a rate limit 429 with `Retry-After`.',
 ].join('\n')
 
-/** Policy of `/docs`: scripts, styles and requests of its own origin, inline styles and `data:` images. */
+/**
+ * Content-Security-Policy of `/docs`.
+ * Allows scripts, styles and requests of its own origin, inline styles and `data:` images.
+ */
 const CONTENT_SECURITY_POLICY = [
   "default-src 'none'",
   "script-src 'self'",
@@ -54,7 +57,7 @@ const MALFORMED_REQUESTS = {
   431: 'The headers are too large.',
 }
 
-/** Extension that keeps the examples of responses: @fastify/swagger drops siblings of a `$ref`. */
+/** Extension that carries the examples of responses; @fastify/swagger drops siblings of a `$ref`. */
 const EXAMPLES = 'x-response-examples'
 
 /** Returns the first example of each response that has one, by status. */
@@ -119,7 +122,7 @@ async function docs(app: FastifyInstance): Promise<void> {
         { name: 'rejected', description: 'Read signed bodies that were rejected' },
         { name: 'operation', description: 'Health and metrics' },
       ],
-      // Only if there are any: the page shows its Authorize button even for an empty map.
+      // Omitted if empty: Swagger UI shows its Authorize button even for an empty map.
       ...(Object.keys(app.securitySchemes).length > 0 && {
         components: { securitySchemes: app.securitySchemes },
       }),

@@ -9,7 +9,10 @@ declare module 'fastify' {
   }
 }
 
-/** Decorates the instance with the feed, notifies it of commits, and ends its followers when draining begins. */
+/**
+ * Decorates the instance with the feed.
+ * The feed is notified of commits, and closed when draining begins.
+ */
 async function feed(
   app: FastifyInstance,
   { readTimeoutMs }: { readTimeoutMs: number },

@@ -118,7 +118,7 @@ async function logging(
   app.requestTracker.onCompleted((completed, inFlight) => {
     const level = inFlight?.request.outcomeLevel ?? (completed.status >= 500 ? 'error' : 'info')
     if (level === 'error') app.log.error(lineOf(completed))
-    // The same line as pino's, which serializes the fields one by one: 1.2 µs instead of 0.3 µs, on every post.
+    // Writes the same line as pino, which serializes the fields one by one and takes 1.2 µs instead of 0.3 µs.
     else if (logsInfo) {
       const fields = JSON.stringify(lineOf(completed)).slice(1)
       output.write(`{"level":"INFO","ts":"${timestamp()}",${fields}\n`)

@@ -47,7 +47,7 @@ declare module './request-tracker.ts' {
 /** Settings of the limits. */
 type LimitOptions = Pick<Config, 'trustProxy' | 'maxFailuresPerMinute' | 'maxRequestsPerMinute'>
 
-/** Length of a window, and number of tracked addresses: the most recently counted ones. */
+/** Length of a window, and maximum number of tracked addresses. */
 const WINDOW = { windowMs: 60_000, maxKeys: 5000 }
 
 /** Key of requests without a known address. */

@@ -16,7 +16,10 @@ const INTERVAL_MS = 1000
 /** Maximum number of bodies per batch. */
 const MAX_BATCH = 20
 
-/** Maximum bytes of the bodies of a batch, so that writing it does not delay messages; above the largest body. */
+/**
+ * Maximum bytes of the bodies of a batch; above the largest body.
+ * Bounds the time for which a batch delays messages.
+ */
 const MAX_BATCH_BYTES = 4 * 1024 * 1024
 
 /** Whether a body is kept, or dropped because the batch was full or could not be written. */
@@ -55,7 +58,7 @@ class RejectedBodyBuffer {
       this.#count('dropped', 1)
       return
     }
-    // A copy, as small buffers share their memory with others, all of which would be sent to a worker thread.
+    // A copy: small buffers share an ArrayBuffer, all of which would be cloned when it is posted to the writer thread.
     const body = new Uint8Array(rejected.body)
     this.#bodies.push({ ...rejected, at: new Date().toISOString(), body })
     this.#bytes = bytes
@@ -113,7 +116,7 @@ async function rejectedBodies(
   for (const outcome of ['kept', 'dropped'] as const) count(outcome, 0)
   const buffer = new RejectedBodyBuffer(app.store.rejected, maxRejected, count, app.log)
   app.decorate('rejectedBodies', buffer)
-  // Runs before the store closes, as the hooks run in reverse order.
+  // Runs before the store closes, as onClose hooks run in reverse order of registration.
   app.addHook('onClose', () => buffer.close())
 }
 

@@ -68,7 +68,7 @@ export const CLIENT_CLOSED_REQUEST = 499
 /** Calls its listeners exactly once per request, when the response is sent or the connection closes. */
 class RequestTracker {
   readonly #listeners: CompletionListener[] = []
-  /** Listeners of responses, shared by all of them, so that no closures are created per request. */
+  /** Listeners that all responses share, so that no closures are created per request. */
   readonly #onFinish: (this: Carrier<ServerResponse>) => void
   readonly #onClose: (this: Carrier<ServerResponse>) => void
 

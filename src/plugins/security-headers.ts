@@ -3,7 +3,7 @@ import fp from 'fastify-plugin'
 
 declare module 'fastify' {
   interface FastifyContextConfig {
-    /** Omits the security headers from responses of the route, which no browser or cache uses. */
+    /** Omits the security headers from responses of the route; for routes that no browser requests. */
     skipSecurityHeaders?: true
   }
 }
@@ -23,8 +23,9 @@ export const SECURITY_HEADERS = Object.freeze({
 })
 
 /**
- * Sets the security headers of every response, in a hook that runs before any hook that may respond.
- * `handleFrameworkError` sets those of errors that Fastify raises before it runs hooks.
+ * Sets the security headers of every response.
+ * Its hook runs before any hook that may respond. `handleFrameworkError` sets the headers of errors that Fastify raises
+ * before it runs hooks.
  */
 async function securityHeaders(app: FastifyInstance): Promise<void> {
   app.addHook('onRequest', (request, reply, done) => {

@@ -14,7 +14,7 @@ const CLOSE_TIMEOUT_MS = 7000
 /** Phase of a graceful shutdown. */
 class Shutdown {
   readonly #drain = new AbortController()
-  /** The listener is closed; requests on open connections are served, with `Connection: close`. */
+  /** Whether the listener is closed; requests on open connections are served with `Connection: close`. */
   closing = false
 
   /** Aborted when draining begins. */
@@ -22,7 +22,7 @@ class Shutdown {
     return this.#drain.signal
   }
 
-  /** The service reports not ready, and accepts connections until load balancers stop sending requests. */
+  /** Whether draining has begun: readiness is 503, and requests are served until the listener closes. */
   get draining(): boolean {
     return this.#drain.signal.aborted
   }

@@ -19,7 +19,7 @@ declare module 'fastify' {
   }
 }
 
-/** Creates the receivers of the configured sources, verifies signatures, and counts valid ones by secret. */
+/** Creates the receivers of the configured sources; verifies signatures and counts the valid ones. */
 async function signature(
   app: FastifyInstance,
   { sources }: Pick<Config, 'sources'>,
@@ -36,7 +36,7 @@ async function signature(
     app.log.info(`sources: ${endpoints.length === 0 ? 'none' : endpoints.join(', ')}`)
   })
 
-  /** Number of valid signatures; copied to the metric at a scrape, as `inc` per message costs more. */
+  /** Numbers of valid signatures, copied to the metric at a scrape; cheaper than `inc` per message. */
   const valid = new Map<Receiver, Record<SigningKey, number>>(
     configured.map((receiver) => [receiver, { current: 0, previous: 0 }]),
   )

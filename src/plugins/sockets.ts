@@ -17,7 +17,7 @@ interface Rejection {
 
 /** Sends, logs and counts a rejection on a socket without a response object, then closes it. */
 function reject(app: FastifyInstance, socket: Duplex, method: string, rejection: Rejection): void {
-  // The rate limit counts a request that is malformed only in its body twice: its headers were counted as a request.
+  // A request whose body is malformed counts twice: the rate limit has already counted it by its headers.
   const retryAfter = app.countUnparsed(socket instanceof Socket ? socket.remoteAddress : undefined)
   const {
     status,
@@ -45,7 +45,7 @@ function rejectionOf(code: string | undefined): Rejection {
     case 'HPE_HEADER_OVERFLOW':
       return { status: 431, detail: 'the headers are too large' }
     case 'HPE_INVALID_EOF_STATE':
-      // The client closed its side in the middle of a request. It could still read, but usually has disconnected.
+      // The client has half-closed the connection in the middle of a request; usually it has disconnected.
       return {
         status: 400,
         detail: 'the request is incomplete',
@@ -74,7 +74,7 @@ export function handleClientError(
 /** Rejects, logs and counts input that Node's HTTP server does not emit as a request. */
 async function sockets(app: FastifyInstance): Promise<void> {
   app.server.on('connect', (_request, socket) => {
-    // Node removes its own listeners from this socket. Without one, a reset would end the process.
+    // Node removes its own listeners from this socket. Without an error listener, a reset would end the process.
     socket.on('error', () => socket.destroy())
     afterResponses(socket, () => {
       reject(app, socket, 'CONNECT', { status: 405, detail: 'CONNECT is not supported' })

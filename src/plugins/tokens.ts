@@ -14,7 +14,7 @@ declare module 'fastify' {
   }
 }
 
-/** Accepted tokens; an empty list leaves the routes open to everyone. */
+/** Accepted tokens by kind; without tokens, the routes of a kind require none. */
 export interface Tokens {
   api: readonly string[]
   metrics: readonly string[]

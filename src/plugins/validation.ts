@@ -20,7 +20,7 @@ function convertIntegers(query: Record<string, unknown>, names: string[]): void 
   }
 }
 
-/** Part of the JSON schema of a query. */
+/** The part of a query's JSON schema that `convertIntegers` needs. */
 interface ObjectSchema {
   properties?: Record<string, { type?: unknown }>
 }

@@ -5,10 +5,10 @@ import { gzipSync } from 'node:zlib'
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { Type } from '@sinclair/typebox'
 
-/** Folder of the files that the browser runs. */
+/** Folder of the files that are served to the browser. */
 const FOLDER = new URL('../dashboard/', import.meta.url)
 
-/** Packages that the browser imports, and the files of them that it gets, as they are published. */
+/** Modules of packages, by the specifier that the browser imports; served as they are published. */
 const PACKAGES = {
   preact: 'preact',
   'preact/hooks': 'preact/hooks',
@@ -29,7 +29,7 @@ const MEDIA_TYPES: Record<string, string> = {
   '.svg': 'image/svg+xml',
 }
 
-/** Modules that only the chart needs; the browser loads them when it draws one. */
+/** Modules that are not preloaded, because only the chart imports them. */
 const LOADED_LATER = ['chart.js', 'uplot.js']
 
 const sha256 = (content: string | Buffer) => createHash('sha256').update(content)
@@ -37,7 +37,7 @@ const sha256 = (content: string | Buffer) => createHash('sha256').update(content
 /** Returns the file name of a package's module. */
 const moduleName = (specifier: string) => `${specifier.replace(/^@/, '').replaceAll('/', '-')}.js`
 
-/** Returns the content of every file but the page, by name. */
+/** Returns the content of every file except the page, by name. */
 function readAssets(): Map<string, Buffer> {
   const assets = new Map<string, Buffer>()
   for (const name of readdirSync(FOLDER)) {
@@ -52,13 +52,13 @@ function readAssets(): Map<string, Buffer> {
   return assets
 }
 
-/** Returns the page with the addresses of its files, and the policy that allows them and the API only. */
+/** Returns the page with the URLs of its files, and a policy that allows only these and the API. */
 function buildPage(names: Iterable<string>, base: string): { html: string; policy: string } {
-  const addresses = Object.keys(PACKAGES).map((specifier) => [
+  const urls = Object.keys(PACKAGES).map((specifier) => [
     specifier,
     `${base}/${moduleName(specifier)}`,
   ])
-  const importMap = JSON.stringify({ imports: Object.fromEntries(addresses) })
+  const importMap = JSON.stringify({ imports: Object.fromEntries(urls) })
   const head = [...names]
     .filter((name) => name.endsWith('.js') && !LOADED_LATER.includes(name))
     .map((name) => `<link rel="modulepreload" href="${base}/${name}">`)
@@ -82,8 +82,8 @@ function buildPage(names: Iterable<string>, base: string): { html: string; polic
 }
 
 /**
- * Serves the dashboard: one page for all of its addresses, and the files that it loads.
- * The address of a file contains a hash of all files, so that browsers may cache it permanently.
+ * Serves the dashboard: one page for all of its URLs, and the files that it loads.
+ * The URL of a file contains a hash of all files, so that browsers may cache it permanently.
  */
 const dashboard: FastifyPluginAsyncTypebox = async (app) => {
   const assets = readAssets()
@@ -97,7 +97,7 @@ const dashboard: FastifyPluginAsyncTypebox = async (app) => {
   for (const url of ['', '/messages', '/messages/:message_id', '/rejected', '/rejected/:id']) {
     app.get(`/dashboard${url}`, { schema: { hide: true } }, async ({ headers }, reply) => {
       reply.headers({ 'cache-control': 'no-cache', 'content-security-policy': policy, etag })
-      // A proxy that compresses the page makes its tag a weak one.
+      // Also matches a weak ETag (`W/"…"`), to which a proxy that compresses the page changes it.
       if (headers['if-none-match']?.includes(etag)) return reply.code(304).send()
       return reply.type('text/html; charset=utf-8').send(html)
     })

@@ -7,10 +7,10 @@ import { inputProblems, problem, readFailures } from '../schemas/problem.ts'
 import { type MessageFormat, messageFormatOf, ndjson, textContent } from './message-formats.ts'
 import { sendStream } from './stream.ts'
 
-/** Messages that are read at once. */
+/** Messages per read. */
 const PAGE_LIMIT = 1000
 
-/** Messages that are written at once. Other requests are handled between two writes. */
+/** Messages per write; other requests are handled between two writes. */
 const CHUNK_LIMIT = 100
 
 const UPGRADE_REQUIRED = 'an export requires HTTP/1.1, which shows whether it is complete'
@@ -53,7 +53,7 @@ const exportRoute: FastifyPluginAsyncTypebox<{ readTimeoutMs: number }> = async 
     }
   }
 
-  /** Yields the pages from the first one. An error other than a disconnected client is logged, with 500. */
+  /** Yields all pages. Unless the client has disconnected, an error is logged with status 500. */
   async function* readPages(
     request: FastifyRequest,
     query: PageQuery,
@@ -81,7 +81,7 @@ const exportRoute: FastifyPluginAsyncTypebox<{ readTimeoutMs: number }> = async 
       schema: SCHEMA,
     },
     async (request, reply) => {
-      // Without chunks, the end of an incomplete response would look like the end of a complete one.
+      // Without chunks, a client could not distinguish an incomplete response from a complete one.
       if (request.raw.httpVersion === '1.0') {
         reply.headers({ upgrade: 'HTTP/1.1', connection: 'upgrade, close' })
         throw app.httpErrors.upgradeRequired(UPGRADE_REQUIRED)

@@ -51,7 +51,7 @@ const events: StreamFormat = {
   },
 }
 
-/** One JSON object a line: a message with its `cursor`. An empty line keeps the connection open. */
+/** NDJSON: a message with its `cursor` per line. An empty line keeps the connection open. */
 const lines: StreamFormat = {
   contentType: 'application/x-ndjson; charset=utf-8',
   start: '',

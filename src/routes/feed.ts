@@ -9,7 +9,13 @@ import {
 } from '../db/message-store.ts'
 import { InvalidInputError } from '../plugins/errors.ts'
 import { jsonResponse, ref } from '../schemas/component.ts'
-import { FeedPage, FeedQuery, StaleCursor } from '../schemas/feed.ts'
+import {
+  FeedPage,
+  FeedQuery,
+  INVALID_FEED_CURSOR,
+  STALE_CURSOR,
+  StaleCursor,
+} from '../schemas/feed.ts'
 import { type FeedCursor, readFeedCursor, writeFeedCursor } from '../schemas/feed-cursor.ts'
 import { clamp } from '../schemas/limit.ts'
 import { readFilter } from '../schemas/messages.ts'
@@ -28,13 +34,13 @@ const STREAM_LIMIT = 100
 /** Maximum seconds of `wait`. */
 const MAX_WAIT_S = 30
 
-/** Milliseconds after which a page is returned although no message matches so far. */
+/** Milliseconds beyond `wait` that a filtered read may search for a match. */
 const SEARCH_MS = 1000
 
-/** Maximum bytes of a write; the HTTP server takes a completed write as progress of a slow client. */
+/** Maximum bytes per write. The HTTP server closes a connection on which no write makes progress. */
 const WRITE_BYTES = 64 * 1024
 
-/** Milliseconds without a message after which a stream sends a sign of life. */
+/** Milliseconds without a message after which a stream sends a keep-alive. */
 const KEEP_ALIVE_MS = 15_000
 
 /** Schema of `GET /feed`. */
@@ -66,13 +72,14 @@ const SCHEMA = {
     410: jsonResponse(StaleCursor),
     422: inputProblems({
       loc: ['query', 'cursor'],
-      msg: 'cursor must be the value of next from a page of the feed',
+      msg: INVALID_FEED_CURSOR,
       type: 'value_error',
     }),
     ...readFailures,
   },
 }
 
+/** Returns the error of an invalid cursor. */
 function invalidCursor(reason: string): InvalidInputError {
   return new InvalidInputError(['query', 'cursor'], reason, 'value_error')
 }
@@ -84,8 +91,7 @@ function isStream(request: FastifyRequest): boolean {
 }
 
 function sendStale(reply: FastifyReply, oldest: FeedCursor): void {
-  const detail = 'messages after this cursor were removed, or it is of another database'
-  reply.code(410).send({ detail, oldest: writeFeedCursor(oldest) })
+  reply.code(410).send({ detail: STALE_CURSOR, oldest: writeFeedCursor(oldest) })
 }
 
 function sendPage(reply: FastifyReply, { data, next, done }: StoredPage): void {
@@ -122,7 +128,7 @@ async function* streamBytes(
 
 /** Serves the feed: by page, by long polling, or as a stream. */
 const feed: FastifyPluginAsyncTypebox = async (app) => {
-  /** Returns the cursor at which a request begins; undefined for the first message. */
+  /** Returns the cursor after which a request begins; undefined to begin with the first message. */
   async function startOf(
     { headers, signal }: FastifyRequest,
     { cursor, after }: FeedQuery,
@@ -134,7 +140,7 @@ const feed: FastifyPluginAsyncTypebox = async (app) => {
     const given = headers['last-event-id']?.toString() || cursor
     if (given === undefined) return after && (await app.store.feedEnd(signal))
     const start = readFeedCursor(given)
-    if (!start) throw invalidCursor('cursor must be the value of next from a page of the feed')
+    if (!start) throw invalidCursor(INVALID_FEED_CURSOR)
     return start
   }
 
@@ -169,7 +175,7 @@ const feed: FastifyPluginAsyncTypebox = async (app) => {
       reply.header('cache-control', 'no-store')
       if (format) {
         const follow = { after, filter, limit: STREAM_LIMIT, idleMs: KEEP_ALIVE_MS }
-        // A client that closes its sending side has disconnected: nothing more is written to find out.
+        // A half-closed connection counts as disconnected, as an idle stream writes too seldom to detect a reset.
         const disconnected = new AbortController()
         const end = () => disconnected.abort()
         const { socket } = request.raw

@@ -64,7 +64,7 @@ const health: FastifyPluginAsyncTypebox = async (app) => {
     },
   )
 
-  /** Checks the database, and keeps the result for the metric. @throws HttpError 503 */
+  /** Checks the database, and records the result for the metric. @throws HttpError 503 */
   async function checkDatabase(): Promise<void> {
     let timer: NodeJS.Timeout | undefined
     const late = new Promise<never>((_resolve, reject) => {

@@ -51,7 +51,7 @@ const csv: MessageFormat = {
   write: (messages, columns) => stringify(messages, { ...CSV_OPTIONS, columns }),
 }
 
-/** One JSON object a line. The messages determine its fields. */
+/** NDJSON: one message per line, with all fields that the message has. */
 export const ndjson: MessageFormat = {
   contentType: 'application/x-ndjson; charset=utf-8',
   fileName: 'messages.ndjson',

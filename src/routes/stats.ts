@@ -7,6 +7,8 @@ import { inputProblems, readFailures } from '../schemas/problem.ts'
 import { Stats } from '../schemas/stats.ts'
 import { readRange, Timeline, TimelineQuery } from '../schemas/timeline.ts'
 
+const TOO_MANY_BUCKETS = `there are more than ${MAX_BUCKETS} buckets; use a later since, an earlier until or larger buckets`
+
 /** Schema of `GET /stats`. */
 const STATS_SCHEMA = {
   tags: ['messages'],
@@ -28,7 +30,7 @@ const TIMELINE_SCHEMA = {
     200: jsonResponse(Timeline),
     422: inputProblems({
       loc: ['query', 'since'],
-      msg: `there are more than ${MAX_BUCKETS} buckets; use a later since, an earlier until or larger buckets`,
+      msg: TOO_MANY_BUCKETS,
       type: 'value_error',
     }),
     ...readFailures,
@@ -63,11 +65,7 @@ const stats: FastifyPluginAsyncTypebox<{ readTimeoutMs: number }> = async (
       const invalid = (msg: string) => new InvalidInputError(['query', 'since'], msg, 'value_error')
       if (since >= until) throw invalid('since must be before until')
       const starts = bucketStarts(bucket, tz, { since, until })
-      if (!starts) {
-        throw invalid(
-          `there are more than ${MAX_BUCKETS} buckets; use a later since, an earlier until or larger buckets`,
-        )
-      }
+      if (!starts) throw invalid(TOO_MANY_BUCKETS)
       const { from } = readFilter(query.from === undefined ? {} : { from: query.from })
       const boundaries = [since, ...starts.slice(1), until]
       const counts = await app.store.timeline({ boundaries, from }, signal)

@@ -13,10 +13,13 @@ const RESULTS = [
   'error',
 ] as const
 
-/** Result of a post: `created` if it contained a new message, `duplicate` if it was accepted without one. */
+/**
+ * Result of a post.
+ * It is `created` if the post contained a new message, `duplicate` if it was accepted without one.
+ */
 export type WebhookResult = (typeof RESULTS)[number]
 
-/** Function that records the content of a post whose messages are stored. */
+/** Records the metrics of a post whose messages are stored. */
 export type Measure = (received: Received, outcomes: readonly AppendOutcome[]) => void
 
 /** Buckets of delivery delays, in seconds. */
@@ -25,7 +28,7 @@ const DELAY_BUCKETS = [0.5, 1, 5, 15, 60, 300, 900, 3600, 14_400, 86_400]
 /** Maximum recorded delay, in seconds, so that one implausible `ts` does not dominate the sum. */
 const MAX_DELAY_S = 7 * 86_400
 
-/** Counts the results of posts, in all and by source. */
+/** Registers the counters of results, in total and by source. */
 function countResults(
   { registry, requestTracker }: FastifyInstance,
   receivers: readonly Receiver[],
@@ -59,7 +62,7 @@ function countResults(
   })
 }
 
-/** Registers the metrics of posts. @returns a function that returns the recorder of a receiver. */
+/** Registers the metrics of posts. @returns a function that creates the `Measure` of a receiver. */
 export function registerMetrics(
   app: FastifyInstance,
   receivers: readonly Receiver[],

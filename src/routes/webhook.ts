@@ -29,7 +29,7 @@ declare module 'fastify' {
 }
 
 /** Statuses of posts that are rejected for their content. */
-const CONTENT_STATUSES: ReadonlySet<number> = new Set([413, 415, 422])
+const CONTENT_STATUSES: ReadonlySet<number> = new Set([415, 422])
 
 /**
  * Clears a Content-Type that Fastify cannot parse.
@@ -42,7 +42,10 @@ const deferTypeCheck: onRequestHookHandler = (request, _reply, done) => {
   done()
 }
 
-/** Bounds the memory of a body of many small chunks. Bodies with a length skip this, as most messages are one chunk. */
+/**
+ * Bounds the memory of a body of many small chunks.
+ * Skipped for bodies with a Content-Length, most of which arrive in one chunk.
+ */
 const joinSmallChunks: preParsingHookHandler = (request, _reply, payload, done) => {
   done(null, 'transfer-encoding' in request.headers ? joinChunks(request.raw) : payload)
 }
@@ -64,7 +67,7 @@ function keepRejected(
   rejectedBodies.keep({ source, status, problems: logFields.problems ?? [], headers, body })
 }
 
-/** Returns a hook that sets the result of a post that has none yet, before its response is sent. */
+/** Returns a hook that completes the result of a post, and keeps its body if its content is rejected. */
 function setResult(app: FastifyInstance, receiver: Receiver): onSendHookHandler {
   return (request, reply, _payload, done) => {
     const { logFields, raw } = request
@@ -77,7 +80,10 @@ function setResult(app: FastifyInstance, receiver: Receiver): onSendHookHandler 
   }
 }
 
-/** Sets the result that remains if the connection closes before the body has arrived, as no further hook runs then. */
+/**
+ * Sets the result `aborted`, which later hooks replace.
+ * If the connection closes before the body has arrived, no later hook runs.
+ */
 const setAborted: onRequestHookHandler = (request, _reply, done) => {
   request.logFields.result = 'aborted'
   done()

@@ -10,14 +10,17 @@ const createdAt = Type.Optional(
   }),
 )
 
-/** A string that every store accepts. */
+/** Schema of a string that every store accepts. */
 const storable = (name: string) =>
   Type.String({
     format: 'storable',
     'x-expected': `${name} must not contain NUL or unpaired surrogates`,
   })
 
-/** Maximum characters of a sender: those of Meta. PostgreSQL's index of senders takes rows of at most 2,704 bytes. */
+/**
+ * Maximum characters of a sender, as in messages of Meta.
+ * PostgreSQL limits the rows of a B-tree index, here that of senders, to 2,704 bytes.
+ */
 const MAX_SENDER_LENGTH = 140
 
 /** A line of an import: a message as senders post it, with the time at which it was stored, if known. */

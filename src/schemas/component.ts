@@ -4,8 +4,6 @@ import { type Static, type TSchema, Type } from '@sinclair/typebox'
 interface ReferenceOptions {
   description?: string
   examples?: unknown[]
-  /** Schemas of headers that only this response has. */
-  headers?: Record<string, TSchema>
 }
 
 /** References a named schema: a component of the OpenAPI document, and a type of generated clients. */

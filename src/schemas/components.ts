@@ -11,7 +11,10 @@ import { Timeline, TimelineBucket } from './timeline.ts'
 import { ajv } from './validator.ts'
 import { Accepted, InboundMessage } from './webhook.ts'
 
-/** Every named schema, known to the validator, and registered with the OpenAPI document, for use by `ref`. */
+/**
+ * All named schemas, which `ref` refers to.
+ * They are registered with the validator here, and with the OpenAPI document by the plugin `validation`.
+ */
 export const components = [
   Accepted,
   Alive,

@@ -4,7 +4,7 @@ import type { HashedPosition, MessageFilter, Order, PagePosition } from '../mess
 /** Filters and order that a cursor is bound to; it is invalid with any others. */
 export type CursorScope = MessageFilter & { order: Order }
 
-/** Bytes of the digest. It only has to detect mistakes: a forged cursor gives access to nothing more. */
+/** Bytes of the digest, which detects mistakes; a forged cursor gives no further access. */
 const DIGEST_LENGTH = 9
 
 /**
@@ -53,7 +53,7 @@ function bindingsOf({ order, from, to, since, until, q, source, type }: CursorSc
     since: since ?? null,
     until: until ?? null,
     q: q ?? '',
-    // Left out if absent: earlier versions, whose cursors stay valid, had no such filters.
+    // Omitted if absent, so that cursors of versions without these filters stay valid.
     ...(source !== undefined && { source: `source ${source}` }),
     ...(type !== undefined && { type: `type ${type}` }),
   } satisfies Partial<Record<keyof CursorScope, string | null>>)

@@ -2,16 +2,16 @@ import { hash } from 'node:crypto'
 
 /** A position between two messages of the feed: after the message at `position`. */
 export interface FeedCursor {
-  /** Position of the message in the order of the feed, compared number by number; each store has its own numbers. */
+  /** Position of the message in the order of the feed: numbers whose meaning depends on the store. */
   position: number[]
   /**
    * Digest of the id of the message, see `digestOf`; absent before the first message.
-   * It detects a database that was replaced by another one or by a backup, where the position is another message's.
+   * It detects that the database was replaced: another database or a backup has another message at the position.
    */
   digest?: string
 }
 
-/** Characters of a digest, of 6 bits each. It detects mistakes; there is nothing to forge. */
+/** Characters of a digest, of 6 bits each; it detects mistakes, and need not resist forgery. */
 const DIGEST_LENGTH = 8
 
 const CURSOR = /^(-?\d{1,16}(?:\.\d{1,16}){0,5})(?:~([\w-]{8}))?$/
@@ -33,7 +33,7 @@ export function readFeedCursor(text: string): FeedCursor | undefined {
   return { position: position.split('.').map(Number), ...(digest !== undefined && { digest }) }
 }
 
-/** Compares two positions of one feed; negative if `a` comes first. */
+/** Compares two positions of one feed, number by number; negative if `a` comes first. */
 export function comparePositions(a: readonly number[], b: readonly number[]): number {
   const at = a.findIndex((value, index) => value !== b[index])
   return at < 0 ? 0 : (a[at] ?? 0) - (b[at] ?? 0)

@@ -5,6 +5,12 @@ import { filterProperties } from './messages.ts'
 
 const { from, to, source, type, q } = filterProperties
 
+/** The detail of the 422 of an invalid cursor. */
+export const INVALID_FEED_CURSOR = 'cursor must be the value of next from a page of the feed'
+
+/** The detail of the 410 of a cursor from which the feed cannot continue. */
+export const STALE_CURSOR = 'messages after this cursor were removed, or it is of another database'
+
 /** Query parameters of `GET /feed`. `limit` and `wait` are clamped to their range. */
 export const FeedQuery = Type.Object({
   cursor: Type.Optional(
@@ -12,7 +18,7 @@ export const FeedQuery = Type.Object({
       description:
         'The `next` of an earlier page, or the `id` of an event; default: the first message. It is valid with any filters, after restarts, and for every instance of the service.',
       maxLength: 256,
-      'x-expected': 'cursor must be the value of next from a page of the feed',
+      'x-expected': INVALID_FEED_CURSOR,
     }),
   ),
   after: Type.Optional(
@@ -56,7 +62,7 @@ export const FeedPage = Type.Object(
     $id: 'FeedPage',
     title: 'FeedPage',
     description:
-      'The next messages in the order in which they became durable. With filters, `data` may be empty although `done` is false: `next` is after the messages that were left out.',
+      'The next messages in the order in which they became durable. With filters, `data` may be empty although `done` is false: `next` is after the messages that did not match.',
     examples: [
       {
         data: [{ ...EXAMPLE_MESSAGE, source: 'webhook', type: 'text', payload: null }],
@@ -70,7 +76,7 @@ export const FeedPage = Type.Object(
 /** The response to a cursor from which the feed cannot continue. */
 export const StaleCursor = Type.Object(
   {
-    detail: Type.String({ description: 'What was wrong.' }),
+    detail: Type.String({ description: 'Why the feed cannot continue.' }),
     oldest: Type.String({ description: 'The `cursor` before the first message that there is.' }),
   },
   {
@@ -80,7 +86,7 @@ export const StaleCursor = Type.Object(
       'Messages after the cursor were removed, or the cursor is of another database. To continue from the first message, use `oldest`.',
     examples: [
       {
-        detail: 'messages after this cursor were removed, or it is of another database',
+        detail: STALE_CURSOR,
         oldest: '0',
       },
     ],

@@ -4,7 +4,7 @@ import { jsonResponse, ref } from './component.ts'
 
 /** Body of every error except invalid input: one sentence. */
 export const Problem = Type.Object(
-  { detail: Type.String({ description: 'What was wrong.' }) },
+  { detail: Type.String({ description: 'Reason for the error.' }) },
   { $id: 'Problem', title: 'Problem' },
 )
 

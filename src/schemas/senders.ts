@@ -48,7 +48,7 @@ export const SendersQuery = Type.Object({
   ),
 })
 
-/** The `ts` of one message of a sender. */
+/** Schema of the `ts` of one message of a sender; null if no message has a valid one. */
 const extreme = (which: string) =>
   Type.Unsafe<string | null>({
     type: ['string', 'null'],

@@ -1,7 +1,7 @@
 import { type Static, Type } from '@sinclair/typebox'
 import { ref } from './component.ts'
 
-/** The `ts` of one message, null if there are no messages. */
+/** Schema of the `ts` of one message; null if there are no messages. */
 const extreme = (description: string) =>
   Type.Unsafe<string | null>({ type: ['string', 'null'], description })
 

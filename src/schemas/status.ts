@@ -1,6 +1,6 @@
 import { Type } from '@sinclair/typebox'
 
-/** What the instance that responds runs and receives. */
+/** Version, sources and backlog of the instance that responds. */
 export const Status = Type.Object(
   {
     version: Type.String({ description: 'Version of the service.' }),
@@ -19,7 +19,7 @@ export const Status = Type.Object(
   {
     $id: 'Status',
     title: 'Status',
-    description: 'What the instance that responds runs and receives.',
+    description: 'Version, sources and backlog of the instance that responds.',
     examples: [
       {
         version: '1.0.0',

@@ -6,7 +6,7 @@ import { filterProperties } from './messages.ts'
 
 const MINUTE_MS = 60_000
 
-/** Milliseconds before `until` of an absent `since`, by the size of the buckets. */
+/** Milliseconds between the default of `since` and `until`, by the size of the buckets. */
 const DEFAULT_SPAN_MS: Record<BucketSize, number> = {
   minute: 60 * MINUTE_MS,
   hour: 48 * 60 * MINUTE_MS,

@@ -1,7 +1,7 @@
 import { type Static, Type } from '@sinclair/typebox'
 import { MAX_ID_LENGTH, type StoredMessage } from '../message/message.ts'
 
-/** A phone number in international format. */
+/** Schema of a phone number in international format. */
 const msisdn = (description: string) =>
   Type.String({
     description,
@@ -81,7 +81,7 @@ export const Accepted = Type.Object(
   },
 )
 
-/** Headers of a post; documentation only, as the signature is verified before the schemas are applied. */
+/** Headers of a post; documentation only, as a hook verifies the signature before validation. */
 export const SignatureHeaders = Type.Object({
   'x-signature': Type.String({
     description: 'HMAC-SHA256 of the raw body under the secret, in hex, with or without `sha256=`.',

@@ -3,7 +3,7 @@ import type { Source } from './source.ts'
 import { standard } from './standard.ts'
 import { webhook } from './webhook.ts'
 
-/** The list of sources. A new one is added here, and nowhere else outside its file and its tests. */
+/** The list of sources; adding a source takes its file, its tests and an entry here. */
 const list = [webhook, meta, standard] as const
 
 /** One of the sources, with its name and the types of its settings. */

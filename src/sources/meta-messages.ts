@@ -22,7 +22,10 @@ export const NOT_STORED_KINDS = [
   'not_json',
 ] as const
 
-/** Maximum characters of a sender; a user id is a country code, up to two dots, `ENT` and 128 characters. */
+/**
+ * Maximum characters of a sender.
+ * A user id consists of a country code, up to two dots, `ENT` and up to 128 characters.
+ */
 const MAX_SENDER_LENGTH = 140
 
 /** Maximum digits of a phone number. */
@@ -67,14 +70,14 @@ const TEXTS: Readonly<Record<string, (message: JsonObject) => string | undefined
   interactive: interactiveText,
 }
 
-/** Returns the id of a message; undefined if no store could hold it. */
+/** Returns the id of a message; undefined if it cannot be stored. */
 function idOf({ id }: JsonObject): string | undefined {
   return typeof id === 'string' && id !== '' && id.length <= MAX_ID_LENGTH && isStorable(id)
     ? id
     : undefined
 }
 
-/** Returns the sender: `+` and the digits of `from`, or the user id of a sender without a phone number. */
+/** Returns the sender: `+` and the digits of `from`, or the user id if there is no phone number. */
 function senderOf({ from, from_user_id }: JsonObject): string {
   const number = asString(from)?.replace(/^\+/, '')
   if (number !== undefined && /^\d+$/.test(number)) return `+${number.slice(0, MAX_DIGITS)}`
@@ -171,7 +174,7 @@ class BodyReader {
 }
 
 /**
- * Returns the messages of a body of the WhatsApp Cloud API, and the number of items that are not stored.
+ * Returns the messages of a WhatsApp Cloud API body, and the numbers of items that are not stored.
  * @param body the parsed JSON; undefined if the body is not JSON
  * @param createdAt time of storing, in UTC; also `ts` of a message without a valid timestamp
  */

@@ -10,18 +10,21 @@ import type { Received, Receiver } from './source.ts'
 /** Media types of JSON. */
 const JSON_TYPE = /^application\/json$|^[^\s,/]+\/[^\s,/]+\+json$/
 
-/** A `Content-Encoding` without effect. RFC 9110, section 8.4, discourages `identity`; clients send it. */
+/** A `Content-Encoding` without effect; clients send `identity`, against RFC 9110, section 8.4. */
 const IDENTITY = /^\s*(?:identity)?\s*$/i
 
-/** Names of the headers that determine how a body is read: its type, its coding, and those that `unwrap` uses. */
+/** Names of the headers that determine how a body is read: media type, coding, input of `unwrap`. */
 const READ_HEADER = /^content-(?:type|encoding)$|^webhook-(?!signature$)/
 
-/** Why a verified body cannot be parsed. `isCoding` distinguishes the content coding from the media type. */
+/**
+ * Reason why a verified body cannot be parsed.
+ * `isCoding` distinguishes an unsupported content coding from an unsupported media type.
+ */
 type ParseFailure =
   | { status: 415; detail: string; isCoding: boolean }
   | { status: 422; problem: InputProblem }
 
-/** A verified body, and how it is declared. */
+/** A verified body with its headers and media type. */
 export interface VerifiedBody {
   bytes: Uint8Array
   headers: IncomingHttpHeaders
@@ -66,7 +69,7 @@ function validatorOf({ schema: { body } }: Receiver): ValidateFunction | undefin
   return typeof body === 'object' && body !== null ? ajv.compile(body) : undefined
 }
 
-/** Why a verified body is rejected: the status of the response, and the reason in one line. */
+/** Rejection of a verified body: the status of the response, and the reason in one line. */
 export interface Rejection {
   status: number
   reason: string
@@ -78,9 +81,9 @@ function describe(problems: readonly InputProblem[]): string {
 
 /**
  * Reads a verified body as its route does, but without a request.
- * @returns the content of the body, or why it is rejected.
- * @param headers those of `headersToKeep`.
- * @param createdAt time of storing, in UTC.
+ * @param headers those that `headersToKeep` returns.
+ * @param createdAt time at which the messages are stored, in UTC.
+ * @returns the content of the body, or its rejection.
  */
 export function readBody(
   receiver: Receiver,
@@ -111,7 +114,7 @@ export function headersToKeep(rawHeaders: readonly string[]): Record<string, str
     const name = rawHeaders[at]?.toLowerCase() ?? ''
     if (!READ_HEADER.test(name)) continue
     const value = rawHeaders[at + 1] ?? ''
-    // Node joins repeated headers in this way, except that it takes the first Content-Type only.
+    // As Node does: it joins repeated headers, except that it uses only the first Content-Type.
     if (kept[name] === undefined) kept[name] = value
     else if (name !== 'content-type') kept[name] += `, ${value}`
   }

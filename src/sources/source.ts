@@ -4,17 +4,20 @@ import type { AppendOutcome } from '../db/message-store.ts'
 import type { NewMessage } from '../message/message.ts'
 import type { Setting, SettingValues } from '../setting.ts'
 
-/** Secret that made a signature: the current one, or a previous one, which is accepted during a change of secrets. */
+/** Secret that made a signature: the current one, or a previous one that is still accepted. */
 export type SigningKey = 'current' | 'previous'
 
 /** The content of a verified body. */
 export interface Received {
   messages: readonly NewMessage[]
-  /** Number of items that are not stored, such as delivery receipts, by kind; see `notStoredKinds` of the receiver. */
+  /** Number of items that are not stored, such as delivery receipts, by kind; see `notStoredKinds`. */
   notStored?: Readonly<Record<string, number>>
 }
 
-/** The fields of a request's log line that depend on its messages. They hold no text and no phone number. */
+/**
+ * The fields of a request's log line that depend on its messages.
+ * They must not contain texts or phone numbers.
+ */
 export interface MessageLog {
   /** Returns the fields that are known before the messages are stored. */
   received(received: Received): object
@@ -29,7 +32,7 @@ export const oneMessageLog: MessageLog = {
     outcome === 'conflict' ? { dup: true, conflict: true } : { dup: outcome !== 'created' },
 }
 
-/** Endpoint of a configured source: how its posts are verified, read, documented and logged. */
+/** Endpoint of a configured source; verifies, reads, documents and logs its posts. */
 export interface Receiver {
   /** Name of the source: the value of `source` in messages, metrics and filters. */
   readonly source: string
@@ -46,7 +49,7 @@ export interface Receiver {
   readonly rejectsContent: boolean
   /** Returns the value that the schema of the body validates, such as the message within an envelope. */
   unwrap?(value: unknown, headers: IncomingHttpHeaders): unknown
-  /** Returns the content of a body that is valid under the schema. @param createdAt time of storing, in UTC. */
+  /** Returns the content of a valid body. @param createdAt time at which it is stored, in UTC. */
   read(body: unknown, createdAt: string): Received
   /** All kinds of items that `read` does not store. */
   readonly notStoredKinds?: readonly string[]

@@ -91,7 +91,10 @@ function idOf(header: unknown): string {
   return bytes.toString(isUtf8(bytes) ? 'utf8' : 'latin1')
 }
 
-/** Returns the message of a body: the body itself, or its `data`. Absent fields come from the envelope. */
+/**
+ * Returns the message of a body: the body itself, or its `data`.
+ * An absent id is taken from the header `webhook-id`, an absent `ts` from the envelope.
+ */
 function unwrap(value: unknown, headers: IncomingHttpHeaders): unknown {
   if (!isJsonObject(value)) return value
   const message = isJsonObject(value.data) ? value.data : value

@@ -38,7 +38,7 @@ function receiverOf(verify: SignatureVerifier): Receiver {
   }
 }
 
-/** The receiver of `/webhook` while no source is configured; its route responds with 503 to every post. */
+/** Receiver of `/webhook` while no source is configured; its route rejects every post with 503. */
 export const unconfigured: Receiver = receiverOf(() => undefined)
 
 /** The service's own format: one message in each body. */

@@ -20,7 +20,7 @@ export interface PostgresAddress {
   /** Options for the driver, the password included. */
   config: ClientConfig
   poolSizes: PoolSizes
-  /** URL for messages, without user, password and options. */
+  /** URL for error messages, without user, password and options. */
   name: string
 }
 

@@ -7,7 +7,7 @@ import { StoreUnavailableError } from '../message-store.ts'
  */
 const STATEMENT_ERROR = /^(22|23|42)[0-9A-Z]{3}$/
 
-/** Whether an error is caused by the service rather than by the connection or the server. */
+/** Whether an error is a defect of the service rather than a failure of the connection or the server. */
 function isProgramError(error: unknown): boolean {
   if (error instanceof TypeError || error instanceof RangeError) return true
   return error instanceof Error && 'code' in error && STATEMENT_ERROR.test(String(error.code))
@@ -20,7 +20,7 @@ export function errorMessage(error: unknown): string {
   return error instanceof Error ? error.message : String(error)
 }
 
-/** Returns the error to reject with: `StoreUnavailableError`, unless the service is at fault. */
+/** Returns the error to reject with: `StoreUnavailableError`, unless it is a program error. */
 export function toStoreError(error: unknown): unknown {
   if (error instanceof StoreUnavailableError || isProgramError(error)) return error
   return new StoreUnavailableError(errorMessage(error), { cause: error })

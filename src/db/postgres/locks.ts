@@ -33,7 +33,7 @@ export async function transactionLock(transaction: Session, lock: LockName): Pro
   await sql`select pg_advisory_xact_lock(${keysOf(lock)})`.execute(transaction)
 }
 
-/** Takes the lock for the session unless another session holds it. @returns whether the lock was taken. */
+/** Tries to take the lock for the session. @returns false if another session holds it. */
 export async function tryLock(session: Session, lock: LockName): Promise<boolean> {
   const { locked } = await session
     .selectNoFrom(sql<boolean>`pg_try_advisory_lock(${keysOf(lock)})`.as('locked'))

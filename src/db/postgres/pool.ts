@@ -33,7 +33,10 @@ export interface Pool {
 /** Milliseconds for connections to close; those that take longer are abandoned. */
 const END_TIMEOUT_MS = 1000
 
-/** Creates the session of a connection. @param names names of the statements to prepare, by their text. */
+/**
+ * Creates the session of a connection.
+ * @param names names of the statements to prepare, by their text.
+ */
 function sessionOn(client: pg.PoolClient, names: ReadonlyMap<string, string>): Session {
   const connection = {
     query: (text: string, values: unknown[]) =>
@@ -103,9 +106,9 @@ export class PgPool implements Pool {
       [this.#closed.signal, cancel('the store is closed')],
     ]
     if (signal) signals.push([signal, cancel('the read was cancelled')])
-    for (const [signal, listener] of signals) {
-      if (signal.aborted) listener()
-      else signal.addEventListener('abort', listener, { once: true })
+    for (const [each, listener] of signals) {
+      if (each.aborted) listener()
+      else each.addEventListener('abort', listener, { once: true })
     }
     const onTimeout = cancel(`the database did not answer within ${timeoutMs} ms`)
     const timer = timeoutMs === undefined ? undefined : setTimeout(onTimeout, timeoutMs)
@@ -114,7 +117,7 @@ export class PgPool implements Pool {
       return await this.#runOn(client, work, cancelled.promise)
     } finally {
       clearTimeout(timer)
-      for (const [signal, listener] of signals) signal.removeEventListener('abort', listener)
+      for (const [each, listener] of signals) each.removeEventListener('abort', listener)
       cancelled.promise.catch(() => {})
     }
   }

@@ -19,7 +19,7 @@ export interface Pools {
   maintenance: Pool
   /** Maximum number of concurrent batches. */
   concurrency: number
-  /** URL of the database for messages, without user, password and options. */
+  /** URL of the database for error messages, without user, password and options. */
   name: string
 }
 

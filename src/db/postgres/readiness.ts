@@ -7,9 +7,9 @@ const TIMEOUT_MS = 1000
 
 /**
  * Checks that the database can store messages.
- * A check reads, writes, and runs the append statement with an empty batch. The first check, and each check after a
- * failed batch or a failed check, also stores a trial batch and rolls it back, because the heartbeat row alone may
- * still fit on a full disk.
+ * A check reads, writes a heartbeat row, and runs the append statement with an empty batch. The first check, and each
+ * check after a failed batch or check, also inserts a trial batch and rolls it back: on a full disk, the write of the
+ * heartbeat may still succeed.
  */
 export class Readiness {
   readonly #pool: Pool

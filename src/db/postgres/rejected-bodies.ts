@@ -70,7 +70,7 @@ export class PostgresRejectedBodies implements RejectedBodyStore {
     return this.#pools.maintenance.run(
       (session) =>
         session.transaction().execute(async (transaction) => {
-          // Instances take turns, so that ids become visible in ascending order and deletions do not deadlock.
+          // Serializes the batches of all instances: ids become visible in ascending order, without deadlocks.
           await transactionLock(transaction, 'rejectedBodies')
           await transaction.insertInto('rejected_bodies').values(rows).execute()
           await trim(transaction, limit)

@@ -30,11 +30,11 @@ export class Rollup {
   readonly #pool: Pool
   readonly #timeoutMs: number | undefined
   #step: Promise<RollupResult> | undefined
-  /** False after a step that failed, timed out or found the lock taken, until a step succeeds. */
+  /** Whether the last step succeeded; false if it failed, timed out or did not get the lock. */
   #effective = true
   #timer: NodeJS.Timeout | undefined
   #stopped = false
-  /** Messages in pending batches: the last count of a step, and those stored here since. */
+  /** Messages in pending batches: the count of the last step, plus those that this store stored since. */
   backlog = 0
 
   /** @param unlimited whether steps have no time limit, as for the command line. */
@@ -69,8 +69,8 @@ export class Rollup {
 
   /**
    * Waits for one step, or for the timeout, if too many messages are pending.
-   * Returns at once if waiting would not help: after a step that failed, timed out or found the lock taken, until a
-   * step succeeds.
+   * Returns at once after a step that failed, timed out or did not get the lock, until a step succeeds: waiting would
+   * not help.
    */
   async throttle(timeoutMs: number): Promise<void> {
     if (this.backlog <= MAX_PENDING || !this.#effective) return

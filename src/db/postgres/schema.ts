@@ -75,7 +75,7 @@ interface RejectedBodiesTable extends NewRejectedRow {
 
 /** The order of the feed: one row for each batch, committed together with its messages. */
 interface FeedBatchesTable {
-  /** Number of the cluster that the batch was stored in: transaction ids of different clusters do not compare. */
+  /** Number of the cluster that stored the batch; transaction ids of different clusters do not compare. */
   epoch: number
   /** Id of the transaction, an `xid8`, as text. */
   xid: string
@@ -87,7 +87,7 @@ interface FeedStateTable {
   id: 1
   /** The epoch of new batches. */
   epoch: number
-  /** The last batch that was stored before `feed_batches` existed; these come first, in order of their numbers. */
+  /** The last batch from before `feed_batches` existed; these come first, in order of their numbers. */
   unordered_batch: number
   /** The position before the first message. Every message at or before it was removed. */
   start_epoch: number

@@ -1,4 +1,4 @@
-/** Replacements of non-ASCII characters; `pg_trgm` indexes these under every locale. */
+/** Replacements of non-ASCII characters, which `pg_trgm` indexes under every locale. */
 const SYMBOLS = 'abcdefghijklmnopqrstuvwxyz0123456789'
 
 /**

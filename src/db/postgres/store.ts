@@ -58,7 +58,7 @@ const ANALYZE_AFTER_MESSAGES = 10_000
 /** Milliseconds for measuring the database. */
 const SIZE_TIMEOUT_MS = 1000
 
-/** Options of a store that do not concern its connections. */
+/** Options of a store, except those of its connections. */
 export interface PostgresStoreOptions {
   /** Whether work has no time limit, as for the command line. */
   unlimited: boolean
@@ -158,7 +158,7 @@ export class PostgresStore implements MessageStore {
   }
 
   timeline(query: TimelineQuery, signal?: AbortSignal) {
-    // The messages of one sender are read one by one, those of all are counted already.
+    // Counters cover all messages; those of one sender are counted row by row.
     const pool = query.from === undefined ? this.#pools.reads : this.#pools.searches
     return this.#readSnapshot(pool, (session) => timeline(session, query), signal)
   }
@@ -222,7 +222,7 @@ export class PostgresStore implements MessageStore {
     this.#rollup.stop()
     this.#textIndex.stop()
     const { ingest, reads, searches, longRunning, maintenance } = this.#pools
-    // Otherwise the planner would assume a small table until autovacuum has analysed it.
+    // Without it, the planner would assume a small table until autovacuum has analyzed it.
     if (this.#unlimited && this.#created > ANALYZE_AFTER_MESSAGES) {
       await longRunning.run(analyze).catch(() => {})
     }

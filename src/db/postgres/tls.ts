@@ -8,7 +8,7 @@ const PARAMETERS = ['sslmode', 'sslrootcert', 'sslcert', 'sslkey', 'uselibpqcomp
 /** Value of `sslrootcert` that selects the public certificate authorities. */
 const SYSTEM = 'system'
 
-/** Reads the file that a parameter names. @throws StoreOpenError */
+/** Returns the content of the file that a parameter names. @throws StoreOpenError */
 function readCertificate(parameter: string, path: string | undefined): string | undefined {
   if (path === undefined) return undefined
   try {

@@ -8,20 +8,20 @@ const NEVER_NOTIFIED = new Int32Array(new SharedArrayBuffer(Int32Array.BYTES_PER
 
 /**
  * Retries work while another program holds a lock.
- * The time for which the lock has been held counts across calls: once the database has been locked for longer than the
- * timeout, further calls fail at once instead of waiting one by one.
+ * The timeout covers successive calls: once the database has been locked for longer than it, further calls fail at once
+ * instead of each waiting for the timeout.
  */
 export class BusyRetry {
   readonly #commits: () => unknown
   #lockedSince: number | undefined
   #seenCommits: unknown
 
-  /** @param commits returns a value that changes whenever another connection commits, and so unlocks. */
+  /** @param commits returns a value that changes when another connection commits. */
   constructor(commits: () => unknown = () => undefined) {
     this.#commits = commits
   }
 
-  /** Milliseconds for which calls have found the database locked; 0 if the last call succeeded. */
+  /** Milliseconds since the database was first found locked; 0 if the last call succeeded. */
   get lockedMs(): number {
     return this.#lockedSince === undefined ? 0 : performance.now() - this.#lockedSince
   }

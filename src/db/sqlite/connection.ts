@@ -67,7 +67,7 @@ export function useShortBusyTimeout(database: Database.Database): void {
   database.pragma(`busy_timeout = ${WRITE_BUSY_TIMEOUT_MS}`)
 }
 
-/** Gives a connection more memory, so that an index page which changes many times is written once. */
+/** Increases a connection's cache and log, so that an index page that changes often is written once. */
 export function optimizeForBulk(database: Database.Database): void {
   database.pragma(`cache_size = -${BULK_CACHE_KIB}`)
   database.pragma(`wal_autocheckpoint = ${BULK_CHECKPOINT_PAGES}`)
@@ -105,7 +105,7 @@ export function openSnapshot(
   defineInstantKey(database)
   try {
     database.exec('begin')
-    // The first read takes the snapshot.
+    // SQLite takes the snapshot at the first read.
     database.prepare('select 1 from messages limit 1').get()
     return database
   } catch (error) {
@@ -115,8 +115,9 @@ export function openSnapshot(
 }
 
 /**
- * Runs transactions of indexing, which need no sync of their own: the commit of the next append syncs the whole log.
- * What a power failure takes before that is indexed again, as the watermark is part of the same transactions.
+ * Runs indexing transactions without syncing their commits.
+ * The commit of the next append syncs the whole log. Transactions that a power failure loses before that are repeated,
+ * as they include the watermark.
  */
 export function withoutSync<Result>(database: Database.Database, work: () => Result): Result {
   // Not prepared statements: this pragma takes effect when it is prepared.

@@ -109,9 +109,9 @@ export function identifyFiles(configuredPath: string, path: string): DatabaseFil
 
 /**
  * Detects that a file of an open database was removed or replaced.
- * Without the same log and shared memory, processes do not see each other's locks and could overwrite each other's
- * commits. So once one of these was missing, every further check fails, even if the file is put back, until the
- * database is opened anew.
+ * Processes that do not share the same log and shared memory do not see each other's locks, and could overwrite each
+ * other's commits. So once one of these files was missing, every further check fails until the database is reopened,
+ * even if the file is restored.
  */
 export class FileGuard {
   readonly #files: DatabaseFiles

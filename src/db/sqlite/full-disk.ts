@@ -6,17 +6,17 @@ import { isDiskFull } from './errors.ts'
  */
 const REQUIRED_BYTES = 4 * 1024 * 1024
 
-/** Remembers that the disk was full, until a write of `REQUIRED_BYTES` has succeeded. */
+/** Tracks whether the disk is full; after an error, a write of `REQUIRED_BYTES` must succeed. */
 export class FullDisk {
   readonly #fill: (text: string) => void
   #full = false
 
-  /** @param fill commits a text to a place where the next one overwrites it. */
+  /** @param fill commits a text; each text replaces the previous one. */
   constructor(fill: (text: string) => void) {
     this.#fill = fill
   }
 
-  /** Runs a write, and remembers if the disk is full. @throws what the write throws. */
+  /** Runs a write, and records whether the disk is full. @throws the error of the write. */
   observe<Result>(write: () => Result): Result {
     try {
       return write()
@@ -26,7 +26,7 @@ export class FullDisk {
     }
   }
 
-  /** Runs a write that reads do not depend on: a full disk is remembered and not thrown. */
+  /** Runs a write that reads do not depend on; a full disk is recorded instead of thrown. */
   tolerate(write: () => void): void {
     try {
       this.observe(write)

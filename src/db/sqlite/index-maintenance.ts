@@ -19,15 +19,14 @@ const PAGES_PER_STEP = 16
 /** Pages of the trigram index to write for each indexed message. */
 const PAGES_PER_MESSAGE = 0.25
 
-/** Debts at which maintenance is late: those of 16,000 messages. */
+/** Debts above which maintenance is late: those of 16,000 messages. */
 const LATE_ENTRIES = 16_000 * ENTRIES_PER_MESSAGE
 const LATE_PAGES = 16_000 * PAGES_PER_MESSAGE
 
 /**
- * Merges the runs of the sender index and the segments of the trigram index, in steps that are short enough to run
- * between two appends. Each indexed message adds to the debt, the work that has not been done yet, and each step reduces
- * it. So merges keep up with indexing, and never take long at once.
- * The caller runs each call in a transaction.
+ * Merges the runs of the sender index and the segments of the trigram index, in steps.
+ * A step is short enough to run between two appends. Each indexed message adds to the debt, the amount of work to do,
+ * and each step reduces it, so that merges keep up with indexing. The caller runs each call in a transaction.
  */
 export class IndexMaintenance {
   readonly #runs: SenderRuns
@@ -67,12 +66,12 @@ export class IndexMaintenance {
     return this.#entryDebt > 0 || this.#pageDebt > 0
   }
 
-  /** Whether maintenance lags so far behind that it must not be put off. */
+  /** Whether maintenance lags so far behind that it must not be deferred. */
   get isLate(): boolean {
     return this.#entryDebt > LATE_ENTRIES || this.#pageDebt > LATE_PAGES
   }
 
-  /** Does one step for the index that lags by more messages; if it has no work, for the other. */
+  /** Runs one step for the index that lags by more messages; if it has no work, for the other. */
   step(): void {
     const entriesFirst = this.#entryDebt / ENTRIES_PER_MESSAGE >= this.#pageDebt / PAGES_PER_MESSAGE
     const didWork = entriesFirst
@@ -81,7 +80,7 @@ export class IndexMaintenance {
     if (!didWork) this.isDue = false
   }
 
-  /** Does steps until there is no debt. */
+  /** Runs steps until there is no debt. */
   payDebt(): void {
     while (this.hasDebt) this.step()
   }

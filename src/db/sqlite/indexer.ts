@@ -7,11 +7,12 @@ import { SenderRuns } from './sender-runs.ts'
 import { type Prepared, prepareAll } from './statement.ts'
 
 /**
- * Messages that one step adds to the trigram index, and to the counters and the sender index: about 4 and 9 ms.
- * While the writer thread is in a step, the main thread runs out of requests to answer; smaller steps cost more for each
- * message.
+ * Messages that one step adds to the trigram index: about 4 ms.
+ * Larger steps delay appends; smaller steps cost more per message.
  */
 const TRIGRAM_STEP = 250
+
+/** Messages that one step adds to the counters and the sender index: about 9 ms. */
 const COUNT_STEP = 1000
 
 /**
@@ -20,7 +21,7 @@ const COUNT_STEP = 1000
  */
 const MAX_BACKLOG = 4000
 
-/** Messages that `catchUp` indexes at a time, if it is not told otherwise. */
+/** Default maximum of messages that one call of `catchUp` indexes. */
 const CATCH_UP_STEP = 2000
 
 /** Numbers of messages above the watermark of the counts, and above that of the trigram index. */
@@ -71,7 +72,7 @@ export class Indexer {
     return trigrams >= TRIGRAM_STEP || counts - trigrams >= COUNT_STEP || this.#maintenance.hasDebt
   }
 
-  /** Does one step that is due, indexing first; if none is due, a smaller one. */
+  /** Runs one step that is due, indexing first; if none is due, a smaller one. */
   step(): void {
     const { counts, trigrams } = this.backlog
     if (trigrams >= TRIGRAM_STEP) this.#addTrigrams(TRIGRAM_STEP)
@@ -83,15 +84,15 @@ export class Indexer {
   }
 
   /**
-   * Throttles an append, before which it is called.
-   * Indexes until the backlog is at most `MAX_BACKLOG`, then does one step of maintenance if that is late.
+   * Throttles appends; to be called before each.
+   * Indexes until the backlog is at most `MAX_BACKLOG`, then runs one step of maintenance if that is late.
    */
   keepUp(): void {
     while (this.backlog.counts > MAX_BACKLOG) this.step()
     if (this.#maintenance.isLate) this.#maintenance.step()
   }
 
-  /** Indexes at most `limit` messages, then does maintenance until no debt is left. */
+  /** Indexes at most `limit` messages, then runs maintenance until no debt is left. */
   catchUp(limit = CATCH_UP_STEP): void {
     this.#addTrigrams(limit)
     this.#addCounts(limit)

@@ -2,7 +2,7 @@ import type { indexingQueries } from './queries/indexing.ts'
 import type { SenderRuns } from './sender-runs.ts'
 import type { Prepared } from './statement.ts'
 
-/** The indexing of messages; each function indexes at most `limit` of them and returns their number. */
+/** Indexing functions; each indexes at most `limit` messages and returns their number. */
 export interface Indexing {
   /** Adds messages to the trigram index, which may be ahead of the watermark. */
   addTrigrams: (limit: number) => number

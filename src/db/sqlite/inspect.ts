@@ -51,7 +51,7 @@ function list(names: readonly string[]): string {
   return [...shown, ...(names.length > shown.length ? ['…'] : [])].join(', ')
 }
 
-/** Throws if the database is neither empty, nor this service's, nor the legacy service's. */
+/** Throws unless the database is empty, or belongs to this service or the legacy Python service. */
 function rejectForeign(database: Database.Database): void {
   const pluck = (sql: string) => database.prepare<[], string>(sql).pluck().all()
   const objects = pluck(

@@ -5,7 +5,7 @@ import type { IndexSearch } from './trigrams.ts'
 /** The first and the last rowid of a part of the trigram index, both inclusive. */
 type RowidRange = [first: number, last: number]
 
-/** The first rowid. Those of adopted rows may be negative. */
+/** The lowest possible rowid; adopted rows may have negative ones. */
 const FIRST = Number.MIN_SAFE_INTEGER
 
 /** Number of rows at the end of a slice that are searched first for its last match. */
@@ -23,10 +23,10 @@ export interface MatchRanges {
 
 /**
  * Prepares the division of the trigram index into ranges that contain all matches of a phrase.
- * FTS5 advances from one match to the next in a single step that cannot be cancelled. The step compares all rows in
- * between that have the same trigrams in other positions, even beyond an upper bound on the rowid. So each range has a
- * bounded number of rows and ends with a match, at which FTS5 returns. To exclude the rows of a slice after its last
- * match, their texts are compared, which can be cancelled at every row.
+ * FTS5 advances from one match to the next in a single step, which cannot be cancelled. The step compares all rows in
+ * between that have the same trigrams in other positions, even those beyond an upper bound on the rowid. So each range
+ * has a bounded number of rows, and ends with a match, at which FTS5 returns. The last match of a slice is found by
+ * comparing texts, which can be cancelled at every row.
  */
 export function prepareMatchRanges(
   queries: Prepared<typeof rangeQueries>,

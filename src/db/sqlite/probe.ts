@@ -4,7 +4,7 @@ import { StoreUnavailableError } from '../message-store.ts'
  * Milliseconds after which a call returns even if the check is still running.
  * Kubernetes probes time out after 1 s.
  */
-const ANSWER_MS = 700
+const CALL_TIMEOUT_MS = 700
 
 /**
  * Milliseconds after which a running check counts as failed.
@@ -14,9 +14,9 @@ const CHECK_TIMEOUT_MS = 5000
 
 /**
  * A readiness check that concurrent callers share.
- * The check is queued behind appends, which may wait for a lock of another process or for the disk. While it has run
- * for less than `CHECK_TIMEOUT_MS`, calls resolve after `ANSWER_MS`, except after a failure: then they reject until a
- * check has succeeded.
+ * The check is queued behind appends, which may wait for a lock of another process or for the disk. A call returns after
+ * `CALL_TIMEOUT_MS`: it resolves if the check has run for less than `CHECK_TIMEOUT_MS` and there was no failure since
+ * the last successful check; otherwise it rejects.
  */
 export class SharedProbe {
   readonly #check: () => Promise<void>
@@ -61,7 +61,7 @@ export class SharedProbe {
         if (this.#failure) reject(this.#failure)
         else if (ms < CHECK_TIMEOUT_MS) resolve()
         else reject(new StoreUnavailableError(`a write has not finished within ${ms} ms`))
-      }, ANSWER_MS)
+      }, CALL_TIMEOUT_MS)
     })
     await Promise.race([outcome, timeout]).finally(() => clearTimeout(timer))
   }

@@ -1,7 +1,6 @@
 import {
   fromDetailedRow,
   fromRejectedRow,
-  MAX_REJECTED_BYTES,
   type NewRejectedBody,
   type RejectedBodiesQuery,
   type RejectedBodyStore,
@@ -29,7 +28,7 @@ export class SqliteRejectedBodies implements RejectedBodyStore {
   }
 
   keep(bodies: readonly NewRejectedBody[], limit: number): Promise<void> {
-    const batch = { rows: bodies.map(toRejectedRow), limit, maxBytes: MAX_REJECTED_BYTES }
+    const batch = { rows: bodies.map(toRejectedRow), limit }
     return this.#guard.run(() => this.#writer.call('keepRejected', batch))
   }
 

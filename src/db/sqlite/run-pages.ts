@@ -47,8 +47,7 @@ function repeatTerm(
 
 /**
  * Prepares the pages by sender. The function that it returns reads a page from the given runs.
- * The terms are repeated here, not when the queries are compiled, as they would be most of the text that is posted to a
- * worker thread.
+ * The terms are repeated in the worker thread, so that the compiled queries, which are posted to it, stay small.
  */
 export function prepareRunPages(
   database: Database,

@@ -48,16 +48,17 @@ export const FAN_IN = 8
 
 /**
  * Maximum number of visible runs, all of which a read merges.
- * If there are as many, `SenderRuns.add` merges some first; that happens only if maintenance has not kept up.
+ * At this number, `SenderRuns.add` merges some first, which happens only if maintenance has not kept up.
  */
 export const MAX_RUNS = 64
 
 /** The sorted runs of the sender index: see `SenderRuns`. */
 interface SenderRunsTable {
   run: Generated<number>
-  /** 0 for a run that an indexing step added; a merge of runs of one level has the next one. */
+  /** 0 for a run of an indexing step; a run merged from runs of one level has the next level. */
   level: number
   /**
+   * State of the run.
    * - `live`: visible to reads
    * - `source`: visible to reads, and being merged into the run `target`
    * - `target`: incomplete, not visible
@@ -69,7 +70,7 @@ interface SenderRunsTable {
   target: number | null
 }
 
-/** The states of the runs whose entries reads see. */
+/** The states of runs whose entries are visible to reads. */
 export const VISIBLE_STATES: readonly SenderRunsTable['state'][] = ['live', 'source']
 
 /** A run of the sender index, as it is read. */

@@ -14,9 +14,9 @@ function levelOf(messages: number): number {
 
 /**
  * Prepares the upgrade of a database that was filled before migration 0003.
- * The upgrade moves the entries of the table `sender_messages` into one run of the sender index. The function that is
- * returned moves some of them in one transaction, and returns how many are left. An interrupted upgrade continues where
- * it was. The run becomes visible with the last entry.
+ * The upgrade moves the entries of the table `sender_messages` into one run of the sender index. The returned function
+ * moves some of them in one transaction, and returns the number of those that are left. An interrupted upgrade resumes.
+ * The run becomes visible with the last entry.
  */
 export function prepareSenderUpgrade(database: Database): () => number {
   let left: number | undefined

@@ -11,8 +11,9 @@ type NextStep =
   | { kind: 'begin'; level: number; sources: number[] }
 
 /**
- * The index of messages by sender, as a log-structured merge tree. (O'Neil et al., "The Log-Structured Merge-Tree",
- * 1996.) A single B-tree would cost a page of write-ahead log for each message, since each belongs to another sender.
+ * The index of messages by sender, as a log-structured merge tree.
+ * (O'Neil et al., "The Log-Structured Merge-Tree", 1996.) In a single B-tree, nearly every message would change another
+ * page, since most successive messages belong to different senders.
  *
  * Each indexing step adds one run of level 0: entries in the order of sender and page, written one after the other.
  * `FAN_IN` runs of a level are merged into one run of the next level, in steps of a bounded number of entries. A merge
@@ -27,7 +28,7 @@ export class SenderRuns {
     this.#query = query
   }
 
-  /** Adds a run of level 0; if there are `MAX_RUNS` visible runs, merges some first. @returns its number. */
+  /** Adds a run of level 0, after merging some if there are `MAX_RUNS`. @returns its number. */
   add(): number {
     const visible = () =>
       this.#query.list.all().filter(({ state }) => VISIBLE_STATES.includes(state))
@@ -52,8 +53,9 @@ export class SenderRuns {
   }
 
   /**
-   * Chooses the next step: the lowest level first, as its merges are short and the number of its runs grows fastest.
-   * @param force whether to merge fewer than `FAN_IN` runs if nothing else is to be done.
+   * Chooses the next step, at the lowest level first.
+   * Merges of low levels are short, and the number of their runs grows fastest.
+   * @param force whether to merge fewer than `FAN_IN` runs if there is no other step.
    */
   #next(force = false): NextStep | undefined {
     const runs = this.#query.list.all()

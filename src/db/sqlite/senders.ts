@@ -9,24 +9,21 @@ import type { countQueries } from './queries/count.ts'
 import type { senderQueries } from './queries/senders.ts'
 import type { Prepared } from './statement.ts'
 
-function compareNumbers(a: string, b: string): number {
-  return Buffer.compare(Buffer.from(a), Buffer.from(b))
-}
-
 /** Returns a function that compares senders in the order of a query. */
-function comparatorOf({ order }: SenderQuery) {
+export function comparatorOf({ order }: Pick<SenderQuery, 'order'>) {
   return (a: SenderCount, b: SenderCount): number =>
-    (order === 'count' ? b.count - a.count : 0) || compareNumbers(a.from, b.from)
+    (order === 'count' ? b.count - a.count : 0) ||
+    Buffer.compare(Buffer.from(a.from), Buffer.from(b.from))
 }
 
-/** Merges two sequences in the order of a comparator. */
+/** Merges two sorted sequences. */
 function* merge<Item>(
-  some: Iterable<Item>,
+  items: Iterable<Item>,
   others: readonly Item[],
   compare: (a: Item, b: Item) => number,
 ): Generator<Item, void> {
   let index = 0
-  for (const item of some) {
+  for (const item of items) {
     for (let other = others[index]; other && compare(other, item) < 0; other = others[++index]) {
       yield other
     }
@@ -37,8 +34,8 @@ function* merge<Item>(
 
 /**
  * Prepares pages of senders. The function that it returns must run within a read transaction.
- * Senders of messages above the watermark have other counts than their counters: they are left out of the sequence of
- * counters, and merged into it by their counts.
+ * The counters of senders with messages above the watermark are out of date. These senders are excluded from the
+ * sequence of counters, and merged into it by their actual counts.
  * @param throwIfCancelled called between statements.
  */
 export function prepareSenders(
@@ -46,7 +43,7 @@ export function prepareSenders(
   queries: Prepared<typeof senderQueries>,
   throwIfCancelled: () => void,
 ): (query: SenderQuery) => SenderPage {
-  /** Reads counters in order, from the position of the page on; the sender at the position may be included. */
+  /** Reads counters in order, from the position of the page, which may be included. */
   function* counters({ prefix, order, after }: SenderQuery): Generator<SenderCount, void> {
     const range = { start: prefix, end: endOfPrefix(prefix) ?? null }
     const rest = { ...range, start: after?.number ?? prefix }

@@ -12,7 +12,7 @@ export interface NamedParameter {
  */
 export interface CompiledStatement<Parameters, Row> {
   sql: string
-  /** In the order of the placeholders in `sql`: constants, and parameters whose values each run provides. */
+  /** Constants and named parameters, in the order of the placeholders in `sql`. */
   parameters: unknown[]
   /** Never set; carries the types only. */
   signature?: (parameters: Parameters) => Row
@@ -25,7 +25,7 @@ type RunArguments<Parameters> = keyof Parameters extends never ? [] : [values: R
 export interface PreparedStatement<Parameters, Row> {
   /** Returns all rows. */
   all(...values: RunArguments<Parameters>): Row[]
-  /** Yields the rows one by one, so that those that are not taken are not read. */
+  /** Yields the rows one by one; rows that the caller does not request are not read. */
   iterate(...values: RunArguments<Parameters>): IterableIterator<Row>
   /** Returns the first row, or undefined if there is none. */
   get(...values: RunArguments<Parameters>): Row | undefined

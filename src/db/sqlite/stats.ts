@@ -1,6 +1,7 @@
 import type { Stats } from '../../schemas/stats.ts'
 import { TOP_SENDERS } from '../message-store.ts'
 import type { countQueries } from './queries/count.ts'
+import { comparatorOf } from './senders.ts'
 import type { Prepared } from './statement.ts'
 
 /** Prepares the statistics. The function that it returns must run within a read transaction. */
@@ -13,7 +14,7 @@ export function prepareStats(queries: Prepared<typeof countQueries>): () => Stat
     for (const { from, known, count } of above) counts.set(from, (known ?? 0) + count)
     const busiest = [...counts]
       .map(([from, count]) => ({ from, count }))
-      .sort((a, b) => b.count - a.count || Buffer.compare(Buffer.from(a.from), Buffer.from(b.from)))
+      .sort(comparatorOf({ order: 'count' }))
     return {
       total_messages: messages + above.reduce((sum, { count }) => sum + count, 0),
       senders_count: senders + above.filter(({ known }) => known === null).length,

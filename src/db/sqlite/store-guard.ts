@@ -6,8 +6,8 @@ import {
 import { type DatabaseFiles, FileGuard } from './files.ts'
 
 /**
- * Remembers a failure after which the store must be opened anew.
- * Such a failure is corruption, or files that were removed or replaced.
+ * Rejects all calls after a failure that requires the store to be reopened.
+ * Such a failure is corruption, or a file that was removed or replaced.
  */
 export class StoreGuard {
   readonly #onFailure: ((failure: StoreUnavailableError) => void) | undefined

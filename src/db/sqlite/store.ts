@@ -32,8 +32,10 @@ import { WorkerClient } from './worker/client.ts'
 import { ReaderPool } from './worker/reader-pool.ts'
 import type { WriterData, WriterOperations, WriterReady } from './worker/writer.ts'
 
-/** Separate reader threads for reads that may take long, so that all others never wait for them. */
+/** Reader threads for reads that may take long, which the other reads never wait for. */
 const SEARCH_READERS = 2
+
+/** Reader threads for all other reads. */
 const QUICK_READERS = 1
 
 /**
@@ -44,9 +46,12 @@ const MAX_BULK_STEP = 15_000
 const MIN_BULK_STEP = 1000
 const BULK_STEP_MS = 500
 
-/** How a store is opened. */
+/** Options for opening a store. */
 export interface SqliteStoreOptions {
-  /** For very many messages: uses more memory, keeps the lock for longer, and is indexed by `catchUp` or when idle. */
+  /**
+   * Whether to optimize for importing many messages.
+   * The store then uses more memory, holds the lock for longer, and indexes messages only in `catchUp` or when idle.
+   */
   bulk?: boolean
   /** Called once when the store has become unusable: corrupt, or detached from its files. */
   onFailure?: (failure: StoreUnavailableError) => void
@@ -67,7 +72,7 @@ export class SqliteStore implements MessageStore {
   #bulkStep: number | undefined
   /** Number of adopted messages whose `ts` is not an instant, counted when the store was opened. */
   withoutInstant = 0
-  /** Two batches for one writer: the second is queued, so that the writer never waits for this thread. */
+  /** Two concurrent batches: the second one is queued, so that the writer does not wait for this thread. */
   readonly batching: MessageStore['batching'] = { concurrency: 2, minConcurrentBatch: 16 }
   readonly pools = {}
   status: StoreStatus = { backlog: 0, walBytes: 0 }
@@ -166,7 +171,7 @@ export class SqliteStore implements MessageStore {
   }
 
   timeline(query: TimelineQuery, signal?: AbortSignal) {
-    // The messages of one sender are read one by one, those of all are counted already.
+    // Counters cover all messages; those of one sender are counted entry by entry.
     const readers = query.from === undefined ? this.#quickReaders : this.#searchReaders
     return this.#guard.run(() => readers.call('timeline', query, signal))
   }
@@ -205,7 +210,7 @@ export class SqliteStore implements MessageStore {
     this.#bulkStep = Math.min(MAX_BULK_STEP, Math.max(MIN_BULK_STEP, step))
   }
 
-  /** Moves the entries of an older sender index into the present one. Until then, reads miss messages. */
+  /** Moves the entries of an older sender index into the current one; reads are incomplete until then. */
   async #upgrade(onProgress?: ProgressListener): Promise<void> {
     for (;;) {
       const left = await this.#writer.call('upgrade', undefined)
@@ -214,7 +219,7 @@ export class SqliteStore implements MessageStore {
     }
   }
 
-  /** Indexes the backlog, unless the store is unavailable for writes: the writer tries again later. */
+  /** Indexes the backlog; ignores that the store cannot be written, as the writer retries later. */
   async #tryCatchUp(onProgress?: ProgressListener): Promise<void> {
     try {
       await this.catchUp(onProgress)

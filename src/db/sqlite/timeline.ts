@@ -4,7 +4,7 @@ import type { countQueries } from './queries/count.ts'
 import type { timelineQueries } from './queries/timeline.ts'
 import type { Prepared } from './statement.ts'
 
-/** Returns the index of the bucket that contains the key; the number of boundaries before it, less one. */
+/** Returns the index of the bucket that contains the key, by binary search. */
 function bucketIndex(boundaries: readonly string[], key: string): number {
   let [low, high] = [0, boundaries.length]
   while (low < high) {
@@ -17,7 +17,7 @@ function bucketIndex(boundaries: readonly string[], key: string): number {
 
 /**
  * Prepares timelines. The function that it returns must run within a read transaction.
- * All messages are counted by the counters of days and minutes, those of one sender by the keys of the sender index.
+ * Without a sender, messages are counted by the counters of days and minutes; with one, by the sender index.
  * @param throwIfCancelled called between statements.
  */
 export function prepareTimeline(

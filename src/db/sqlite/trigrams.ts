@@ -16,8 +16,8 @@ export function indexedText(text: string): string {
 }
 
 /**
- * Whether the trigram index can find a folded needle.
- * If not, the texts that match its phrase may differ from those that contain it.
+ * Whether the trigram index can serve a folded needle.
+ * Otherwise the texts that match its phrase may differ from those that contain it.
  */
 export function isIndexed(needle: string): boolean {
   return Array.from(needle).length >= TRIGRAM && needle.search(INDISTINCT) < 0

@@ -2,10 +2,11 @@ import { type Kysely, sql } from 'kysely'
 import type { Migration } from 'kysely/migration'
 
 /**
- * The order of the feed: one row of `feed_batches` for each batch.
- * A trigger writes it, so that instances of an earlier version, which share the database during an upgrade, do so as
- * well. Creating it waits for their statements under way; so exactly the batches up to the last number of the sequence
- * have no row. `feed_state` is one row: this number, the current epoch, and the position before the first message.
+ * Creates the order of the feed: one row of `feed_batches` for each batch.
+ * A trigger writes the rows, so that batches of earlier versions of the service, which share the database during an
+ * upgrade, have them, too. Creating the trigger waits for running statements of these, so exactly the batches up to the
+ * last value of the sequence have no row. `feed_state` is one row: this value, the current epoch, and the position
+ * before the first message.
  */
 export const feed: Migration = { up }
 

@@ -8,7 +8,7 @@ import { sources } from './0002-sources.ts'
 import { rejected } from './0003-rejected.ts'
 import { feed } from './0004-feed.ts'
 
-/** Migrations by name, which determines their order. Those that have been released are never changed. */
+/** Migrations by name, which determines their order. A released migration is never changed. */
 const MIGRATIONS: Record<string, Migration> = {
   '0001-messages': messages,
   '0002-sources': sources,
@@ -21,8 +21,8 @@ const PAUSE_MS = 50
 
 /**
  * Migrates the schema to the newest version, in one transaction.
- * Instances that start at the same time take turns. They poll for the lock: a statement that waits for it would hold a
- * snapshot, and `create index concurrently` of another instance would wait for that snapshot.
+ * Instances that start at the same time migrate one after the other. They poll for the lock: a statement that waits for
+ * it would hold a snapshot, and `create index concurrently` of another instance would wait for that snapshot.
  * @param db a session without time limits.
  * @throws the error of the failed migration.
  */
@@ -42,7 +42,7 @@ export async function migrate(db: Session): Promise<void> {
   }
 }
 
-/** Returns the schema that tables are created in. @throws Error if no schema of the search path exists. */
+/** Returns the schema that tables are created in. @throws Error if the search path has none. */
 async function currentSchema(db: Session): Promise<string> {
   const { schema, path } = await db
     .selectNoFrom((eb) => [

@@ -5,12 +5,11 @@ import type { Session } from '../pool.ts'
 import { filterConditions } from './filter.ts'
 
 /**
- * The order of the feed is that of (epoch, transaction id, batch, ordinal).
- *
- * The number of a batch is no order: a batch that drew the lower number may commit later. Nor is the transaction id by
- * itself. But a transaction whose id is below `pg_snapshot_xmin`, the oldest one that is still under way, has ended, and
- * every later one gets a higher id. So the part of the order below it is complete and never changes, and only that part
- * is read. A transaction that writes to any database of the cluster and stays open delays the feed.
+ * Position in the feed, which is ordered by epoch, transaction id, batch and ordinal.
+ * Neither batch numbers nor transaction ids are in the order of commits: a batch with a lower number may commit later.
+ * But every transaction below `pg_snapshot_xmin`, the oldest running one, has ended, and every later transaction gets a
+ * higher id. So the order below `pg_snapshot_xmin` is complete and never changes, and only this part is read. A
+ * transaction that writes to any database of the cluster and stays open delays the feed.
  */
 export interface Position {
   epoch: number
@@ -58,7 +57,7 @@ export async function readState(session: Session): Promise<FeedState> {
   return { epoch, unordered: unordered_batch, start }
 }
 
-/** The batches whose place in the order is final. */
+/** Selects the batches whose position in the order is final. */
 export function selectOrderedBatches(session: Session, { epoch }: FeedState) {
   return session
     .selectFrom('feed_batches')
@@ -71,7 +70,7 @@ export function selectOrderedBatches(session: Session, { epoch }: FeedState) {
     )
 }
 
-/** Selects up to `limit` messages after a position: the next ones of the order, whether or not they match. */
+/** Selects the next messages after a position, at most `limit`, whether or not they match. */
 export function selectWindow(
   session: Session,
   state: FeedState,
@@ -109,7 +108,7 @@ export function selectWindow(
     .orderBy('epoch')
     .orderBy('feed_batches.xid')
     .orderBy('feed_batches.batch')
-    // Every batch has a message, and those of the first one may come before the position.
+    // Every batch has at least one message; those of the first batch may precede the position.
     .limit(limit + 1)
   return (
     session
@@ -143,8 +142,9 @@ export function selectWindow(
 }
 
 /**
- * Starts a new epoch if batches have transaction ids that this cluster has not reached, as after restoring a dump.
- * Without it, new batches would come before those.
+ * Starts a new epoch if the database was restored from a dump of another cluster.
+ * In that case, batches have transaction ids that this cluster has not reached, and new batches of the same epoch would
+ * precede them.
  */
 export async function startEpochIfRestored(session: Session): Promise<void> {
   const restored = await session
@@ -156,7 +156,7 @@ export async function startEpochIfRestored(session: Session): Promise<void> {
     .executeTakeFirst()
   if (!restored) return
   await session.transaction().execute(async (transaction) => {
-    // Waits for batches under way: they belong to the earlier epoch.
+    // Waits for running batches, which belong to the previous epoch.
     await sql`lock table pending_batches in share row exclusive mode`.execute(transaction)
     await transaction
       .updateTable('feed_state')

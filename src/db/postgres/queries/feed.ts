@@ -70,7 +70,7 @@ async function lastOf(session: Session, window: Expression<WindowRow>) {
     .executeTakeFirst()
 }
 
-/** Returns the cursor after the last message whose place in the order is final. */
+/** Returns the cursor after the last message whose position in the order is final. */
 export async function feedEnd(session: Session): Promise<FeedCursor> {
   const state = await readState(session)
   const ordered = await selectOrderedBatches(session, state)
@@ -107,7 +107,7 @@ async function isStale(session: Session, { position, digest }: FeedCursor, { sta
   return found === undefined || digestOf(found.message_id) !== digest
 }
 
-/** Reads the next messages after a position; undefined if its part of the order has none. */
+/** Reads the messages after a position, of epoch 0 or of all others; undefined if there are none. */
 async function readWindow(
   session: Session,
   state: FeedState,
@@ -137,7 +137,7 @@ export async function feed(session: Session, query: FeedQuery): Promise<FeedPage
   if (await isStale(session, after, state)) return { oldest: state.start }
   const position = fromPosition(after.position)
   let page = await readWindow(session, state, position, query)
-  // The batches without transaction ids come first; after the last one, the others follow.
+  // Epoch 0, the batches without transaction ids, precedes all others.
   if (!page && position.epoch === 0) {
     page = await readWindow(session, state, { ...position, epoch: 1 }, query)
   }

@@ -2,7 +2,7 @@ import { sql } from 'kysely'
 import type { Session } from '../pool.ts'
 
 /**
- * Selects from the messages of pending batches, the ones that the counters do not include yet.
+ * Selects from the messages of pending batches, which the counters do not include yet.
  * Each batch is looked up by primary key: `offset 0` keeps the planner from flattening the lateral join into a hash
  * join over a sequential scan of `messages`, which it prefers when it overestimates the size of a batch.
  */
@@ -20,7 +20,7 @@ export function selectPendingMessages(session: Session) {
 }
 
 /**
- * Starts a query with `updated`: the senders of pending messages and their counts, pending messages included.
+ * Starts a query with the CTE `updated`: the senders of pending messages and their actual counts.
  * `is_new` is true for a sender without a counter.
  */
 export function withUpdatedSenders(session: Session) {

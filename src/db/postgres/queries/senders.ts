@@ -23,8 +23,8 @@ function hasPrefix(number: RawBuilder<unknown>, prefix: string): Condition {
 }
 
 /**
- * Returns conditions on counters, each of which selects a range of an index, that together select the counters after
- * the position of the page.
+ * Returns conditions that together select the counters after the position of the page.
+ * Each of them selects one range of an index.
  */
 function rangesAfter({ order, after }: SenderQuery): Condition[] {
   if (!after) return [sql`true`]
@@ -35,8 +35,8 @@ function rangesAfter({ order, after }: SenderQuery): Condition[] {
 
 /**
  * Selects the senders of a page, and one more that signals a next page.
- * Senders of pending messages have other counts than their counters: they are left out of the counters, and ordered by
- * their present counts.
+ * The counters of senders with pending messages are out of date. These senders are excluded from the counters, and
+ * ordered by their actual counts.
  */
 function selectSenders(session: Session, query: SenderQuery) {
   const { prefix, order, limit } = query

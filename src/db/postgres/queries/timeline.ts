@@ -5,7 +5,7 @@ import { type TimelineParts, TimelinePlan } from '../../timeline.ts'
 import type { Session } from '../pool.ts'
 import { selectPendingMessages } from './pending.ts'
 
-/** The columns of a range that a count refers to. */
+/** The bounds of a range, to which the subquery of `countEach` refers. */
 const SINCE = sql.ref<string>('ranges.since')
 const UNTIL = sql.ref<string>('ranges.until')
 

@@ -2,9 +2,9 @@ import { type Kysely, sql } from 'kysely'
 import type { Migration } from 'kysely/migration'
 
 /**
- * Creates the index of messages by sender as sorted runs, which `SenderRuns` maintains. The rows of `sender_messages`,
- * if there are any, are moved afterwards, by `prepareSenderUpgrade`. The trigram index gets a watermark of its own, and
- * its merges become explicit steps of the writer: FTS5's automatic ones may take a second at once.
+ * Creates the index of messages by sender as sorted runs, which `SenderRuns` maintains.
+ * `prepareSenderUpgrade` moves the rows of `sender_messages` afterwards. The trigram index gets a watermark of its own,
+ * and the writer merges it in explicit steps, because an automatic merge of FTS5 may take a second.
  */
 export const senderRuns: Migration = { up }
 

@@ -25,8 +25,8 @@ const MIGRATIONS: Record<string, Migration> = {
 export const APPLICATION_ID = 0x4c574841
 
 /**
- * Lets the migrator commit each migration and its record in one transaction.
- * Kysely's own adapter does not.
+ * Adapter with which the migrator commits each migration and its record in one transaction.
+ * Kysely's own adapter commits them separately.
  */
 class TransactionalSqliteAdapter extends SqliteAdapter {
   override get supportsTransactionalDdl(): boolean {
@@ -34,8 +34,8 @@ class TransactionalSqliteAdapter extends SqliteAdapter {
   }
 
   /**
-   * Begins the transaction with a write.
-   * So it waits here for another process that migrates, instead of failing later.
+   * Starts the transaction with a write.
+   * So it waits for another process that migrates, instead of failing at a later write.
    */
   override async acquireMigrationLock(db: Kysely<unknown>): Promise<void> {
     await sql`update kysely_migration_lock set is_locked = 1`.execute(db)
@@ -54,7 +54,7 @@ class TransactionalSqliteDialect extends SqliteDialect {
 
 /**
  * Whether exactly these migrations have been run.
- * Then nothing is written, not even the migrator's lock.
+ * The migrator is then not called, as it would write its lock.
  */
 function isCurrent(database: Database): boolean {
   const hasTable = database.prepare("select 1 from sqlite_schema where name = 'kysely_migration'")

@@ -35,7 +35,7 @@ export interface TermCount {
 
 /**
  * Counts the trigrams of texts.
- * Memory is bounded if the caller takes the counts whenever `size` is large.
+ * To bound memory, the caller takes the counts when `size` is large.
  */
 export class TrigramRecount {
   readonly #counts = new Map<string, { doc: number; cnt: number; checksum: number; last: number }>()

@@ -79,8 +79,8 @@ function messageDifferences(database: Database, { query }: Snapshot): Difference
 }
 
 /**
- * Compares the totals of the watermark.
- * A watermark past the newest message would skip messages that arrive later.
+ * Compares the watermarks and their totals.
+ * A watermark past the newest message would exclude later messages from the indexes.
  */
 function watermarkDifferences(snapshot: Snapshot): Difference[] {
   const { query, watermark, trigrams, messages, senders } = snapshot
@@ -163,7 +163,7 @@ function trigramDifferences(
   ]
 }
 
-/** Returns what `compare` returns, or one difference if SQLite finds that the trigram index is corrupt. */
+/** Calls `compare`, and returns a single difference if SQLite reports that the index is corrupt. */
 function unlessCorrupt(compare: () => Difference[]): Difference[] {
   try {
     return compare()

@@ -12,7 +12,7 @@ import {
   unindexed,
 } from './expressions.ts'
 
-/** The sort key without its index: the rows above the watermark are few and are found by `seq`. */
+/** The sort key as an expression without an index: the few rows above the watermark are read by `seq`. */
 const KEY = unindexed('messages.ts_key')
 
 const COUNT = eb.fn.countAll<number>().as('count')

@@ -48,7 +48,7 @@ export function aboveWatermark({ watermark }: Placeholders<{ watermark: number }
   return eb('messages.seq', '>', watermark)
 }
 
-/** Reads see the entries of the run. */
+/** The entries of the run are visible to reads. */
 export const isVisible: Condition = eb('sender_runs.state', 'in', VISIBLE_STATES)
 
 /**

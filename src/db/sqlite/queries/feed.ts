@@ -23,7 +23,10 @@ function messagesIn({ after, last }: Placeholders<RangeParameters>) {
     .orderBy('seq')
 }
 
-/** The statements of the feed, whose order is that of `seq`: one writer at a time assigns it, in its transaction. */
+/**
+ * The statements of the feed.
+ * Its order is that of `seq`, as writers run one after the other and assign it in their transactions.
+ */
 export const feedQueries = {
   start: compile(() => build.selectFrom('feed_start').select('seq')),
   idAt: compile(({ seq }: Placeholders<{ seq: number }>) =>
@@ -43,7 +46,7 @@ export const feedQueries = {
       .offset(skip),
   ),
   all: compile((p: Placeholders<RangeParameters>) => messagesIn(p)),
-  /** By `seq` only: an index would return the messages in another order. An empty `q` matches all. */
+  /** Uses no other index, which would return the messages in another order. An empty `q` matches all. */
   matching: compile((p: Placeholders<RangeParameters & MatchParameters>) =>
     messagesIn(p).where(
       eb.and([

@@ -33,7 +33,7 @@ export const indexingQueries = {
         .as('newest'),
     ]),
   ),
-  /** The next messages between two watermarks: the first, the last, and their number (0 if there are none). */
+  /** The first and the last of the next messages between two watermarks, and their number. */
   next: compile((p: Placeholders<{ after: number; until: number; limit: number }>) =>
     build
       .selectFrom(

@@ -69,7 +69,7 @@ const POSITIONS = {
     key: eb.ref('sender_entries.ts_key'),
     id: eb.ref('sender_entries.message_id'),
   },
-  // The rows above the watermark are few: they are found by `seq`, not by the index of instants.
+  // The few rows above the watermark are read by `seq`, not by the index of instants.
   aboveWatermark: { key: unindexed('messages.ts_key'), id: eb.ref('messages.message_id') },
 }
 
@@ -113,7 +113,10 @@ export function aboveWatermarkWhere(
     .where(eb.and([aboveWatermark(p), ...conditions]))
 }
 
-/** The positions of one sender's messages in a run. Reads the messages only if there are row conditions. */
+/**
+ * The positions of one sender's messages in a run.
+ * The messages themselves are read only if there are row conditions.
+ */
 function senderWhere(
   p: PagePlaceholders,
   isInRun: Condition,

@@ -1,4 +1,4 @@
-import type { NewRejectedRow } from '../../rejected-bodies.ts'
+import { MAX_REJECTED_BYTES, type NewRejectedRow } from '../../rejected-bodies.ts'
 import { build, compile, type Placeholders } from './compile.ts'
 import { eb } from './expressions.ts'
 
@@ -12,7 +12,7 @@ export const rejectedWriteQueries = {
     build.insertInto('rejected_bodies').values({ at, source, status, problems, headers, body }),
   ),
   /** Deletes all but the newest bodies that fit both limits. */
-  trim: compile(({ limit, maxBytes }: Placeholders<{ limit: number; maxBytes: number }>) =>
+  trim: compile(({ limit }: Placeholders<{ limit: number }>) =>
     build.deleteFrom('rejected_bodies').where('id', 'in', (eb) =>
       eb
         .selectFrom((eb) =>
@@ -32,7 +32,7 @@ export const rejectedWriteQueries = {
             .as('ranked'),
         )
         .select('ranked.id')
-        .where((eb) => eb.or([eb('position', '>', limit), eb('total', '>', maxBytes)])),
+        .where((eb) => eb.or([eb('position', '>', limit), eb('total', '>', MAX_REJECTED_BYTES)])),
     ),
   ),
   remove: compile(({ id }: Placeholders<{ id: number }>) =>

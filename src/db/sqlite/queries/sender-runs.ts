@@ -41,7 +41,10 @@ export const senderRunQueries = {
     build.deleteFrom('sender_runs').where('run', '=', run),
   ),
 
-  /** Copies the next entries of the sources in order. SQLite merges the terms of the compound select as it reads them. */
+  /**
+   * Copies the next entries of the sources in order.
+   * SQLite merges the terms of the compound select while it reads them.
+   */
   merge: compile((p: Placeholders<MergeParameters>) => {
     let entries = entriesOf(p, 0).unionAll(entriesOf(p, 1))
     for (let index = 2; index < FAN_IN; index++) entries = entries.unionAll(entriesOf(p, index))

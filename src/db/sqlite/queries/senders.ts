@@ -5,7 +5,7 @@ import { aboveWatermark, checkCancelled, eb, isVisible, unindexed } from './expr
 /** A range of numbers; `start` is inclusive, `end` exclusive, null for none. */
 type NumberRange = { start: string; end: string | null }
 
-/** The number is in the range. Every blob is greater than every text. */
+/** The number is in the range; without an end, it is compared with a blob, which is above every text. */
 function inRange(number: ReturnType<typeof unindexed>, { start, end }: Placeholders<NumberRange>) {
   return sql<SqlBool>`${number} >= ${start} and ${number} < coalesce(${end}, x'')`
 }
@@ -16,7 +16,10 @@ function countersOf() {
   return build.selectFrom('senders').select(['msisdn as from', 'count'])
 }
 
-/** The `ts` of the first or last message with an instant; `above` is the `seq` of a candidate above the watermark. */
+/**
+ * The `ts` of a sender's first or last message with an instant.
+ * `above` is the `seq` of the candidate above the watermark; null for none.
+ */
 function extremeOf(direction: 'asc' | 'desc') {
   return compile(({ sender, above }: Placeholders<{ sender: number; above: number | null }>) => {
     const candidates = build
@@ -53,7 +56,7 @@ export const senderQueries = {
   ofCount: compile((p: Placeholders<NumberRange & { count: number }>) =>
     countersOf().where('count', '=', p.count).where(inRange(NUMBER, p)).orderBy('msisdn'),
   ),
-  /** By the index of counts, whatever the range of numbers. */
+  /** Uses the index of counts, even if the range of numbers is small. */
   below: compile((p: Placeholders<NumberRange & { count: number }>) =>
     countersOf()
       .where(checkCancelled)
@@ -62,7 +65,7 @@ export const senderQueries = {
       .orderBy('count', 'desc')
       .orderBy('msisdn'),
   ),
-  /** The messages above the watermark that have an instant, of the senders in a JSON array, in order of pages. */
+  /** The messages with an instant above the watermark, of the senders in a JSON array, in page order. */
   aboveOfSenders: compile((p: Placeholders<{ watermark: number; senders: string }>) =>
     build
       .selectFrom('messages')

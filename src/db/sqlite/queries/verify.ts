@@ -17,7 +17,7 @@ type VerifySchema = {
   trigrams_docsize: { id: number; sz: Buffer }
   /** The terms of the index: `doc` rows contain the term, `cnt` times in total. */
   'temp.vocabulary': { term: string; doc: number; cnt: number }
-  /** The occurrences of the terms of the index: the row `doc` contains the term at the position `offset`. */
+  /** The occurrences of terms in the index: the row `doc` contains the term at the position `offset`. */
   'temp.occurrences': { term: string; doc: number; offset: number }
   /** The terms of the texts, with a checksum of their occurrences; finally minus the terms of the index. */
   'temp.recount': TermCount
@@ -25,7 +25,7 @@ type VerifySchema = {
 
 const buildVerify = build.withTables<VerifySchema>()
 
-/** Creates the temporary tables; to be executed before the snapshot is taken. */
+/** Creates the temporary tables of a verification. */
 export const VERIFY_TABLES = `
   create virtual table temp.vocabulary using fts5vocab (main, trigrams, row);
   create virtual table temp.occurrences using fts5vocab (main, trigrams, instance);
@@ -91,7 +91,7 @@ function compareCounters(stored: CounterQuery, keyOfMessage: AliasableExpression
 
 /**
  * The statements that compare the counters and indexes with the messages.
- * Migration 0002 describes the tables.
+ * `SqliteSchema` describes the tables.
  */
 export const verifyQueries = {
   watermark: compile(() =>
@@ -121,7 +121,7 @@ export const verifyQueries = {
   ),
   /**
    * Messages whose sort key is not that of their timestamp.
-   * Reads the table: an index may be what is corrupt.
+   * Reads the table rather than an index, which may be corrupt.
    */
   wrongKeys: compile(() =>
     build
@@ -129,7 +129,10 @@ export const verifyQueries = {
       .select(COUNT)
       .where((eb) => eb('ts_key', '!=', eb.fn<string>('instant_key', ['ts']))),
   ),
-  /** The visible entries of the sender index, and those that are correct: all fields are those of an indexed message. */
+  /**
+   * Counts the visible entries of the sender index, and the correct ones among them.
+   * All fields of a correct entry are those of an indexed message.
+   */
   senderEntries: compile(({ watermark }: Placeholders<Watermark>) =>
     build
       .selectFrom('sender_entries as stored')
@@ -233,7 +236,7 @@ export const verifyQueries = {
   ),
 }
 
-/** Adds inserted terms to those that the table of the recount already has. */
+/** Adds the counts of inserted terms to those that the table already contains. */
 function addTerms(
   insert: InsertQueryBuilder<SqliteSchema & VerifySchema, 'temp.recount', InsertResult>,
 ) {

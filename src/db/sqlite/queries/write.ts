@@ -20,7 +20,7 @@ export const writeQueries = {
       })
       .onConflict((conflict) => conflict.column('message_id').doNothing()),
   ),
-  /** Returns a row if the stored message with this id has the same sender, recipient, timestamp and text. */
+  /** Finds the stored message with this id, sender, recipient, timestamp and text. */
   findDuplicate: compile((message: Placeholders<MessageRow>) =>
     build
       .selectFrom('messages')

@@ -34,7 +34,7 @@ function deserializeError(failure: SerializedError): Error {
   return error
 }
 
-/** How a worker is started. */
+/** Options for starting a worker. */
 export interface WorkerClientOptions<Data, Ready> {
   /** The module that the worker runs. */
   entry: URL
@@ -74,7 +74,7 @@ export class WorkerClient<Ops extends Operations, Data, Ready> {
           data: this.#options.data(this.#ready),
           cancelled: this.#cancelled,
         } satisfies WorkerInit<Data>,
-        // Without the `--import` options of the process.
+        // Does not inherit the `--import` options of the process.
         execArgv: [],
         resourceLimits: { maxYoungGenerationSizeMb: YOUNG_GENERATION_MB },
       })
@@ -122,7 +122,7 @@ export class WorkerClient<Ops extends Operations, Data, Ready> {
     })
   }
 
-  /** Removes and returns a pending call: the oldest one, as results arrive in order. */
+  /** Removes and returns a pending call; usually the oldest one, as results arrive in order. */
   #takePending(call: number): PendingCall | undefined {
     for (const pending of this.#pending) {
       if (pending.call !== call) continue

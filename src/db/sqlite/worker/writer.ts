@@ -49,7 +49,7 @@ export interface WriterReady {
 /** Milliseconds that an append waits for a lock of another program. Senders time out after 15 to 30 s. */
 const APPEND_LOCK_TIMEOUT_MS = 4000
 
-/** Milliseconds that a readiness check waits for a lock: few, as appends wait for the check. */
+/** Milliseconds that a readiness check waits for a lock; short, because appends wait for the check. */
 const PROBE_LOCK_TIMEOUT_MS = 500
 
 /** Milliseconds to wait after an append before a step that is not due, and after a step that failed. */
@@ -73,7 +73,7 @@ class Writer {
   readonly #guard: FileGuard
   #walBytes: number
   #lastAppend = 0
-  /** When work is tried again after a failure, in milliseconds of `performance.now()`. */
+  /** Time of the next attempt after a failed step, by `performance.now()`. */
   #retryAt = 0
   #corruption: unknown
 
@@ -135,12 +135,12 @@ class Writer {
     return this.#indexer.backlog.counts
   }
 
-  /** Keeps rejected bodies. Waits only briefly for a lock, as appends wait meanwhile. */
-  keepRejected({ rows, limit, maxBytes }: RejectedBatch): void {
+  /** Keeps rejected bodies. Its lock timeout is short, because appends wait for it. */
+  keepRejected({ rows, limit }: RejectedBatch): void {
     const { insert, trim } = this.#query.rejected
     this.#commit(() => {
       for (const row of rows) insert.run(row)
-      trim.run({ limit, maxBytes })
+      trim.run({ limit })
     }, PROBE_LOCK_TIMEOUT_MS)
   }
 
