@@ -22,9 +22,9 @@ function save(blob, name) {
 
 /**
  * Buttons that save every message of the view. A link cannot send the token, so the file is received first.
- * @param {{ filters: Record<string, string>, order: string, total: number | undefined }} props
+ * @param {{ filters: Record<string, string>, order: string, isEmpty: boolean }} props
  */
-export function ExportButtons({ filters, order, total }) {
+export function ExportButtons({ filters, order, isEmpty }) {
   const [bytes, setBytes] = useState(/** @type {number | undefined} */ (undefined))
   const [error, setError] = useState(/** @type {Error | undefined} */ (undefined))
   const controller = useRef(new AbortController())
@@ -58,8 +58,8 @@ export function ExportButtons({ filters, order, total }) {
   }
   return html`<span class="export" role="group" aria-label="Export these messages">
       <span aria-hidden="true">Export</span>
-      <button type="button" disabled=${!total} aria-label="Export as CSV" onClick=${() => run('csv')}>CSV</button>
-      <button type="button" disabled=${!total} aria-label="Export as NDJSON" onClick=${() => run('ndjson')}>NDJSON</button>
+      <button type="button" disabled=${isEmpty} aria-label="Export as CSV" onClick=${() => run('csv')}>CSV</button>
+      <button type="button" disabled=${isEmpty} aria-label="Export as NDJSON" onClick=${() => run('ndjson')}>NDJSON</button>
     </span>
     <${ErrorNote} error=${error} />`
 }

@@ -1,8 +1,9 @@
 import { html } from 'htm/preact'
 import { linkTo } from './address.js'
 import { get } from './api.js'
+import { FirstMessage } from './first-message.js'
 import { useLoad } from './load.js'
-import { countOf, ErrorNote, FirstMessage, formatCount } from './parts.js'
+import { countOf, ErrorNote, formatCount } from './parts.js'
 import { Rate } from './rate.js'
 import { RejectedRows } from './rejected.js'
 import { startOfDay, Time, zone } from './time.js'
@@ -12,6 +13,9 @@ const REFRESH_MS = 15_000
 
 /** Rejected bodies that are shown. */
 const REJECTED = 5
+
+/** Senders that are shown. */
+const SENDERS = 10
 
 /**
  * Counts the messages of a time range.
@@ -89,18 +93,28 @@ function Service() {
   </section>`
 }
 
-/** @param {{ senders: import('./types.d.ts').Stats['messages_per_sender'] }} props */
-function Senders({ senders }) {
+/** The senders with the most messages. */
+function Senders() {
+  const { value, error, retry } = useLoad(
+    'senders',
+    (signal) => get('/senders', { limit: SENDERS }, signal),
+    REFRESH_MS,
+  )
+  /** @type {import('./types.d.ts').Sender[]} */
+  const senders = value?.data ?? []
   const most = senders[0]?.count ?? 1
   return html`<section class="panel">
     <h2>Busiest senders</h2>
+    <${ErrorNote} error=${error} retry=${retry} />
     <table class="senders">
-      <thead class="visually-hidden"><tr><th>Sender</th><th>Messages</th><th>Share</th></tr></thead>
+      <thead><tr><th>Sender</th><th class="number">Messages</th><th><span class="visually-hidden">Share</span></th><th class="instant">First sent</th><th class="instant">Last sent</th></tr></thead>
       <tbody>${senders.map(
-        ({ from, count }) => html`<tr key=${from}>
+        ({ from, count, first_message_ts, last_message_ts }) => html`<tr key=${from}>
         <td><a href=${linkTo('/messages', { from })}><bdi>${from}</bdi></a></td>
         <td class="number">${formatCount(count)}</td>
         <td class="share"><meter min="0" max=${most} value=${count} aria-label="of the busiest sender"></meter></td>
+        <td class="instant">${first_message_ts && html`<${Time} at=${first_message_ts} />`}</td>
+        <td class="instant">${last_message_ts && html`<${Time} at=${last_message_ts} />`}</td>
       </tr>`,
       )}</tbody>
     </table>
@@ -137,6 +151,6 @@ export function OverviewScreen() {
     <div class="panels">
       <div class="figures"><${Today} />${stats ? html`<${Total} stats=${stats} />` : html`<section class="panel"></section>`}<${Service} /></div>
       <${Rate} />
-      <div class="columns"><${Senders} senders=${stats?.messages_per_sender ?? []} /><${Rejections} /></div>
+      <div class="columns"><${Senders} /><${Rejections} /></div>
     </div>`
 }

@@ -61,21 +61,3 @@ export function CopyButton({ text, label }) {
     <span aria-live="polite">${state}</span>
   </button>`
 }
-
-/** Lines of a shell that post a message as a sender does. */
-const postCommand =
-  () => `BODY='{"message_id":"hello-1","from":"+919876543210","to":"+14155550100","ts":"${new Date().toISOString()}","text":"Hello"}'
-SIGNATURE=$(printf %s "$BODY" | openssl dgst -sha256 -hmac "$WEBHOOK_SECRET" -hex | sed 's/.* //')
-curl ${window.location.origin}/webhook -H 'Content-Type: application/json' -H "X-Signature: $SIGNATURE" -d "$BODY"`
-
-/** What to do when there are no messages at all. */
-export function FirstMessage() {
-  const [command] = useState(postCommand)
-  return html`<section class="empty">
-    <h2>No messages yet</h2>
-    <p>Send the first one with the secret of the service in <code>WEBHOOK_SECRET</code>. With
-      <code>--dev</code> it is <code>testsecret</code> by default.</p>
-    <pre tabindex="0" aria-label="Command that sends a message">${command}</pre>
-    <p><${CopyButton} text=${command} label="Copy command" /></p>
-  </section>`
-}

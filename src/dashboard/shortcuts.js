@@ -8,11 +8,17 @@ const dialog = () => /** @type {HTMLDialogElement | null} */ (document.querySele
 /** Shows the list of shortcuts. */
 export const showShortcuts = () => dialog()?.showModal()
 
-/** Moves the focus by rows of the list. @param {number} step */
+/**
+ * Moves the focus by rows of the list; to the first row in view if no row has the focus.
+ * @param {number} step
+ */
 function moveFocus(step) {
   const rows = [...document.querySelectorAll('.row > a')]
   const at = rows.indexOf(/** @type {Element} */ (document.activeElement))
-  const target = rows[at < 0 ? 0 : at + step]
+  const top = document.querySelector('.toolbar')?.getBoundingClientRect().bottom ?? 0
+  const isInView = (/** @type {Element} */ row) =>
+    row.getBoundingClientRect().top >= Math.max(0, top)
+  const target = at < 0 ? rows.find(isInView) : rows[at + step]
   if (target instanceof HTMLElement) target.focus()
 }
 

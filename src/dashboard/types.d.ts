@@ -14,7 +14,8 @@ export interface Message {
 /** A page of `GET /messages`. */
 export interface MessagesPage {
   data: Message[]
-  total: number
+  /** Absent with `total=none`. */
+  total?: number
   next?: string
 }
 
@@ -30,7 +31,14 @@ export interface Status {
 export interface Stats {
   total_messages: number
   senders_count: number
-  messages_per_sender: { from: string; count: number }[]
+  first_message_ts: string | null
+  last_message_ts: string | null
+}
+
+/** A sender of `GET /senders`. */
+export interface Sender {
+  from: string
+  count: number
   first_message_ts: string | null
   last_message_ts: string | null
 }
