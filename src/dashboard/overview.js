@@ -107,13 +107,13 @@ function Senders() {
     <h2>Busiest senders</h2>
     <${ErrorNote} error=${error} retry=${retry} />
     <table class="senders">
-      <thead><tr><th>Sender</th><th class="number">Messages</th><th><span class="visually-hidden">Share</span></th><th class="instant">First sent</th><th class="instant">Last sent</th></tr></thead>
+      <thead><tr><th>Sender</th><th class="number">Messages</th><th class="share"><span class="visually-hidden">Share</span></th><th class="instant first">First sent</th><th class="instant">Last sent</th></tr></thead>
       <tbody>${senders.map(
         ({ from, count, first_message_ts, last_message_ts }) => html`<tr key=${from}>
         <td><a href=${linkTo('/messages', { from })}><bdi>${from}</bdi></a></td>
         <td class="number">${formatCount(count)}</td>
         <td class="share"><meter min="0" max=${most} value=${count} aria-label="of the busiest sender"></meter></td>
-        <td class="instant">${first_message_ts && html`<${Time} at=${first_message_ts} />`}</td>
+        <td class="instant first">${first_message_ts && html`<${Time} at=${first_message_ts} />`}</td>
         <td class="instant">${last_message_ts && html`<${Time} at=${last_message_ts} />`}</td>
       </tr>`,
       )}</tbody>
