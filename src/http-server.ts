@@ -20,11 +20,14 @@ const CHECK_INTERVAL_MS = 1000
 /** Milliseconds that idle connections stay open while the server closes: a request may be in transit. */
 const LINGER_MS = 500
 
-/** Milliseconds from a half-close to the first probe of the client; doubled after each probe. */
-const PROBE_DELAY_MS = 250
+/**
+ * Milliseconds from a half-close to the first probe of the client; doubled after each probe.
+ * A reset is noticed at the next probe after it, so that this bounds how long a cancelled read occupies its reader.
+ */
+const PROBE_DELAY_MS = 20
 
 /** Milliseconds before the last probe. */
-const LAST_PROBE_DELAY_MS = 2000
+const LAST_PROBE_DELAY_MS = 2560
 
 interface Pipelined {
   request: IncomingMessage
