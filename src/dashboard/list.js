@@ -1,10 +1,14 @@
 import { useEffect, useRef, useState } from 'preact/hooks'
 import { savedScroll } from './address.js'
 import { get, session } from './api.js'
+import { pause } from './pause.js'
 
 /** Messages of the first page, which is shown at each keystroke, and of the others. */
 const FIRST_PAGE = 30
 const PAGE = 100
+
+/** Milliseconds from the first page to the count of all matches, which the next keystroke usually makes useless. */
+const COUNT_DELAY_MS = 200
 
 /** Maximum rows of a block. */
 const BLOCK = 50
@@ -92,6 +96,7 @@ export function useList(filters, order) {
 
   // Counting all matches takes much longer than finding the first ones.
   const count = async (/** @type {AbortSignal} */ signal) => {
+    await pause(COUNT_DELAY_MS, signal)
     const parameters = { ...filters, order, limit: 1, total: 'exact' }
     const total = await get('/messages', parameters, signal).then(
       (page) => page.total,

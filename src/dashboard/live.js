@@ -4,6 +4,7 @@ import { address, updateQuery } from './address.js'
 import { get, RequestError, request, session, withParameters } from './api.js'
 import { parseEvents } from './events.js'
 import { countOf, ErrorNote } from './parts.js'
+import { pause } from './pause.js'
 
 /** Milliseconds before the first attempt to connect again, and at most. */
 const FIRST_DELAY_MS = 500
@@ -11,16 +12,6 @@ const MAX_DELAY_MS = 30_000
 
 /** Errors after which another attempt is useless. */
 const FINAL_STATUSES = [400, 401, 404, 422]
-
-/** @param {number} ms @param {AbortSignal} signal */
-const pause = (ms, signal) =>
-  new Promise((resolve) => {
-    const timer = setTimeout(resolve, ms)
-    signal.addEventListener('abort', () => {
-      clearTimeout(timer)
-      resolve(undefined)
-    })
-  })
 
 /**
  * Whether the time of a message is in the range of the filters, which the feed does not have.
