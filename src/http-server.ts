@@ -26,6 +26,9 @@ const LINGER_MS = 500
  */
 const PROBE_DELAY_MS = 20
 
+/** Minimum delay of a probe while another method than GET is handled: its client may not know interim responses. */
+const WRITE_PROBE_DELAY_MS = 320
+
 /** Milliseconds before the last probe. */
 const LAST_PROBE_DELAY_MS = 2560
 
@@ -127,7 +130,9 @@ class Connection {
     setTimeout(() => {
       const response = this.#current
       if (!response || this.socket.destroyed) return
-      if (!response.headersSent && response.req.httpVersion === '1.1') response.writeProcessing()
+      const { method, httpVersion } = response.req
+      const isDue = method === 'GET' || delayMs >= WRITE_PROBE_DELAY_MS
+      if (isDue && !response.headersSent && httpVersion === '1.1') response.writeProcessing()
       if (delayMs < LAST_PROBE_DELAY_MS) this.#probe(2 * delayMs)
     }, delayMs).unref()
   }
