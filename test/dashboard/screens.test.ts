@@ -1,7 +1,8 @@
 import type { Page } from 'playwright-core'
 import t from 'tap'
 import type { App } from '../../src/app.ts'
-import { post, postAll, sign } from '../service.ts'
+import { parseConfig } from '../../src/config.ts'
+import { NO_SOURCES, post, postAll, sign } from '../service.ts'
 import { CHROMIUM, findAccessibilityProblems, openPage, startListening } from './browser.ts'
 
 const skip = CHROMIUM ? false : 'needs chromium on the PATH, or its path in CHROMIUM'
@@ -225,4 +226,22 @@ t.test('an empty service says how to send the first message', { skip }, async (t
   await app.inject('/messages')
   await page.reload()
   await page.getByText('1 message', { exact: true }).waitFor()
+})
+
+t.test('an empty service without the source webhook names its own sources', { skip }, async (t) => {
+  const { sources } = parseConfig({ META_APP_SECRET: 'testsecret' })
+  const { url } = await startListening(t, { sources })
+  const page = await openPage(t, url)
+  await page.goto('/dashboard')
+  await page.getByText(`meta: ${url}/webhook/meta`).waitFor()
+  t.equal(await page.locator('pre').innerText(), 'npx lyftr-webhook send --source meta')
+  t.strictSame(await findAccessibilityProblems(page), [])
+})
+
+t.test('a service without any source says which setting it needs', { skip }, async (t) => {
+  const { url } = await startListening(t, { sources: NO_SOURCES })
+  const page = await openPage(t, url)
+  await page.goto('/dashboard/messages')
+  await page.getByText('Set WEBHOOK_SECRET, and restart the service.').waitFor()
+  t.equal(await page.locator('pre').count(), 0)
 })
