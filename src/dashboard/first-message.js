@@ -27,8 +27,8 @@ const urlOf = ({ path }) => window.location.origin + path
 /** A command for the source `webhook`. @param {{ source: Source }} props */
 function PostWithCurl({ source }) {
   const [command] = useState(() => postCommand(urlOf(source)))
-  return html`<p>Send the first one with the secret of the service in <code>WEBHOOK_SECRET</code>. With
-      <code>--dev</code> it is <code>testsecret</code> by default.</p>
+  return html`<p>Send the first one with the secret of the service in <code>WEBHOOK_SECRET</code>.${' '}
+      With <code>--dev</code> it is <code>testsecret</code> by default.</p>
     <${Command} command=${command} />`
 }
 

@@ -107,7 +107,7 @@ function Senders() {
     <h2>Busiest senders</h2>
     <${ErrorNote} error=${error} retry=${retry} />
     <table class="senders">
-      <thead><tr><th>Sender</th><th class="number">Messages</th><th class="share"><span class="visually-hidden">Share</span></th><th class="instant first">First sent</th><th class="instant">Last sent</th></tr></thead>
+      <thead hidden=${senders.length === 0}><tr><th>Sender</th><th class="number">Messages</th><th class="share"><span class="visually-hidden">Share</span></th><th class="instant first">First sent</th><th class="instant">Last sent</th></tr></thead>
       <tbody>${senders.map(
         ({ from, count, first_message_ts, last_message_ts }) => html`<tr key=${from}>
         <td><a href=${linkTo('/messages', { from })}><bdi>${from}</bdi></a></td>
