@@ -43,8 +43,8 @@ async function loadAll(page: Page, count = '5,000') {
   const progress = page.getByText(' shown')
   for (;;) {
     const text = await progress.innerText()
-    if (text === `${count} of ${count} shown`) return
     await page.evaluate(() => scrollTo(0, document.documentElement.scrollHeight))
+    if (text === `${count} of ${count} shown`) return
     await page.waitForFunction(
       (before) => document.querySelector('.shown')?.textContent !== before,
       text,
