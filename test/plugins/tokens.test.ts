@@ -124,7 +124,7 @@ t.test('OpenAPI documents which operations require a token', async (t) => {
   for (const [path, { get, post }] of Object.entries<Record<string, Record<string, object>>>(
     paths,
   )) {
-    const isProtected = /^\/(messages|stats|rejected)/.test(path)
+    const isProtected = /^\/(messages|stats|rejected|feed|senders|status)/.test(path)
     const { security, responses } = get ?? post ?? {}
     t.strictSame(security, isProtected ? [{ API_TOKEN: [] }] : undefined, path)
     t.equal('401' in (responses ?? {}), isProtected || path === '/webhook', path)
