@@ -13,10 +13,22 @@ const CLOSE_TIMEOUT_MS = 9500
 /** Milliseconds for writing the last log lines; the reader of the log may have stalled. */
 const FLUSH_TIMEOUT_MS = 500
 
+/**
+ * Maximum connections that wait to be accepted; the kernel limits it to `net.core.somaxconn`, by default 4096.
+ * Node's default of 511 overflows when thousands of clients connect at once: the kernel then resets connections whose
+ * clients have already sent a request.
+ */
+const LISTEN_BACKLOG = 4096
+
 /** Starts listening; closes the app if that fails. @throws ConfigError if the address is unusable. */
 async function listen(app: App, { host, port }: Config): Promise<void> {
   try {
-    await app.listen({ host, port, listenTextResolver: (address) => `listening on ${address}` })
+    await app.listen({
+      host,
+      port,
+      backlog: LISTEN_BACKLOG,
+      listenTextResolver: (address) => `listening on ${address}`,
+    })
   } catch (error) {
     await app.close()
     if (!(error instanceof Error) || !('code' in error)) throw error

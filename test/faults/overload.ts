@@ -81,7 +81,12 @@ for (const { name, make } of databases)
       const scrape = await Scrape.of(service)
 
       t.strictSame([...statuses.keys()].sort(), [200, 503], 'only 200 and 503')
-      t.equal(lost, 0, 'no connection was lost')
+      const ended = (status: number) => scrape.sum('http_requests_total', `status="${status}"`)
+      t.equal(
+        lost,
+        0,
+        `no connection was lost; ${ended(408)} ended with 408, ${ended(499)} with 499`,
+      )
       t.ok(
         rejected.every(
           ({ headers, body }) =>
