@@ -5,7 +5,7 @@ import t from 'tap'
 import { parse } from 'yaml'
 import { freePort } from '../tools/free-port.ts'
 import { Load } from './load.ts'
-import { startService } from './service.ts'
+import { folderOf, startService } from './service.ts'
 
 interface Rule {
   alert?: string
@@ -51,7 +51,7 @@ const selectorsOf = (expr: string) => expr.match(/[a-z_:0-9]+\{[^}]*\}/g) ?? []
 
 t.test('a real Prometheus finds data for every selector of the rules', { skip }, async (t) => {
   const { url } = await startService(t)
-  const folder = t.testdir()
+  const folder = folderOf(t)
   const port = await freePort()
   const config = {
     global: { scrape_interval: '1s', evaluation_interval: '1s' },
