@@ -46,6 +46,13 @@ export function existingDatabase(options: DevelopmentOption): DatabaseAddress {
   return database
 }
 
+/** Returns the file of a SQLite database. @throws Error with the given message for a PostgreSQL database. */
+export function sqliteFile(options: DevelopmentOption, onPostgres: string): string {
+  const database = bulkDatabase(options)
+  if (database.kind === 'postgres') throw new Error(onPostgres)
+  return database.path ?? ''
+}
+
 /** Runs work that updates counters and indexes, with a progress bar and pauses for other writers. */
 export async function indexing<Result>(
   work: (onProgress: ProgressListener) => Promise<Result>,

@@ -2,6 +2,7 @@ import { Command, Option } from 'commander'
 import packageJson from '../../package.json' with { type: 'json' }
 import { StoreOpenError } from '../db/message-store.ts'
 import type { MessageFilter } from '../message/filter.ts'
+import type { BackupOptions, RestoreOptions } from './backup.ts'
 import type { DevelopmentOption } from './database.ts'
 import type { ExportOptions } from './export.ts'
 import type { ImportOptions } from './import.ts'
@@ -26,6 +27,14 @@ Several: uses at most 16 connections. 429 and 503 with Retry-After are retried a
 after 1 s, up to 5 times. At the end, or on Ctrl-C, prints the number of messages, responses by status, response times
 and messages per second.
 The exit status is 0 if every message got 200.`
+
+const BACKUP_DETAILS = `
+The database is the one of DATABASE_URL. The backup is checked and synced to disk before it gets its name, and only its
+owner can read it. It is a database of its own: DATABASE_URL may name it. While it is written, the write-ahead log of
+the database grows by what the service stores.`
+
+const RESTORE_DETAILS = `
+The database is the one of DATABASE_URL. The backup is checked first, and stays as it is.`
 
 const TAIL_DETAILS = `
 The token is the first one of API_TOKEN in the settings of the service, which are read from the same environment and
@@ -111,6 +120,24 @@ command('verify', 'Compares counters and indexes with a recount of the messages.
   .action(async (options: VerifyOptions) => {
     const { run } = await import('./verify.ts')
     process.exitCode = await run(options)
+  })
+
+command('backup', 'Writes a snapshot of a SQLite database to a file, also while the service runs.')
+  .argument('<file>', 'the file; replaced when the backup is complete')
+  .option('--verify', 'compare counters and indexes of the backup with a recount, as verify does')
+  .addHelpText('after', BACKUP_DETAILS)
+  .action(async (file: string, options: BackupOptions) => {
+    const { runBackup } = await import('./backup.ts')
+    process.exitCode = await runBackup(file, options)
+  })
+
+command('restore', 'Replaces a SQLite database with a backup. The service must be stopped.')
+  .argument('<file>', 'the backup')
+  .option('--force', 'also if the database is corrupt or has messages that the backup lacks')
+  .addHelpText('after', RESTORE_DETAILS)
+  .action(async (file: string, options: RestoreOptions) => {
+    const { runRestore } = await import('./backup.ts')
+    await runRestore(file, options)
   })
 
 command('send', 'Sends signed test messages to a running service.')

@@ -33,6 +33,13 @@ function report({ messages, pending, differences }: Verification): void {
   process.stdout.write(`no differences in ${messages} messages${describePending(pending)}\n`)
 }
 
+/** Verifies a SQLite file. @returns the exit status, 1 if there are differences. */
+export async function verifyFile(path: string): Promise<number> {
+  const verification = await compare({ kind: 'sqlite', path })
+  report(verification)
+  return verification.differences.length === 0 ? 0 : 1
+}
+
 /**
  * Verifies the database, and repairs it on request.
  * @returns the exit status, 1 if differences remain.
