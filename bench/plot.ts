@@ -1,5 +1,6 @@
 import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { barChart, dotChart, timeChart } from './charts.ts'
+import type { DashboardResults } from './dashboard.ts'
 import type { FeedResults } from './feed.ts'
 import { whole } from './figures.ts'
 import type { ImportResults } from './import.ts'
@@ -304,6 +305,20 @@ function feedSection({ date, machine, server, settings, rounds, ...found }: Feed
   ].join('\n\n')
 }
 
+function dashboardSection(found: DashboardResults): string {
+  const { date, machine, settings, keystrokes, bars } = found
+  return [
+    '## Dashboard',
+    measuredOn(date, machine),
+    `In Chromium on the same machine, with ${whole(settings.messages)} messages in SQLite: the first contentful paint, median of ${settings.rounds}, and milliseconds from each keystroke of a search until its results are rendered.`,
+    markdown([
+      ['Word', 'Milliseconds by keystroke'],
+      ...keystrokes.map(({ word, ms }) => [word, ms.map(whole).join(', ')]),
+    ]),
+    barsMarkdown(bars),
+  ].join('\n\n')
+}
+
 function soakSection({ date, machine, settings, samples, bars }: SoakResults): string {
   const of = (value: (sample: SoakResults['samples'][number]) => number) => samples.map(value)
   const chart = timeChart(
@@ -340,6 +355,7 @@ const soak = read('soak.json')
 const imports = read('import.json')
 const sources = read('sources.json')
 const feed = read('feed.json')
+const dashboard = read('dashboard.json')
 const sections = [
   ...(ingest === undefined ? [] : [ingestSection(JSON.parse(ingest))]),
   ...(imports === undefined ? [] : [importSection(JSON.parse(imports))]),
@@ -348,6 +364,7 @@ const sections = [
   ...(postgres === undefined ? [] : [postgresSection(JSON.parse(postgres))]),
   ...(reads === undefined ? [] : [readsSection(JSON.parse(reads))]),
   ...(postgresReads === undefined ? [] : [postgresReadsSection(JSON.parse(postgresReads))]),
+  ...(dashboard === undefined ? [] : [dashboardSection(JSON.parse(dashboard))]),
   ...(soak === undefined ? [] : [soakSection(JSON.parse(soak))]),
 ]
 const before = readFileSync(page, 'utf8')
