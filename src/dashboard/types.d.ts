@@ -14,8 +14,8 @@ export interface Message {
 /** A page of `GET /messages`. */
 export interface MessagesPage {
   data: Message[]
-  /** Absent with `total=none`. */
-  total?: number
+  /** Null with `total=none`. */
+  total: number | null
   next?: string
 }
 

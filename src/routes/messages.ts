@@ -154,8 +154,8 @@ const messages: FastifyPluginAsyncTypebox<{ readTimeoutMs: number }> = async (
         return reply.send(format.start(columns) + format.write(messages, columns))
       }
       const data = messages.map(withParsedPayload)
-      const total = withTotal ? page.total : undefined
-      return { data, ...(total !== undefined && { total }), limit, offset, ...(next && { next }) }
+      const total = withTotal ? (page.total ?? null) : null
+      return { data, total, limit, offset, ...(next && { next }) }
     },
   )
 

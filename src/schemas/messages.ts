@@ -143,7 +143,7 @@ export const MessagesQuery = Type.Object({
       enum: ['exact', 'none'],
       default: 'exact',
       description:
-        'Whether to count the messages that match. `none` leaves `total` out, and makes a search for frequent words many times faster.',
+        'Whether to count the messages that match. With `none`, `total` is null, which makes a search for frequent words many times faster.',
       'x-expected': 'total must be exact or none',
     }),
   ),
@@ -162,11 +162,11 @@ export const MessageParams = Type.Object({
 export const MessagesPage = Type.Object(
   {
     data: Type.Array(ref(StoredMessage)),
-    total: Type.Optional(
-      Type.Integer({
-        description: 'Number of messages that match, on all pages; absent with `total=none`.',
-      }),
-    ),
+    // Not optional: the serializer writes optional fields last.
+    total: Type.Unsafe<number | null>({
+      type: ['integer', 'null'],
+      description: 'Number of messages that match, on all pages; null with `total=none`.',
+    }),
     limit: Type.Integer({ description: 'The limit that was applied.' }),
     offset: Type.Integer({ description: 'The offset that was applied.' }),
     next: Type.Optional(
