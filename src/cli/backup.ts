@@ -21,18 +21,11 @@ const ON_POSTGRES = {
 }
 
 /** Calls `work` with a progress bar, and prints what was copied. */
-async function report(
-  label: string,
-  work: (onProgress: CopyListener) => Promise<BackupContents>,
-): Promise<void> {
-  const bar = new ProgressBar(label, 'bytes')
-  try {
-    const { messages, bytes } = await work((done, total) => bar.update(done, total))
-    bar.end()
-    process.stdout.write(`${messages} messages, ${bytes} bytes\n`)
-  } finally {
-    bar.end()
-  }
+async function report(work: (onProgress: CopyListener) => Promise<BackupContents>): Promise<void> {
+  const bar = new ProgressBar('copying', 'bytes')
+  const copied = work((done, total) => bar.update(done, total))
+  const { messages, bytes } = await copied.finally(() => bar.end())
+  process.stdout.write(`${messages} messages, ${bytes} bytes\n`)
 }
 
 /** Writes a backup of the database to a file. @returns the exit status, 1 if the backup has differences. */
@@ -42,7 +35,7 @@ export async function runBackup(
 ): Promise<number> {
   const path = sqliteFile(options, ON_POSTGRES.backup)
   const { backup } = await import('../db/sqlite/offline/backup.ts')
-  await report('copying', (onProgress) => backup(path, file, onProgress))
+  await report((onProgress) => backup(path, file, onProgress))
   return verify ? await verifyFile(file) : 0
 }
 
@@ -53,5 +46,5 @@ export async function runRestore(
 ): Promise<void> {
   const path = sqliteFile(options, ON_POSTGRES.restore)
   const { restore } = await import('../db/sqlite/offline/restore.ts')
-  await report('copying', (onProgress) => restore(path, file, { force }, onProgress))
+  await report((onProgress) => restore(path, file, { force }, onProgress))
 }

@@ -33,11 +33,16 @@ function report({ messages, pending, differences }: Verification): void {
   process.stdout.write(`no differences in ${messages} messages${describePending(pending)}\n`)
 }
 
+/** Compares and prints the differences. @returns whether there are none. */
+async function check(database: DatabaseAddress): Promise<boolean> {
+  const verification = await compare(database)
+  report(verification)
+  return verification.differences.length === 0
+}
+
 /** Verifies a SQLite file. @returns the exit status, 1 if there are differences. */
 export async function verifyFile(path: string): Promise<number> {
-  const verification = await compare({ kind: 'sqlite', path })
-  report(verification)
-  return verification.differences.length === 0 ? 0 : 1
+  return (await check({ kind: 'sqlite', path })) ? 0 : 1
 }
 
 /**
@@ -46,12 +51,8 @@ export async function verifyFile(path: string): Promise<number> {
  */
 export async function run(options: VerifyOptions): Promise<number> {
   const database = existingDatabase(options)
-  let verification = await compare(database)
-  report(verification)
-  if (options.repair && verification.differences.length > 0) {
-    await indexing((onProgress) => rebuildDatabase(database, onProgress))
-    verification = await compare(database)
-    report(verification)
-  }
-  return verification.differences.length === 0 ? 0 : 1
+  if (await check(database)) return 0
+  if (!options.repair) return 1
+  await indexing((onProgress) => rebuildDatabase(database, onProgress))
+  return (await check(database)) ? 0 : 1
 }

@@ -1,5 +1,5 @@
 import type { Page } from 'playwright-core'
-import t from 'tap'
+import t, { type Test } from 'tap'
 import type { App } from '../../src/app.ts'
 import { writeMessages } from '../../tools/corpus.ts'
 import { CHROMIUM, findAccessibilityProblems, openPage, startListening } from './browser.ts'
@@ -52,6 +52,16 @@ async function loadAll(page: Page, count = '5,000') {
   }
 }
 
+/** Opens the list, loads all of it, and scrolls to its middle. */
+async function openInTheMiddle(t: Test, url: string): Promise<Page> {
+  const page = await openPage(t, url)
+  await page.goto('/dashboard/messages')
+  await loadAll(page)
+  await page.evaluate(() => scrollTo(0, document.documentElement.scrollHeight / 2))
+  await page.waitForFunction(() => document.elementFromPoint(640, 400)?.closest('.row'))
+  return page
+}
+
 t.test('a long list', { skip }, async (t) => {
   const { app, url } = await startListening(t)
   await seed(app, MESSAGES)
@@ -84,11 +94,7 @@ t.test('a long list', { skip }, async (t) => {
   })
 
   t.test('is restored where it was left', async (t) => {
-    const page = await openPage(t, url)
-    await page.goto('/dashboard/messages')
-    await loadAll(page)
-    await page.evaluate(() => scrollTo(0, document.documentElement.scrollHeight / 2))
-    await page.waitForFunction(() => document.elementFromPoint(640, 400)?.closest('.row'))
+    const page = await openInTheMiddle(t, url)
     const position = await positionInView(page)
     const text = await rowAt(page, position).locator('.text').textContent()
     await rowAt(page, position).click()
@@ -127,11 +133,7 @@ t.test('a long list', { skip }, async (t) => {
   )
 
   t.test('starts at the first row in view if no row has the focus', async (t) => {
-    const page = await openPage(t, url)
-    await page.goto('/dashboard/messages')
-    await loadAll(page)
-    await page.evaluate(() => scrollTo(0, document.documentElement.scrollHeight / 2))
-    await page.waitForFunction(() => document.elementFromPoint(640, 400)?.closest('.row'))
+    const page = await openInTheMiddle(t, url)
     const position = await positionInView(page)
     await page.keyboard.press('j')
     const focused = await focusedPosition(page)
