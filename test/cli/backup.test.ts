@@ -1,9 +1,13 @@
 import {
   copyFileSync,
   existsSync,
+  lstatSync,
+  mkdtempSync,
   readdirSync,
   readFileSync,
+  rmSync,
   statSync,
+  symlinkSync,
   writeFileSync,
 } from 'node:fs'
 import Database from 'better-sqlite3'
@@ -86,6 +90,26 @@ t.test('restores to where no database is', async (t) => {
   t.match(await runEntry(t, ['restore', 'backup.db'], elsewhere), { status: 0 })
   t.strictSame(idsIn(`${folderOf(t)}/new/app.db`), ['a'])
 })
+
+const isTmpfs = existsSync('/dev/shm') && statSync('/dev/shm').dev !== statSync('.').dev
+
+t.test(
+  'restores through a symbolic link to another file system',
+  { skip: !isTmpfs && '/dev/shm is not a file system of its own' },
+  async (t) => {
+    const other = mkdtempSync('/dev/shm/backup-test-')
+    t.teardown(() => rmSync(other, { recursive: true }))
+    await importMessages(t, ['a'])
+    await runEntry(t, ['backup', 'backup.db'], ENVIRONMENT)
+    copyFileSync(`${folderOf(t)}/backup.db`, `${other}/app.db`)
+    symlinkSync(`${other}/app.db`, `${folderOf(t)}/link.db`)
+    const linked = { DATABASE_URL: 'sqlite:///link.db' }
+    const { status, stderr } = await runEntry(t, ['restore', 'backup.db'], linked)
+    t.equal(status, 0, stderr)
+    t.ok(lstatSync(`${folderOf(t)}/link.db`).isSymbolicLink())
+    t.strictSame(idsIn(`${other}/app.db`), ['a'])
+  },
+)
 
 t.test('does not restore while a service runs', async (t) => {
   await importMessages(t, ['a'])

@@ -41,8 +41,12 @@ export function isUnavailable(error: unknown): boolean {
   return error instanceof StoreUnavailableError || isTransient(error)
 }
 
-/** Returns an error in one line for the operator: `cannot <action>: <reason>`. */
+/** Returns a failure in one line for the operator: `cannot <action>: <reason>`. */
+export function describeFailure(action: string, cause: unknown): string {
+  return `cannot ${action}: ${cause instanceof Error ? cause.message : String(cause)}`
+}
+
+/** Returns the error of a database that cannot be opened; see `describeFailure`. */
 export function openError(action: string, cause: unknown): StoreOpenError {
-  const reason = cause instanceof Error ? cause.message : String(cause)
-  return new StoreOpenError(`cannot ${action}: ${reason}`, { cause })
+  return new StoreOpenError(describeFailure(action, cause), { cause })
 }

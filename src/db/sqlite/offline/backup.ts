@@ -3,6 +3,7 @@ import { dirname } from 'node:path'
 import Database from 'better-sqlite3'
 import { StoreCorruptError } from '../../message-store.ts'
 import { openSnapshot } from '../connection.ts'
+import { describeFailure } from '../errors.ts'
 import { companionFiles, resolveLinks, resolveTarget } from '../files.ts'
 
 /** Pages of 4 KiB that are copied before progress is reported. */
@@ -25,12 +26,6 @@ export function sync(path: string): void {
   } finally {
     closeSync(descriptor)
   }
-}
-
-/** Returns an error in one line: `cannot <action>: <reason>`. */
-export function failure(action: string, cause: unknown): Error {
-  const reason = cause instanceof Error ? cause.message : String(cause)
-  return new Error(`cannot ${action}: ${reason}`, { cause })
 }
 
 /** Removes a copy that was not moved to its place, with the files that SQLite keeps next to it. */
@@ -115,7 +110,8 @@ export async function backup(
     sync(dirname(target))
     return contents
   } catch (error) {
-    throw failure(`back up ${JSON.stringify(path)} to ${JSON.stringify(target)}`, error)
+    const action = `back up ${JSON.stringify(path)} to ${JSON.stringify(target)}`
+    throw new Error(describeFailure(action, error), { cause: error })
   } finally {
     removeCopy(part)
   }

@@ -1,7 +1,7 @@
 import { chmodSync, chownSync, existsSync, renameSync, rmSync, statSync } from 'node:fs'
 import { dirname } from 'node:path'
 import Database from 'better-sqlite3'
-import { isCorruption, isLocked } from '../errors.ts'
+import { describeFailure, isCorruption, isLocked } from '../errors.ts'
 import { companionFiles, makeFolder, resolveLinks } from '../files.ts'
 import { inspectFile } from '../inspect.ts'
 import {
@@ -10,7 +10,6 @@ import {
   checkCopy,
   copyDatabase,
   createPrivateFile,
-  failure,
   removeCopy,
   sync,
 } from './backup.ts'
@@ -88,6 +87,27 @@ function replace(path: string, copy: string, { force }: RestoreOptions): void {
   }
 }
 
+/** Copies the backup to a file next to the database, checks the copy, and replaces the database with it. */
+async function replaceByCopy(
+  target: string,
+  source: string,
+  options: RestoreOptions,
+  onProgress: CopyListener,
+): Promise<BackupContents> {
+  const part = `${target}.${process.pid}.part`
+  try {
+    createPrivateFile(part)
+    await copyDatabase(source, part, onProgress)
+    const contents = checkCopy(part)
+    sync(part)
+    replace(target, part, options)
+    sync(dirname(target))
+    return contents
+  } finally {
+    removeCopy(part)
+  }
+}
+
 /**
  * Replaces a database, which must not be in use, with a backup. The backup is checked first, and stays as it is.
  * @throws Error with a message of one line.
@@ -98,22 +118,14 @@ export async function restore(
   options: RestoreOptions,
   onProgress: CopyListener,
 ): Promise<BackupContents> {
-  const part = `${path}.${process.pid}.part`
   try {
     if (!existsSync(source)) throw new Error(`there is no file ${source}`)
     inspectFile(source)
     makeFolder(dirname(path))
-    const target = resolveLinks(path)
-    createPrivateFile(part)
-    await copyDatabase(source, part, onProgress)
-    const contents = checkCopy(part)
-    sync(part)
-    replace(target, part, options)
-    sync(dirname(target))
-    return contents
+    // A symbolic link may lead to another file system, onto which no file can be renamed.
+    return await replaceByCopy(resolveLinks(path), source, options, onProgress)
   } catch (error) {
-    throw failure(`restore ${JSON.stringify(source)} to ${JSON.stringify(path)}`, error)
-  } finally {
-    removeCopy(part)
+    const action = `restore ${JSON.stringify(source)} to ${JSON.stringify(path)}`
+    throw new Error(describeFailure(action, error), { cause: error })
   }
 }
