@@ -15,6 +15,7 @@ import type { FeedCursor } from '../schemas/feed-cursor.ts'
 import type { Stats } from '../schemas/stats.ts'
 import type { BatcherOptions } from './batcher.ts'
 import type { RejectedBodyStore } from './rejected-bodies.ts'
+import type { MessageRemoval } from './removal.ts'
 import type { SenderPage, SenderQuery } from './sender-query.ts'
 
 /**
@@ -160,6 +161,8 @@ export interface MessageStore {
   feedEnd(signal?: AbortSignal): Promise<FeedCursor>
   /** The bodies that were rejected although their signature is valid. */
   readonly rejected: RejectedBodyStore
+  /** Removes messages. */
+  readonly removal: MessageRemoval
   /** Updates the counters and indexes. Reads are exact without it, and faster after it. */
   catchUp(onProgress?: ProgressListener): Promise<void>
   /** How messages should be batched for `append`. */

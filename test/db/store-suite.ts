@@ -3,6 +3,8 @@ import fc from 'fast-check'
 import type { Test } from 'tap'
 import type { MessageStore, PageQuery } from '../../src/db/message-store.ts'
 import type { NewRejectedBody } from '../../src/db/rejected-bodies.ts'
+import type { Erasure } from '../../src/db/removal.ts'
+import type { Verification } from '../../src/db/verification.ts'
 import type { MessageFilter } from '../../src/message/filter.ts'
 import { fold } from '../../src/message/fold.ts'
 import { instantKey } from '../../src/message/instant.ts'
@@ -120,9 +122,43 @@ const timelineBoundaries = fc
   )
   .map((keys) => keys.sort())
 
-/** A store under test, with the scan of its database. */
+/** A removal of messages: those before a sort key, of a sender, or with ids. */
+export type TestRemoval = { before: string } | Erasure
+
+/** Removals that often match. */
+const removals: fc.Arbitrary<TestRemoval> = fc.oneof(
+  fc.record({
+    before: fc
+      .constantFrom('10:00:00Z', '10:00:00.25Z', '10:00:00.3Z', '11:00:00Z', '12:00:00Z')
+      .map((time) => keyAt(time)),
+  }),
+  fc.record({ from: fc.constantFrom('+1', '+2', '+12') }),
+  fc.record({ ids: fc.array(fc.string({ unit: 'grapheme', minLength: 1, maxLength: 1 })) }),
+)
+
+/** Removes messages until none is left. @returns their number. */
+export async function removeAll({ removal }: MessageStore, which: TestRemoval): Promise<number> {
+  let total = 0
+  for (;;) {
+    const { removed, done } =
+      'before' in which ? await removal.removeExpired(which.before) : await removal.erase(which)
+    total += removed
+    if (done) return total
+  }
+}
+
+/** Whether a removal includes a message. */
+export function isRemoved(row: StoredMessage, which: TestRemoval): boolean {
+  if ('before' in which) {
+    return (instantKey(row.ts) ?? instantKey(row.created_at) ?? which.before) < which.before
+  }
+  return 'from' in which ? row.from_msisdn === which.from : which.ids.includes(row.message_id)
+}
+
+/** A store under test, with the scan and the verification of its database. */
 export interface ScannableStore extends MessageStore {
   scan(filter: MessageFilter): AsyncIterable<MessageWithDetails[]>
+  verify(): Verification | Promise<Verification>
 }
 
 /** Tests the guarantees of every store. `open` opens an empty store, which is closed after its test. */
@@ -371,15 +407,18 @@ export function suite(t: Test, open: (t: Test) => Promise<ScannableStore>): void
   t.test('returns the same pages and statistics as a recount, for any query', async (t) => {
     const store = await open(t)
     const stored = new Map<string, MessageWithDetails>()
+    const erased = new Set<string>()
     await fc.assert(
       fc.asyncProperty(
         fc.array(rows, { maxLength: 4 }),
         fc.tuple(pageQueries, pageQueries, pageQueries),
         fc.boolean(),
         timelineBoundaries,
-        async (batch, queries, catchUp, boundaries) => {
+        fc.option(removals, { freq: 1 }),
+        async (batch, queries, catchUp, boundaries, removal) => {
           const messages = batch.map(detailed)
           const outcomes = messages.map((row) => {
+            if (erased.has(row.message_id)) return 'duplicate'
             const first = stored.get(row.message_id)
             const [known, given] = [first, row].map(
               (each) => each && JSON.stringify(withoutDetails(each)),
@@ -390,6 +429,15 @@ export function suite(t: Test, open: (t: Test) => Promise<ScannableStore>): void
           })
           t.strictSame(await store.append(messages), outcomes)
           if (catchUp) await store.catchUp()
+          if (removal) {
+            const removed = [...stored.values()].filter((row) => isRemoved(row, removal))
+            t.equal(await removeAll(store, removal), removed.length, JSON.stringify(removal))
+            for (const { message_id } of removed) {
+              stored.delete(message_id)
+              if (!('before' in removal)) erased.add(message_id)
+            }
+            if ('ids' in removal) for (const id of removal.ids) erased.add(id)
+          }
           for (const query of queries) {
             const matching = recount([...stored.values()], query).map((row) =>
               query.details ? row : withoutDetails(row),
@@ -421,6 +469,7 @@ export function suite(t: Test, open: (t: Test) => Promise<ScannableStore>): void
       ),
       { numRuns: 200 },
     )
+    t.strictSame((await store.verify()).differences, [])
   })
 
   t.test('scans the messages that any filter matches, in order of arrival', async (t) => {

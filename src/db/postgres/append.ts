@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto'
-import { sql } from 'kysely'
+import { type SqlBool, sql } from 'kysely'
 import { DETAIL_COLUMNS, MESSAGE_COLUMNS } from '../../message/columns.ts'
 import { DEFAULT_DETAILS, type NewMessage, type StoredMessage } from '../../message/message.ts'
 import type { AppendOutcome } from '../message-store.ts'
@@ -32,6 +32,11 @@ const input = sql<Record<(typeof COLUMNS)[number], string> & { ordinal: number }
   sql`input(${sql.join([...COLUMNS, 'ordinal'].map((column) => sql.ref(column)))})`,
 )
 
+/** The id was not erased. No digest is computed while nothing was ever erased. */
+const isNotErased = sql<SqlBool>`(
+  (select not exists (select 1 from erased_ids))
+  or not exists (select 1 from erased_ids where digest = keyed_digest(input.message_id)))`
+
 /**
  * Inserts a batch and its row of `pending_batches`, in one statement.
  * Ids are inserted in ascending order, so that concurrent batches that share ids wait for each other without deadlock.
@@ -49,6 +54,7 @@ const APPEND = build
         eb
           .selectFrom(['arrival', input])
           .select(['arrival.batch', 'input.ordinal', ...COLUMNS.map((c) => `input.${c}` as const)])
+          .where(isNotErased)
           .orderBy(sql`input.message_id collate "C"`),
       )
       .onConflict((conflict) => conflict.column('message_id').doNothing())
@@ -129,11 +135,14 @@ export async function append(
   const knownIds = unique
     .filter((message) => !created.has(message))
     .map((message) => message.message_id)
-  const known = knownIds.length === 0 ? new Map() : await findStored(session, knownIds)
+  const known =
+    knownIds.length === 0 ? new Map<string, StoredMessage>() : await findStored(session, knownIds)
   const outcomes = batch.map((message): AppendOutcome => {
     const first = firsts.get(message.message_id)
-    if (message === first && created.has(message)) return 'created'
-    const stored = known.get(message.message_id) ?? first
+    const isNew = first && created.has(first)
+    if (isNew && message === first) return 'created'
+    // An id that is neither new nor stored was erased.
+    const stored = isNew ? first : known.get(message.message_id)
     return stored && !sameContent(message, stored) ? 'conflict' : 'duplicate'
   })
   return { outcomes, created: rows.length }

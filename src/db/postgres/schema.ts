@@ -96,6 +96,31 @@ interface FeedStateTable {
   start_ordinal: number
 }
 
+/** One row: the key of the digests below. */
+interface DigestKeyTable {
+  id: 1
+  key: Uint8Array
+}
+
+/**
+ * Positions in the feed whose message was removed, after the start of the feed.
+ * A cursor at such a position is still valid.
+ */
+interface RemovedMessagesTable {
+  epoch: number
+  xid: number
+  batch: number
+  ordinal: number
+  /** Keyed digest of the digest in feed cursors. */
+  digest: Uint8Array
+}
+
+/** The ids that were erased, and are never stored again. */
+interface ErasedIdsTable {
+  /** Keyed digest of the id. */
+  digest: Uint8Array
+}
+
 /** The tables after the newest migration. */
 export interface PostgresSchema {
   messages: MessagesTable
@@ -108,4 +133,7 @@ export interface PostgresSchema {
   rejected_bodies: RejectedBodiesTable
   feed_batches: FeedBatchesTable
   feed_state: FeedStateTable
+  digest_key: DigestKeyTable
+  removed_messages: RemovedMessagesTable
+  erased_ids: ErasedIdsTable
 }

@@ -9,18 +9,18 @@ import {
   type PageQuery,
   type ProgressListener,
   StoreOpenError,
-  type StoreSize,
   StoreUnavailableError,
   type TimelineQuery,
   type WarningListener,
 } from '../message-store.ts'
 import { isSlowSenderQuery, type SenderQuery } from '../sender-query.ts'
 import { append } from './append.ts'
+import { measure } from './database-size.ts'
 import { errorMessage } from './errors.ts'
+import { PostgresMessageRemoval } from './message-removal.ts'
 import { migrate } from './migrations/migrate.ts'
 import type { Pool, Session } from './pool.ts'
 import { createPools, type PoolOptions, type Pools } from './pools.ts'
-import { countAll } from './queries/counts.ts'
 import { feed, feedEnd } from './queries/feed.ts'
 import { startEpochIfRestored } from './queries/feed-order.ts'
 import { page } from './queries/page.ts'
@@ -74,6 +74,7 @@ export class PostgresStore implements MessageStore {
   readonly #readiness: Readiness
   readonly #textIndex: TextIndex
   readonly rejected: PostgresRejectedBodies
+  readonly removal: PostgresMessageRemoval
   /** Whether the last batch failed because the database was unavailable, and no check has passed since. */
   #unavailable = false
   #created = 0
@@ -84,6 +85,7 @@ export class PostgresStore implements MessageStore {
     this.#rollup = new Rollup(pools.maintenance, unlimited)
     this.#readiness = new Readiness(pools.maintenance)
     this.#textIndex = new TextIndex(pools.longRunning, onWarning)
+    this.removal = new PostgresMessageRemoval(pools, () => this.#rollup.catchUp())
     this.rejected = new PostgresRejectedBodies(pools)
   }
 
@@ -209,7 +211,7 @@ export class PostgresStore implements MessageStore {
     }
   }
 
-  size(): Promise<StoreSize> {
+  size() {
     return this.#pools.maintenance.run(measure, { timeoutMs: SIZE_TIMEOUT_MS })
   }
 
@@ -245,13 +247,4 @@ async function prepare(session: Session): Promise<void> {
 
 async function analyze(session: Session): Promise<void> {
   await sql`vacuum (analyze) messages, senders, minutes, pending_batches`.execute(session)
-}
-
-async function measure(session: Session): Promise<StoreSize> {
-  const { databaseBytes } = await session
-    .selectNoFrom((eb) =>
-      eb.fn<number>('pg_database_size', [eb.fn('current_database')]).as('databaseBytes'),
-    )
-    .executeTakeFirstOrThrow()
-  return { messages: await countAll(session), databaseBytes, freeBytes: undefined }
 }

@@ -1,5 +1,6 @@
 import { type FeedFilter, isRestrictive } from '../../message/filter.ts'
 import { digestOf, type FeedCursor } from '../../schemas/feed-cursor.ts'
+import { keyedDigest } from '../keyed-digest.ts'
 import {
   FEED_WINDOW,
   type FeedMessage,
@@ -27,7 +28,9 @@ export function prepareFeed(queries: Prepared<typeof feedQueries>) {
     if (rest.length > 0) return true
     if (seq === first.position[0]) return false
     const found = queries.idAt.get({ seq })
-    return found === undefined || digestOf(found.message_id) !== digest
+    if (found) return digestOf(found.message_id) !== digest
+    const removed = queries.removedAt.get({ seq })
+    return !removed || Buffer.compare(removed.digest, keyedDigest(removed.key, digest ?? '')) !== 0
   }
 
   function end(): FeedCursor {

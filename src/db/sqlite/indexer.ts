@@ -60,6 +60,19 @@ export class Indexer {
     this.backlog = { counts: above(watermark), trigrams: above(trigrams) }
   }
 
+  /** Reads the last messages that the counters and the trigram index cover. */
+  watermarks(): { watermark: number; trigrams: number } {
+    const { watermark = 0, trigrams = 0 } = this.#query.progress.get() ?? {}
+    return { watermark, trigrams }
+  }
+
+  /** Notes that messages were removed: merges of the trigram index omit them. */
+  removed(messages: number): void {
+    if (messages === 0) return
+    this.recount()
+    this.#maintenance.addTrigrams(messages)
+  }
+
   /** Adds appended messages to the backlog. */
   add(messages: number): void {
     const { counts, trigrams } = this.backlog

@@ -41,6 +41,11 @@ const CREATED_TABLES = [
   'trigrams',
   'rejected_bodies',
   'feed_start',
+  'digest_key',
+  'removed_messages',
+  'erased_ids',
+  'free_pages',
+  'last_backup',
 ]
 
 const UNCHANGED = 'it was left as it is'

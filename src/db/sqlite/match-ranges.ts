@@ -63,8 +63,10 @@ export function prepareMatchRanges(
       }
       return found
     }
-    // Assumes that candidates are as dense everywhere as at the beginning.
-    const density = slice / Math.max(slice, skipped.rowid)
-    return { few: false, candidates: density * watermark, ranges }
+    // Assumes that candidates are as dense everywhere as at the beginning, from the first one on: before it, messages
+    // may have been removed.
+    const first = firstCandidate(FIRST) ?? skipped.rowid
+    const density = slice / Math.max(slice, skipped.rowid - first)
+    return { few: false, candidates: density * Math.max(0, watermark - first), ranges }
   }
 }

@@ -46,7 +46,8 @@ export function preparePaging(
       ? Math.max(0, instantCounts.before(values.until) - start)
       : messages + (count.above.get(values)?.count ?? 0)
 
-    const plan = planner.plan(query, values, { inRange, ofSender: sender?.count ?? 0, restricted })
+    const ofSender = sender?.count ?? 0
+    const plan = planner.plan(query, values, { indexed: messages, inRange, ofSender, restricted })
     if (plan.total !== undefined && query.offset >= plan.total) {
       return { data: [], total: plan.total, next: undefined }
     }

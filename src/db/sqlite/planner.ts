@@ -25,6 +25,8 @@ const COST = { instantText: 3, senderText: 4, matches: 2 }
 
 /** Numbers of messages that are known before a page is planned. */
 export interface KnownCounts {
+  /** Messages up to the watermark. */
+  indexed: number
   /** Messages in the range of instants. */
   inRange: number
   /** Messages of the sender up to the watermark, 0 without one. */
@@ -108,7 +110,7 @@ export class Planner {
     const unindexed = isUnindexed(query)
     const byMatches = from === undefined ? 'matches' : 'matchesSender'
     const textRows = from === undefined ? known.inRange : known.ofSender
-    const { few, candidates, exact, search } = this.#lookUp(values)
+    const { few, candidates, exact, search } = this.#lookUp(values, known)
     const countPhrase = () => this.#matches.phrase.get(search())?.count ?? 0
     const phraseRows = few ? countPhrase() : candidates
 
@@ -126,7 +128,7 @@ export class Planner {
     }
     // By text, messages are read in the order of the page until it is full; this assumes that matches are spread
     // evenly. By trigrams, all matches are read and sorted.
-    const expected = total ?? (phraseRows / Math.max(values.watermark, 1)) * textRows
+    const expected = total ?? (phraseRows / Math.max(known.indexed, 1)) * textRows
     const rowsToPageEnd = (textRows / Math.max(expected, 1)) * (query.offset + query.limit)
     const textCost = Math.min(rowsToPageEnd, textRows) * COST[byText]
     return phraseRows * COST.matches < textCost
@@ -144,8 +146,8 @@ export class Planner {
     return counts.get(values)?.count ?? 0
   }
 
-  #lookUp({ q, watermark }: PageParameters): IndexLookup {
-    const indexed = indexSearch(q, this.#databaseBytes() / Math.max(1, watermark))
+  #lookUp({ q, watermark }: PageParameters, known: KnownCounts): IndexLookup {
+    const indexed = indexSearch(q, this.#databaseBytes() / Math.max(1, known.indexed))
     const { few, candidates, ranges } = this.#matchRanges({ ...indexed, q }, watermark)
     let parameters: SearchParameters | undefined
     return {

@@ -9,7 +9,8 @@ import {
 import type { StoreGuard } from './store-guard.ts'
 import type { WorkerClient } from './worker/client.ts'
 import type { ReaderPool } from './worker/reader-pool.ts'
-import type { WriterData, WriterOperations, WriterReady } from './worker/writer.ts'
+import type { WriterOperations } from './worker/writer.ts'
+import type { WriterData, WriterReady } from './worker/writer-data.ts'
 
 /** The rejected bodies of a store in a SQLite file. */
 export class SqliteRejectedBodies implements RejectedBodyStore {

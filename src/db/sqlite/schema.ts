@@ -128,6 +128,40 @@ interface FeedStartTable {
   seq: number
 }
 
+/** One row: the key of the digests below, see `keyedDigest`. */
+interface DigestKeyTable {
+  id: 1
+  key: Uint8Array
+}
+
+/**
+ * Positions in the feed whose message was removed, above that of `feed_start`.
+ * A cursor at such a position is still valid.
+ */
+interface RemovedMessagesTable {
+  seq: number
+  /** Keyed digest of the digest in feed cursors. */
+  digest: Uint8Array
+}
+
+/** The ids that were erased, and are never stored again. */
+interface ErasedIdsTable {
+  /** Keyed digest of the id. */
+  digest: Uint8Array
+}
+
+/** Zeros that occupy free pages while an erasure overwrites these. */
+interface FreePagesTable {
+  id: Generated<number>
+  zeros: Uint8Array
+}
+
+/** One row: the last backup by the command line; none before the first. */
+interface LastBackupTable {
+  id: 1
+  at: string
+}
+
 /** The tables after the newest migration. */
 export interface SqliteSchema {
   messages: MessagesTable
@@ -141,4 +175,9 @@ export interface SqliteSchema {
   trigrams: TrigramsTable
   rejected_bodies: RejectedBodiesTable
   feed_start: FeedStartTable
+  digest_key: DigestKeyTable
+  removed_messages: RemovedMessagesTable
+  erased_ids: ErasedIdsTable
+  free_pages: FreePagesTable
+  last_backup: LastBackupTable
 }

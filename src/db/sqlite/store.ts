@@ -20,17 +20,16 @@ import { isSlowSenderQuery, type SenderQuery } from '../sender-query.ts'
 import { decodeOutcomes, flatten } from './batch.ts'
 import { openError } from './errors.ts'
 import { makeFolder, resolveLinks } from './files.ts'
+import { SqliteMessageRemoval } from './message-removal.ts'
 import { SharedProbe } from './probe.ts'
-import { indexingQueries } from './queries/indexing.ts'
 import { readQueries } from './queries/read.ts'
-import { rejectedWriteQueries } from './queries/rejected.ts'
-import { senderRunQueries } from './queries/sender-runs.ts'
-import { writeQueries } from './queries/write.ts'
+import { writerQueries } from './queries/writer.ts'
 import { SqliteRejectedBodies } from './rejected-bodies.ts'
 import { StoreGuard } from './store-guard.ts'
 import { WorkerClient } from './worker/client.ts'
 import { ReaderPool } from './worker/reader-pool.ts'
-import type { WriterData, WriterOperations, WriterReady } from './worker/writer.ts'
+import type { WriterOperations } from './worker/writer.ts'
+import type { WriterData, WriterReady } from './worker/writer-data.ts'
 
 /** Reader threads for reads that may take long, which the other reads never wait for. */
 const SEARCH_READERS = 2
@@ -64,6 +63,7 @@ export class SqliteStore implements MessageStore {
   readonly #quickReaders: ReaderPool
   readonly #guard: StoreGuard
   readonly rejected: SqliteRejectedBodies
+  readonly removal: SqliteMessageRemoval
   readonly #path: string
   readonly #temporaryFolder: string | undefined
   readonly #probe = new SharedProbe(() =>
@@ -93,9 +93,7 @@ export class SqliteStore implements MessageStore {
         configuredPath,
         path,
         previous: previous?.files,
-        write: { ...writeQueries, rejected: rejectedWriteQueries },
-        index: indexingQueries,
-        runs: senderRunQueries,
+        queries: writerQueries,
         bulk,
       }),
       onEvent: (value) => {
@@ -106,6 +104,7 @@ export class SqliteStore implements MessageStore {
     const { PRIORITY_LOW, PRIORITY_NORMAL } = constants.priority
     this.#searchReaders = new ReaderPool({ ...data, priority: PRIORITY_LOW }, SEARCH_READERS)
     this.#quickReaders = new ReaderPool({ ...data, priority: PRIORITY_NORMAL }, QUICK_READERS)
+    this.removal = new SqliteMessageRemoval(this.#guard, this.#writer)
     this.rejected = new SqliteRejectedBodies(this.#guard, this.#writer, this.#quickReaders)
   }
 

@@ -30,6 +30,8 @@ t.test('on a server', { skip: NO_SERVER }, async (t) => {
     )
     await execute(url, 'drop trigger record_feed_batch on pending_batches')
     await execute(url, 'drop function record_feed_batch')
+    await execute(url, 'drop function keyed_digest')
+    await execute(url, 'drop table digest_key, removed_messages, erased_ids')
     await execute(url, 'drop table rejected_bodies, feed_batches, feed_state')
     await execute(url, "delete from kysely_migration where name >= '0002-sources'")
     const store = await openStore(t, url)

@@ -1,4 +1,5 @@
 import t from 'tap'
+import { verify } from '../../../src/db/postgres/offline/verify.ts'
 import { scan } from '../../../src/db/postgres/queries/scan.ts'
 import { PostgresStore } from '../../../src/db/postgres/store.ts'
 import type { MessageFilter } from '../../../src/message/filter.ts'
@@ -15,6 +16,7 @@ t.test('passes the store suite on PGlite', { timeout: 170_000 }, async (t) => {
     t.teardown(() => store.close())
     return Object.assign(store, {
       scan: (filter: MessageFilter) => scan(pools.longRunning, filter),
+      verify: () => pools.longRunning.run((session) => verify(session, () => {})),
     })
   })
 })

@@ -1,8 +1,9 @@
 import t, { type Test } from 'tap'
-import { scanOffline } from '../../../src/db/postgres/offline/commands.ts'
+import { scanOffline, verifyOffline } from '../../../src/db/postgres/offline/commands.ts'
 import type { MessageFilter } from '../../../src/message/filter.ts'
 import { DEFAULT_DETAILS } from '../../../src/message/message.ts'
 import { feedSuite } from '../feed-suite.ts'
+import { removalSuite } from '../removal-suite.ts'
 import { sendersSuite } from '../senders-suite.ts'
 import { message, suite } from '../store-suite.ts'
 import { createDatabase, execute, NO_SERVER, openStore } from './server.ts'
@@ -16,7 +17,8 @@ async function openIn(t: Test, url: string) {
   const inSchema = new URL(url)
   inSchema.searchParams.set('options', `-c search_path=${schema},public`)
   const scan = (filter: MessageFilter) => scanOffline(inSchema.href, filter)
-  return Object.assign(await openStore(t, inSchema.href), { scan })
+  const verify = () => verifyOffline(inSchema.href, () => {})
+  return Object.assign(await openStore(t, inSchema.href), { scan, verify })
 }
 
 /** Locales that differ in sort order and case mapping. */
@@ -32,6 +34,7 @@ t.test('on a server', { skip: NO_SERVER }, async (t) => {
       suite(t, (t) => openIn(t, url))
       feedSuite(t, (t) => openIn(t, url))
       sendersSuite(t, (t) => openIn(t, url))
+      removalSuite(t, (t) => openIn(t, url))
     })
   }
 

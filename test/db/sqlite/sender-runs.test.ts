@@ -48,6 +48,7 @@ async function openIndex(path: string) {
       const ts = `${ts_key}Z`
       const message_id = `m${number}`
       insert.run({
+        seq: number + 1,
         message_id,
         from_msisdn,
         to_msisdn: '+9',

@@ -5,9 +5,11 @@ import t, { type Test } from 'tap'
 import { StoreDetachedError, StoreUnavailableError } from '../../../src/db/message-store.ts'
 import { openWriter } from '../../../src/db/sqlite/connection.ts'
 import { scan } from '../../../src/db/sqlite/offline/scan.ts'
+import { verify } from '../../../src/db/sqlite/offline/verify.ts'
 import { SqliteStore } from '../../../src/db/sqlite/store.ts'
 import type { MessageFilter } from '../../../src/message/filter.ts'
 import { feedSuite } from '../feed-suite.ts'
+import { removalSuite } from '../removal-suite.ts'
 import { sendersSuite } from '../senders-suite.ts'
 import { message, suite } from '../store-suite.ts'
 
@@ -21,13 +23,20 @@ t.test('passes the store suite', async (t) =>
   suite(t, async (t) => {
     const path = `${t.testdir()}/app.db`
     const scanFile = (filter: MessageFilter) => scan(path, filter)
-    return Object.assign(await open(t, path), { scan: scanFile })
+    return Object.assign(await open(t, path), { scan: scanFile, verify: () => verify(path) })
   }),
 )
 
 t.test('passes the suite of the feed', async (t) => feedSuite(t, (t) => open(t)))
 
 t.test('passes the suite of senders', async (t) => sendersSuite(t, (t) => open(t)))
+
+t.test('passes the suite of removals', async (t) =>
+  removalSuite(t, async (t) => {
+    const path = `${t.testdir()}/app.db`
+    return Object.assign(await open(t, path), { verify: () => verify(path) })
+  }),
+)
 
 t.test('keeps messages after closing and opening again', async (t) => {
   const path = `${t.testdir()}/missing/folders/app.db`

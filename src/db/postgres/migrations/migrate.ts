@@ -7,6 +7,7 @@ import { messages } from './0001-messages.ts'
 import { sources } from './0002-sources.ts'
 import { rejected } from './0003-rejected.ts'
 import { feed } from './0004-feed.ts'
+import { removal } from './0005-removal.ts'
 
 /** Migrations by name, which determines their order. A released migration is never changed. */
 const MIGRATIONS: Record<string, Migration> = {
@@ -14,6 +15,7 @@ const MIGRATIONS: Record<string, Migration> = {
   '0002-sources': sources,
   '0003-rejected': rejected,
   '0004-feed': feed,
+  '0005-removal': removal,
 }
 
 /** Milliseconds between two attempts to take the lock. */

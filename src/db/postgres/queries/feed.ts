@@ -97,14 +97,21 @@ export async function feedEnd(session: Session): Promise<FeedCursor> {
 async function isStale(session: Session, { position, digest }: FeedCursor, { start }: FeedState) {
   if (position.length !== start.position.length) return true
   if (comparePositions(position, start.position) === 0) return false
-  const { batch, ordinal } = fromPosition(position)
+  const { epoch, xid, batch, ordinal } = fromPosition(position)
   const found = await session
     .selectFrom('messages')
     .select('message_id')
     .where('batch', '=', batch)
     .where('ordinal', '=', ordinal)
     .executeTakeFirst()
-  return found === undefined || digestOf(found.message_id) !== digest
+  if (found) return digestOf(found.message_id) !== digest
+  const removed = await session
+    .selectFrom('removed_messages')
+    .select('ordinal')
+    .where((eb) => eb.and({ epoch, xid, batch, ordinal }))
+    .where('digest', '=', sql<Uint8Array>`keyed_digest(${digest ?? ''})`)
+    .executeTakeFirst()
+  return removed === undefined
 }
 
 /** Reads the messages after a position, of epoch 0 or of all others; undefined if there are none. */

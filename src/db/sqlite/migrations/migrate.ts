@@ -10,6 +10,7 @@ import { senderRuns } from './0003-sender-runs.ts'
 import { sources } from './0004-sources.ts'
 import { rejected } from './0005-rejected.ts'
 import { feed } from './0006-feed.ts'
+import { removal } from './0007-removal.ts'
 
 /** The migrations by name, in order. A released migration is never changed. */
 const MIGRATIONS: Record<string, Migration> = {
@@ -19,6 +20,7 @@ const MIGRATIONS: Record<string, Migration> = {
   '0004-sources': sources,
   '0005-rejected': rejected,
   '0006-feed': feed,
+  '0007-removal': removal,
 }
 
 /** The `application_id` in the file header of databases that this service creates: `LWHA` in ASCII. */

@@ -80,12 +80,12 @@ function messageDifferences(database: Database, { query }: Snapshot): Difference
 
 /**
  * Compares the watermarks and their totals.
- * A watermark past the newest message would exclude later messages from the indexes.
+ * A watermark past the newest message, removed or not, would exclude later messages from the indexes.
  */
 function watermarkDifferences(snapshot: Snapshot): Difference[] {
   const { query, watermark, trigrams, messages, senders } = snapshot
   const stored = query.watermark.get()
-  const newest = query.newest.get()?.seq ?? 0
+  const newest = query.lastSeq.get()?.seq ?? 0
   return [
     { kind: 'missing', count: stored ? 0 : 1 },
     { kind: 'past the newest message', count: Math.max(0, watermark - newest, trigrams - newest) },

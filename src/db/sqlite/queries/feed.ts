@@ -32,6 +32,13 @@ export const feedQueries = {
   idAt: compile(({ seq }: Placeholders<{ seq: number }>) =>
     build.selectFrom('messages').select('message_id').where('seq', '=', seq),
   ),
+  /** The keyed digest of a removed message, and its key. */
+  removedAt: compile(({ seq }: Placeholders<{ seq: number }>) =>
+    build
+      .selectFrom(['removed_messages', 'digest_key'])
+      .select(['digest', 'key'])
+      .where('seq', '=', seq),
+  ),
   newest: compile(() =>
     build.selectFrom('messages').select(['seq', 'message_id']).orderBy('seq', 'desc').limit(1),
   ),

@@ -10,6 +10,7 @@ import { CHECKSUM_MODULUS, type TermCount } from '../offline/trigram-recount.ts'
 import type { SqliteSchema } from '../schema.ts'
 import { build, compile, type Placeholders } from './compile.ts'
 import { bucketOf, eb, isVisible } from './expressions.ts'
+import { lastSeq } from './removal.ts'
 
 /** Tables that only the verification reads: a shadow table of FTS5, and temporary tables. */
 type VerifySchema = {
@@ -97,7 +98,7 @@ export const verifyQueries = {
   watermark: compile(() =>
     build.selectFrom('watermark').select(['seq', 'trigrams', 'messages', 'senders']),
   ),
-  newest: compile(() => build.selectFrom('messages').select((eb) => eb.fn.max('seq').as('seq'))),
+  lastSeq,
   totals: compile((p: Placeholders<Watermark>) =>
     indexedMessages(p).select((eb) => [
       eb.fn.countAll<number>().as('messages'),

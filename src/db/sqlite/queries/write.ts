@@ -1,12 +1,14 @@
 import type { MessageRow } from '../batch.ts'
 import { build, compile, type Placeholders } from './compile.ts'
+import { lastSeq } from './removal.ts'
 
 /** The statements that store messages and check that messages can be stored. */
 export const writeQueries = {
-  insert: compile((message: Placeholders<MessageRow>) =>
+  insert: compile((message: Placeholders<MessageRow & { seq: number }>) =>
     build
       .insertInto('messages')
       .values({
+        seq: message.seq,
         message_id: message.message_id,
         from_msisdn: message.from_msisdn,
         to_msisdn: message.to_msisdn,
@@ -30,6 +32,14 @@ export const writeQueries = {
       .where('to_msisdn', '=', message.to_msisdn)
       .where('ts', '=', message.ts)
       .where('text', 'is not distinct from', message.text),
+  ),
+  lastSeq,
+  anyErased: compile(() => build.selectFrom('erased_ids').select('digest').limit(1)),
+  findErased: compile(({ message_id }: Placeholders<{ message_id: string }>) =>
+    build
+      .selectFrom('erased_ids')
+      .select('digest')
+      .where((eb) => eb('digest', '=', eb.fn<Uint8Array>('id_digest', [message_id]))),
   ),
   heartbeat: compile(({ at }: Placeholders<{ at: string }>) =>
     build

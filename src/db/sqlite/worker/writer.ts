@@ -1,7 +1,8 @@
 import type { Database } from 'better-sqlite3'
-import type { AppendOutcome, StoreStatus } from '../../message-store.ts'
+import type { StoreStatus } from '../../message-store.ts'
 import type { RejectedBatch } from '../../rejected-bodies.ts'
-import { encodeOutcome, type FlatBatch, type MessageRow, unflatten } from '../batch.ts'
+import type { Erasure, RemovalStep } from '../../removal.ts'
+import type { FlatBatch } from '../batch.ts'
 import { BusyRetry } from '../busy-retry.ts'
 import {
   LOG_LIMIT,
@@ -11,40 +12,18 @@ import {
   withoutSync,
 } from '../connection.ts'
 import { isCorruption, isLocked } from '../errors.ts'
-import { type DatabaseFiles, FileGuard, identifyFiles } from '../files.ts'
+import { FileGuard, identifyFiles } from '../files.ts'
 import { FullDisk } from '../full-disk.ts'
 import { Indexer } from '../indexer.ts'
+import { prepareInsertion } from '../insertion.ts'
 import { inspectFile } from '../inspect.ts'
 import { migrate } from '../migrations/migrate.ts'
-import type { indexingQueries } from '../queries/indexing.ts'
-import type { rejectedWriteQueries } from '../queries/rejected.ts'
-import type { senderRunQueries } from '../queries/sender-runs.ts'
-import type { writeQueries } from '../queries/write.ts'
+import { Purge } from '../purge.ts'
+import { Removal } from '../removal.ts'
 import { prepareSenderUpgrade } from '../sender-runs-upgrade.ts'
 import { type Prepared, prepareAll } from '../statement.ts'
 import { serveRpc, type WorkerContext } from './runtime.ts'
-
-/** The data of the writer thread. */
-export interface WriterData {
-  /** As configured. */
-  configuredPath: string
-  /** Without symbolic links. */
-  path: string
-  /** The files of the previous writer thread, which must still be in place. */
-  previous: DatabaseFiles | undefined
-  write: typeof writeQueries & { rejected: typeof rejectedWriteQueries }
-  index: typeof indexingQueries
-  runs: typeof senderRunQueries
-  /** Whether the store is opened to import very many messages. */
-  bulk: boolean
-}
-
-/** The value that the writer thread posts when it is ready. */
-export interface WriterReady {
-  files: DatabaseFiles
-  /** Number of adopted messages whose `ts` is not an instant. */
-  withoutInstant: number
-}
+import type { WriterData, WriterReady } from './writer-data.ts'
 
 /** Milliseconds that an append waits for a lock of another program. Senders time out after 15 to 30 s. */
 const APPEND_LOCK_TIMEOUT_MS = 4000
@@ -62,8 +41,11 @@ const TRUNCATE_INTERVAL_MS = 1000
 class Writer {
   readonly ready: WriterReady
   readonly #database: Database
-  readonly #query: Prepared<WriterData['write']>
+  readonly #query: Prepared<WriterData['queries']['write']>
   readonly #indexer: Indexer
+  readonly #insert: ReturnType<typeof prepareInsertion>
+  readonly #removal: Removal
+  readonly #purge: Purge
   readonly #bulk: boolean
   readonly #transaction: <Result>(work: () => Result) => Result
   readonly #emit: (status: StoreStatus) => void
@@ -91,9 +73,14 @@ class Writer {
   private constructor(database: Database, data: WriterData, emit: (status: StoreStatus) => void) {
     this.#database = database
     this.#emit = emit
-    this.#query = prepareAll(database, data.write)
+    this.#query = prepareAll(database, data.queries.write)
     this.#bulk = data.bulk
-    this.#indexer = new Indexer(database, data.index, data.runs)
+    this.#indexer = new Indexer(database, data.queries.index, data.queries.runs)
+    this.#insert = prepareInsertion(this.#query)
+    this.#removal = new Removal(database, prepareAll(database, data.queries.removal), () =>
+      this.#indexer.watermarks(),
+    )
+    this.#purge = new Purge(database, prepareAll(database, data.queries.purge))
     this.#transaction = database.transaction((work: () => unknown) => work()).immediate as <Result>(
       work: () => Result,
     ) => Result
@@ -113,7 +100,7 @@ class Writer {
   append(batch: FlatBatch): { outcomes: Uint8Array; status: StoreStatus } {
     const outcomes = this.#commit(() => {
       if (!this.#bulk) this.#indexer.keepUp()
-      return Uint8Array.from(unflatten(batch), (message) => encodeOutcome(this.#insert(message)))
+      return this.#insert(batch)
     })
     this.#indexer.add(outcomes.length)
     this.#lastAppend = performance.now()
@@ -133,6 +120,21 @@ class Writer {
     }
     this.#emit(this.#status)
     return this.#indexer.backlog.counts
+  }
+
+  /** Runs a step of a removal. A step that a power failure loses is repeated. */
+  remove<Step extends RemovalStep>(step: (removal: Removal) => Step): Step {
+    const run = () => this.#commit(() => step(this.#removal), PROBE_LOCK_TIMEOUT_MS)
+    const result = withoutSync(this.#database, run)
+    this.#indexer.removed(result.removed)
+    return result
+  }
+
+  /** Overwrites some of what removed messages left, then empties the log; `busy` while a read needs it. */
+  purge(): 'more' | 'busy' | 'done' {
+    if (withoutSync(this.#database, () => this.#commit(() => this.#purge.step()))) return 'more'
+    const truncate = () => this.#database.pragma('wal_checkpoint(TRUNCATE)', { simple: true })
+    return this.#write(truncate) === 0 ? 'done' : 'busy'
   }
 
   /** Keeps rejected bodies. Its lock timeout is short, because appends wait for it. */
@@ -230,11 +232,6 @@ class Writer {
     this.#walBytes = this.#guard.assertInPlace()
     return result
   }
-
-  #insert(message: MessageRow): AppendOutcome {
-    if (this.#query.insert.run(message) === 1) return 'created'
-    return this.#query.findDuplicate.get(message) ? 'duplicate' : 'conflict'
-  }
 }
 
 async function openOperations(context: WorkerContext<WriterData>) {
@@ -243,6 +240,9 @@ async function openOperations(context: WorkerContext<WriterData>) {
     append: (batch: FlatBatch) => writer.append(batch),
     upgrade: () => writer.upgrade(),
     catchUp: (step: number | undefined) => writer.catchUp(step),
+    removeExpired: (before: string) => writer.remove((removal) => removal.removeExpired(before)),
+    erase: (erasure: Erasure) => writer.remove((removal) => removal.erase(erasure)),
+    purge: () => writer.purge(),
     keepRejected: (batch: RejectedBatch) => writer.keepRejected(batch),
     removeRejected: (id: number) => writer.removeRejected(id),
     probe: () => writer.probe(),
