@@ -17,7 +17,7 @@ const exporter: SpanExporter = {
   shutdown: async () => {},
 }
 
-if (isMainThread) {
+if (isMainThread && process.argv[1]) {
   propagation.setGlobalPropagator(new W3CTraceContextPropagator())
   // An interval beyond the duration of a test, so that only the shutdown exports.
   const processor = new BatchSpanProcessor({ exporter, scheduledDelayMillis: 600_000 })

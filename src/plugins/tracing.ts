@@ -1,4 +1,3 @@
-import { setTimeout as delay } from 'node:timers/promises'
 import {
   type Attributes,
   ProxyTracer,
@@ -68,7 +67,8 @@ function isTraced({ routeOptions }: FastifyRequest): boolean {
 
 /**
  * Starts the server span of a request, as a child of the span in its headers.
- * Attributes contain no more of the request than its log line: neither the query nor values of path parameters.
+ * The path is redacted as in the log line, and there is no query. `client.address` and `user_agent.original` are left
+ * out: they are personal data that the log line does not have either.
  */
 function startServerSpan(tracer: Tracer, { request, route, since }: InFlightRequest): Span {
   const { method, raw, hostname, port } = request
@@ -121,7 +121,11 @@ function flush(): Promise<boolean> {
     () => true,
     () => false,
   )
-  return Promise.race([flushed, delay(FLUSH_TIMEOUT_MS, false, { ref: false })])
+  let timer: NodeJS.Timeout | undefined
+  const late = new Promise<false>((resolve) => {
+    timer = setTimeout(resolve, FLUSH_TIMEOUT_MS, false)
+  })
+  return Promise.race([flushed, late]).finally(() => clearTimeout(timer))
 }
 
 /**

@@ -343,6 +343,19 @@ for (const [name, skip, databaseOf] of [
   )
 }
 
+for (const [failure, forceFlush] of [
+  ['fails', () => Promise.reject(new Error('no collector'))],
+  ['does not end', () => new Promise<void>(() => {})],
+] as const) {
+  t.test(`closes with a warning if the last export ${failure}`, async (t) => {
+    const processor = { onStart() {}, onEnd() {}, forceFlush, shutdown: async () => {} }
+    loadSdk(t, { spanProcessors: [processor] })
+    const { app, log } = await startApp(t)
+    await app.close()
+    t.match(log, [{ level: 'WARNING', msg: 'the last spans could not be exported' }])
+  })
+}
+
 t.test(
   'a service that preloads an SDK with --import exports all spans when it stops',
   async (t) => {
