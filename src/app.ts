@@ -23,6 +23,7 @@ import shutdown from './plugins/shutdown.ts'
 import signature from './plugins/signature.ts'
 import sockets, { handleClientError } from './plugins/sockets.ts'
 import tokens from './plugins/tokens.ts'
+import tracing from './plugins/tracing.ts'
 import validation from './plugins/validation.ts'
 import dashboard from './routes/dashboard.ts'
 import exportRoute from './routes/export.ts'
@@ -99,6 +100,7 @@ export async function buildApp(config: Config, logTo?: LogOutput) {
     await app.register(sensible)
     await app.register(accepts)
     await app.register(requestTracker)
+    await app.register(tracing, { database: config.database })
     await app.register(metrics, {
       limits: {
         MAX_BATCH: config.maxBatch,

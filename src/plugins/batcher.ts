@@ -40,7 +40,8 @@ async function batcher(app: FastifyInstance, { maxBatch }: { maxBatch: number })
     durations.observe((performance.now() - started) / 1000)
     return outcomes
   }
-  const batcher = new Batcher(commit, { ...store.batching, maxBatch })
+  const tracedCommit = app.commitTracer?.wrap(commit) ?? commit
+  const batcher = new Batcher(tracedCommit, { ...store.batching, maxBatch })
   app.decorate('batcher', batcher)
   new client.Gauge({
     name: 'ingest_queue_messages',

@@ -145,6 +145,7 @@ function receivePosts(app: FastifyInstance, receiver: Receiver, measure: Measure
     async (request) => {
       const received = receiver.read(request.body, timestampInSeconds())
       Object.assign(request.logFields, log.received(received))
+      app.commitTracer?.link(request, received.messages)
       const appended = app.batcher.append(received.messages)
       const outcomes = await app.requestTracker.keepOpenUntil(request, appended)
       app.admission.leave(app.requestTracker.find(request))
