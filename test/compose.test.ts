@@ -1,3 +1,4 @@
+import { spawnSync } from 'node:child_process'
 import { existsSync, readFileSync } from 'node:fs'
 import t from 'tap'
 import { parse } from 'yaml'
@@ -9,6 +10,10 @@ interface Service {
   profiles?: string[]
   env_file?: unknown
   environment?: Record<string, string | null>
+  image?: string
+  ports?: string[]
+  configs?: { source: string; target: string }[]
+  networks?: { default?: { aliases: string[] } }
   volumes?: string[]
   healthcheck?: { test: unknown }
   depends_on?: string[] | Record<string, unknown>
@@ -17,26 +22,39 @@ interface Service {
 const read = (path: string) =>
   parse(readFileSync(new URL(path, ROOT), 'utf8'), { merge: true, uniqueKeys: true })
 
-const compose: { services: Record<string, Service>; volumes: Record<string, null> } =
-  read('compose.yaml')
+const compose: {
+  services: Record<string, Service>
+  volumes: Record<string, null>
+  configs: Record<string, { content: string }>
+} = read('compose.yaml')
+const { error: noPromtool } = spawnSync('promtool', ['--version'])
+const skip = noPromtool !== undefined && 'promtool is not installed'
+
 const services = Object.entries(compose.services)
 const named = (profile: string | undefined) =>
-  services.filter(([, { profiles }]) => profiles?.[0] === profile).map(([name]) => name)
+  services
+    .filter(([, { profiles }]) => (profile ? profiles?.includes(profile) : !profiles))
+    .map(([name]) => name)
 
-t.test(
-  'starts only webhook-api by default, and all services of the scale-out with profile `scale`',
-  async (t) => {
-    t.strictSame(named(undefined), ['webhook-api'])
-    t.strictSame(named('scale'), [
-      'webhook-1',
-      'webhook-2',
-      'webhook-3',
-      'load-balancer',
-      'prometheus',
-      'postgres',
-    ])
-  },
-)
+t.test('starts only webhook-api by default', async (t) => {
+  t.strictSame(named(undefined), ['webhook-api'])
+})
+
+t.test('starts Prometheus and Grafana with the profile `observe`', async (t) => {
+  t.strictSame(named('observe'), ['prometheus', 'grafana'])
+})
+
+t.test('starts all services of the scale-out with the profile `scale`', async (t) => {
+  t.strictSame(named('scale'), [
+    'grafana',
+    'webhook-1',
+    'webhook-2',
+    'webhook-3',
+    'load-balancer',
+    'prometheus-scale',
+    'postgres',
+  ])
+})
 
 t.test('every health check, volume and dependency that a service names exists', async (t) => {
   for (const [name, { healthcheck, volumes = [], depends_on = [] }] of services) {
@@ -59,7 +77,7 @@ t.test('every health check, volume and dependency that a service names exists', 
 
 t.test('the load balancer and Prometheus are configured with every instance', async (t) => {
   const balancer = readFileSync(new URL('deploy/haproxy.cfg', ROOT), 'utf8')
-  const { scrape_configs } = read('deploy/prometheus.yaml')
+  const { scrape_configs } = read('deploy/prometheus/scale.yaml')
   const [{ targets }] = scrape_configs[0].static_configs
   const instances = named('scale').filter((name) => name.startsWith('webhook-'))
   t.strictSame(
@@ -68,6 +86,46 @@ t.test('the load balancer and Prometheus are configured with every instance', as
   )
   for (const name of instances) t.match(balancer, `"${name}:8000"`)
 })
+
+t.test('each profile mounts a Prometheus configuration with the alerts', { skip }, async (t) => {
+  for (const [name, profile] of [
+    ['prometheus', 'observe'],
+    ['prometheus-scale', 'scale'],
+  ] as const) {
+    const volumes = compose.services[name]?.volumes ?? []
+    const file = `deploy/prometheus/${profile}.yaml`
+    t.ok(volumes.includes(`./${file}:/etc/prometheus/prometheus.yml:ro`))
+    const alerts = './deploy/prometheus/alerts.yaml:/etc/prometheus/alerts.yaml:ro'
+    t.ok(volumes.includes(alerts))
+    t.strictSame(read(file).rule_files, ['/etc/prometheus/alerts.yaml'])
+    t.equal(read(file).scrape_configs[0].job_name, 'webhook', 'the job of the alerts')
+    // With `--syntax-only`, as the files that it names are in the container.
+    const path = new URL(file, ROOT).pathname
+    const checked = spawnSync('promtool', ['check', 'config', '--syntax-only', path])
+    t.equal(checked.status, 0, `${checked.stderr}`)
+  }
+})
+
+t.test('Prometheus of the profile `observe` scrapes webhook-api with the token', async (t) => {
+  const [job] = read('deploy/prometheus/observe.yaml').scrape_configs
+  t.strictSame(job.static_configs, [{ targets: ['webhook-api:8000'] }])
+  const [config] = compose.services.prometheus?.configs ?? []
+  t.equal(config?.target, job.authorization.credentials_file)
+  t.match(compose.configs[config?.source ?? '']?.content, 'METRICS_TOKEN')
+})
+
+t.test(
+  'Grafana finds the Prometheus of either profile, and is private to the machine',
+  async (t) => {
+    const aliases = compose.services['prometheus-scale']?.networks?.default?.aliases
+    t.strictSame(aliases, ['prometheus'])
+    for (const name of ['prometheus', 'prometheus-scale', 'grafana']) {
+      const { image, ports } = compose.services[name] ?? {}
+      t.match(image, /:v?\d+\.\d+\.\d+$/, `${name}: exact version`)
+      for (const port of ports ?? ['none']) t.match(port, /^127\.0\.0\.1:/, name)
+    }
+  },
+)
 
 t.test(
   'SHUTDOWN_DELAY_MS is longer than the load balancer takes to detect a stopping instance',

@@ -17,7 +17,7 @@ const ON_POSTGRES = {
   backup:
     'backup copies a SQLite file; for PostgreSQL run pg_dump --format=custom --file=FILE and the URL of the database',
   restore:
-    'restore replaces a SQLite file; for PostgreSQL run pg_restore --clean --if-exists --dbname and the URL of the database',
+    'restore replaces a SQLite file; for PostgreSQL run pg_restore --no-owner --dbname=URL FILE with the URL of an empty database',
 }
 
 /** Calls `work` with a progress bar, and prints what was copied. */
