@@ -18,6 +18,7 @@ import metrics from './plugins/metrics.ts'
 import rateLimits from './plugins/rate-limits.ts'
 import rejectedBodies from './plugins/rejected-bodies.ts'
 import requestTracker from './plugins/request-tracker.ts'
+import retention from './plugins/retention.ts'
 import securityHeaders from './plugins/security-headers.ts'
 import shutdown from './plugins/shutdown.ts'
 import signature from './plugins/signature.ts'
@@ -81,6 +82,19 @@ function createInstance({ logLevel }: Config, output: LogOutput) {
   }).withTypeProvider<TypeBoxTypeProvider>()
 }
 
+/** Returns the settings that are limits, for the metrics, by their names. */
+function limitsOf(config: Config): Record<string, number> {
+  return {
+    MAX_BATCH: config.maxBatch,
+    MAX_WAITING: config.maxWaiting,
+    MAX_STREAMS: config.maxStreams,
+    MAX_REJECTED: config.maxRejected,
+    MAX_FAILURES_PER_MINUTE: config.maxFailuresPerMinute,
+    MAX_REQUESTS_PER_MINUTE: config.maxRequestsPerMinute,
+    READ_TIMEOUT_MS: config.readTimeoutMs,
+  }
+}
+
 /**
  * Builds the service and opens its database. The caller adds the listener and the signal handlers.
  * @param logTo output of the log; default: standard output.
@@ -95,23 +109,14 @@ export async function buildApp(config: Config, logTo?: LogOutput) {
     })
   const app = createInstance(config, output)
   const { trustProxy, maxFailuresPerMinute, maxRequestsPerMinute, readTimeoutMs } = config
+  const { database, backupBeforeMigration } = config
   try {
     // Every request passes through these. The order of registration is the order of their hooks.
     await app.register(sensible)
     await app.register(accepts)
     await app.register(requestTracker)
     await app.register(tracing, { database: config.database })
-    await app.register(metrics, {
-      limits: {
-        MAX_BATCH: config.maxBatch,
-        MAX_WAITING: config.maxWaiting,
-        MAX_STREAMS: config.maxStreams,
-        MAX_REJECTED: config.maxRejected,
-        MAX_FAILURES_PER_MINUTE: maxFailuresPerMinute,
-        MAX_REQUESTS_PER_MINUTE: maxRequestsPerMinute,
-        READ_TIMEOUT_MS: readTimeoutMs,
-      },
-    })
+    await app.register(metrics, { limits: limitsOf(config) })
     await app.register(logging, { output, droppedLines: () => droppedLines })
     await app.register(securityHeaders)
     await app.register(cors, { origins: config.corsOrigins })
@@ -126,10 +131,11 @@ export async function buildApp(config: Config, logTo?: LogOutput) {
     // Dependencies of the routes.
     await app.register(tokens, { api: config.apiTokens, metrics: config.metricsTokens })
     await app.register(signature, { sources: config.sources })
-    await app.register(db, { database: config.database, readTimeoutMs })
+    await app.register(db, { database, backupBeforeMigration, readTimeoutMs })
     await app.register(batcher, { maxBatch: config.maxBatch })
     await app.register(feed, { readTimeoutMs })
     await app.register(rejectedBodies, { maxRejected: config.maxRejected })
+    await app.register(retention, { retentionDays: config.retentionDays })
 
     // Routes.
     await app.register(docs)

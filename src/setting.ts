@@ -58,6 +58,12 @@ export const integer = (
   },
 })
 
+/** Properties that the settings of switches share. */
+export const SWITCH = {
+  expected: 'true or false',
+  parse: (text: string, reject: Reject) => text === 'true' || (text !== 'false' && reject()),
+}
+
 /** Returns the parts of a list that is separated by commas. */
 export function parseList(text: string): readonly string[] {
   return isSet(text) ? text.split(',').map((part) => part.trim()) : []

@@ -1,5 +1,13 @@
 import { isAddressRange } from './client-address.ts'
-import { ConfigError, integer, parseList, type Reject, type Setting, TOKENS } from './setting.ts'
+import {
+  ConfigError,
+  integer,
+  parseList,
+  type Reject,
+  type Setting,
+  SWITCH,
+  TOKENS,
+} from './setting.ts'
 
 /**
  * Address of the database.
@@ -70,9 +78,8 @@ export const SETTINGS = {
   dashboard: {
     name: 'DASHBOARD',
     default: 'true',
-    expected: 'true or false',
     description: 'Whether the [dashboard](#dashboard) is served at `/dashboard`.',
-    parse: (text, reject) => text === 'true' || (text !== 'false' && reject()),
+    ...SWITCH,
   },
   /** Whether all proxies are trusted, the number of those that are, or their addresses and ranges. */
   trustProxy: {
@@ -165,6 +172,26 @@ export const SETTINGS = {
     description:
       'Maximum number of rejected bodies that are kept: see [rejected bodies](#rejected-bodies). 0 keeps none.',
     ...integer(0, 99_999, { suffix: '; 0 keeps none' }),
+  },
+  /** Days for which messages are kept; 0 to keep all. */
+  retentionDays: {
+    name: 'RETENTION_DAYS',
+    default: '0',
+    expected: 'a number from 7 to 36500, or 0 to keep all messages',
+    description:
+      'Days for which messages are kept: older ones, by their `ts`, are removed. At least 7, as senders repeat messages for that long. 0 keeps all.',
+    parse: (text, reject) => {
+      const days = /^\d{1,5}$/.test(text) ? Number(text) : Number.NaN
+      return days === 0 || (days >= 7 && days <= 36_500) ? days : reject()
+    },
+  },
+  /** Whether a SQLite file is backed up before its schema is migrated. */
+  backupBeforeMigration: {
+    name: 'BACKUP_BEFORE_MIGRATION',
+    default: 'true',
+    description:
+      'Whether a SQLite file is copied before a new version migrates its schema, to a file beside it: see [upgrading](docs/operations.md#upgrading).',
+    ...SWITCH,
   },
   /** Milliseconds after which a read is cancelled. */
   readTimeoutMs: {

@@ -1,4 +1,5 @@
 import type { BackupContents, CopyListener } from '../db/sqlite/offline/backup.ts'
+import { writeAudit } from './audit.ts'
 import { type DevelopmentOption, sqliteFile } from './database.ts'
 import { ProgressBar } from './progress.ts'
 import { verifyFile } from './verify.ts'
@@ -21,10 +22,14 @@ const ON_POSTGRES = {
 }
 
 /** Calls `work` with a progress bar, and prints what was copied. */
-async function report(work: (onProgress: CopyListener) => Promise<BackupContents>): Promise<void> {
+async function report(
+  audit: 'backup' | 'restore',
+  work: (onProgress: CopyListener) => Promise<BackupContents>,
+): Promise<void> {
   const bar = new ProgressBar('copying', 'bytes')
   const copied = work((done, total) => bar.update(done, total))
   const { messages, bytes } = await copied.finally(() => bar.end())
+  writeAudit(audit, { messages, bytes })
   process.stdout.write(`${messages} messages, ${bytes} bytes\n`)
 }
 
@@ -35,7 +40,7 @@ export async function runBackup(
 ): Promise<number> {
   const path = sqliteFile(options, ON_POSTGRES.backup)
   const { backup } = await import('../db/sqlite/offline/backup.ts')
-  await report((onProgress) => backup(path, file, onProgress))
+  await report('backup', (onProgress) => backup(path, file, onProgress))
   return verify ? await verifyFile(file) : 0
 }
 
@@ -46,5 +51,5 @@ export async function runRestore(
 ): Promise<void> {
   const path = sqliteFile(options, ON_POSTGRES.restore)
   const { restore } = await import('../db/sqlite/offline/restore.ts')
-  await report((onProgress) => restore(path, file, { force }, onProgress))
+  await report('restore', (onProgress) => restore(path, file, { force }, onProgress))
 }

@@ -6,6 +6,7 @@ import { ExportFilter } from '../schemas/bulk.ts'
 import { readFilter } from '../schemas/messages.ts'
 import { toInputProblems } from '../schemas/validation-errors.ts'
 import { ajv } from '../schemas/validator.ts'
+import { writeAudit } from './audit.ts'
 import { writeBulkLine } from './bulk-line.ts'
 import { type DevelopmentOption, existingDatabase } from './database.ts'
 import { writeOutput } from './output.ts'
@@ -40,6 +41,7 @@ async function* linesOf(scan: ReturnType<typeof openScan>): AsyncGenerator<strin
     }
   } finally {
     bar.end()
+    writeAudit('export', { messages: count })
   }
 }
 

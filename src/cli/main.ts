@@ -4,6 +4,7 @@ import { StoreOpenError } from '../db/message-store.ts'
 import type { MessageFilter } from '../message/filter.ts'
 import type { BackupOptions, RestoreOptions } from './backup.ts'
 import type { DevelopmentOption } from './database.ts'
+import type { EraseOptions } from './erase.ts'
 import type { ExportOptions } from './export.ts'
 import type { ImportOptions } from './import.ts'
 import type { RejectedOptions } from './rejected.ts'
@@ -35,6 +36,11 @@ the database grows by what the service stores.`
 
 const RESTORE_DETAILS = `
 The database is the one of DATABASE_URL. The backup is checked first, and stays as it is.`
+
+const ERASE_DETAILS = `
+Also erases the rejected bodies that name the sender or an id. A sender that posts an erased message again gets 200, and
+nothing is stored. Free space of a SQLite file is overwritten; PostgreSQL vacuums the tables. Backups, exports and
+replicas keep their copies. The status is 1 if the question is not answered with yes.`
 
 const TAIL_DETAILS = `
 The token is the first one of API_TOKEN in the settings of the service, which are read from the same environment and
@@ -138,6 +144,17 @@ command('restore', 'Replaces a SQLite database with a backup. The service must b
   .action(async (file: string, options: RestoreOptions) => {
     const { runRestore } = await import('./backup.ts')
     await runRestore(file, options)
+  })
+
+command('erase', 'Removes messages, so that they are never stored again.')
+  .option('--from <msisdn>', 'all messages of this sender, exactly')
+  .option('--id <id...>', 'the messages with these ids')
+  .option('--dry-run', 'print what would be erased, and change nothing')
+  .option('--yes', 'do not ask')
+  .addHelpText('after', `${ERASE_DETAILS}\n${BULK_DETAILS}`)
+  .action(async (options: EraseOptions) => {
+    const { run } = await import('./erase.ts')
+    process.exitCode = await run(options)
   })
 
 command('send', 'Sends signed test messages to a running service.')

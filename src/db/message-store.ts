@@ -118,6 +118,8 @@ export interface StoreSize {
   databaseBytes: number
   /** Free bytes on the disk of the database; undefined if unknown. */
   freeBytes: number | undefined
+  /** Time of the last backup, in RFC 3339; null if none is recorded, undefined if the store records none. */
+  lastBackup: string | null | undefined
 }
 
 /** Called with the number of messages left. Work continues once the returned promise has resolved. */

@@ -16,6 +16,10 @@ export interface OpenOptions {
   onFailure?: (failure: Error) => void
   /** Whether to optimize for importing many messages: more memory, no time limits. */
   bulk?: boolean
+  /** Whether to back up a SQLite file before a migration of its schema; default true. */
+  backupBeforeMigration?: boolean
+  /** Called with the path of the backup before a migration. */
+  onBackup?: (path: string) => void
   /** Milliseconds for a read; default 5000. */
   readTimeoutMs?: number
 }
@@ -23,7 +27,15 @@ export interface OpenOptions {
 /** Opens the store of an address. @throws StoreOpenError with a message of one line */
 export async function openStore(
   database: DatabaseAddress,
-  { onProgress, onWarning, onFailure, bulk = false, readTimeoutMs = 5000 }: OpenOptions = {},
+  {
+    onProgress,
+    onWarning,
+    onFailure,
+    onBackup,
+    backupBeforeMigration = true,
+    bulk = false,
+    readTimeoutMs = 5000,
+  }: OpenOptions = {},
 ): Promise<MessageStore> {
   if (database.kind === 'postgres') {
     const { PostgresStore } = await import('./postgres/store.ts')
@@ -32,12 +44,15 @@ export async function openStore(
   const { SqliteStore } = await import('./sqlite/store.ts')
   const store = await SqliteStore.open(database.path, onProgress, {
     bulk,
+    backupBeforeMigration,
     ...(onFailure && { onFailure }),
   })
-  if (store.withoutInstant > 0) {
+  const { backup, withoutInstant } = store.opened
+  if (backup !== undefined) onBackup?.(backup)
+  if (withoutInstant > 0) {
     onWarning?.(
       'messages of the legacy Python service have a ts that is not a valid instant: they sort first and match no since or until',
-      { count: store.withoutInstant },
+      { count: withoutInstant },
     )
   }
   return store

@@ -1,7 +1,7 @@
 import client from '@prometheus-io/client'
 import type { FastifyInstance } from 'fastify'
 import fp from 'fastify-plugin'
-import { ConfigError, type DatabaseAddress } from '../config.ts'
+import { type Config, ConfigError } from '../config.ts'
 import { describeDatabase } from '../db/describe.ts'
 import {
   type MessageStore,
@@ -24,11 +24,13 @@ const MEASURE_INTERVAL_MS = 15_000
 /** Milliseconds between two lines of progress during a long start. */
 const PROGRESS_INTERVAL_MS = 2000
 
+/** The settings of the database. */
+type DbOptions = Pick<Config, 'database' | 'backupBeforeMigration' | 'readTimeoutMs'>
+
 /** Opens the store. @throws ConfigError if the database cannot be opened. */
 async function open(
   { log }: FastifyInstance,
-  database: DatabaseAddress,
-  readTimeoutMs: number,
+  { database, backupBeforeMigration, readTimeoutMs }: DbOptions,
 ): Promise<MessageStore> {
   log.info({ database: describeDatabase(database) }, 'opening the database')
   let reported = performance.now()
@@ -47,11 +49,29 @@ async function open(
             ? 'the database is corrupt: the service accepts no more messages and stays not ready; restore the file'
             : 'a file of the open database was removed or replaced: nothing is stored or read until a restart',
         ),
+      onBackup: (file) => log.info({ file }, 'backed up the database before its migration'),
+      backupBeforeMigration,
       readTimeoutMs,
     })
   } catch (error) {
     if (!(error instanceof StoreOpenError)) throw error
     throw new ConfigError(`DATABASE_URL: ${error.message}`, { cause: error })
+  }
+}
+
+/** Returns the Unix time of a timestamp in seconds; 0 for null. */
+function toSeconds(at: string | null | undefined): number | undefined {
+  if (at === undefined) return undefined
+  return at === null ? 0 : Date.parse(at) / 1000
+}
+
+/** Logs the age of the last backup. */
+function logLastBackup({ log }: FastifyInstance, lastBackup: string | null | undefined): void {
+  if (lastBackup === undefined) return
+  if (lastBackup === null) log.info('no backup of the database is recorded')
+  else {
+    const ageHours = Math.round((Date.now() - Date.parse(lastBackup)) / 360_000) / 10
+    log.info({ last_backup: lastBackup, age_hours: ageHours }, 'last backup of the database')
   }
 }
 
@@ -85,6 +105,11 @@ function registerMetrics(
       'Bytes left on the disk of the database file. Measured every 15 seconds.',
       () => size()?.freeBytes,
     ],
+    [
+      'store_last_backup_timestamp_seconds',
+      'Unix time of the last backup of the SQLite file by the command line; 0 if there is none.',
+      () => toSeconds(size()?.lastBackup),
+    ],
   ]
   for (const [name, help, read] of gauges) {
     new client.Gauge({
@@ -112,17 +137,16 @@ function registerMetrics(
 }
 
 /** Opens the store before the service listens, and closes it after the last response. */
-async function db(
-  app: FastifyInstance,
-  { database, readTimeoutMs }: { database: DatabaseAddress; readTimeoutMs: number },
-): Promise<void> {
-  const store = await open(app, database, readTimeoutMs)
+async function db(app: FastifyInstance, options: DbOptions): Promise<void> {
+  const store = await open(app, options)
   app.decorate('store', store)
 
   // On a timer, so that a scrape never waits for the database.
   let size: StoreSize | undefined
   const measure = async (): Promise<void> => {
+    const previous = size?.lastBackup
     size = await store.size().catch(() => size)
+    if (size?.lastBackup !== previous) logLastBackup(app, size?.lastBackup)
   }
   await measure()
   const timer = setInterval(measure, MEASURE_INTERVAL_MS).unref()

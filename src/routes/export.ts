@@ -7,6 +7,15 @@ import { inputProblems, problem, readFailures } from '../schemas/problem.ts'
 import { type MessageFormat, messageFormatOf, ndjson, textContent } from './message-formats.ts'
 import { sendStream } from './stream.ts'
 
+declare module '../plugins/request-tracker.ts' {
+  interface LogFields {
+    /** The kind of access that the line records. */
+    audit?: 'export'
+    /** Number of messages that were exported. */
+    messages?: number
+  }
+}
+
 /** Messages per read. */
 const PAGE_LIMIT = 1000
 
@@ -59,10 +68,15 @@ const exportRoute: FastifyPluginAsyncTypebox<{ readTimeoutMs: number }> = async 
     query: PageQuery,
     first: MessagePage,
   ): AsyncGenerator<MessagePage, void> {
+    request.logFields.audit = 'export'
+    let messages = first.data.length
+    request.logFields.messages = messages
     yield first
     try {
       for (let after = first.next; after; ) {
         const page = await readPage({ ...query, after }, request)
+        messages += page.data.length
+        request.logFields.messages = messages
         yield page
         after = page.next
       }

@@ -2,7 +2,17 @@ import { writeFileSync } from 'node:fs'
 import t from 'tap'
 import { folderOf, runEntry, wire } from '../service.ts'
 
-const COMMANDS = ['serve', 'import', 'export', 'verify', 'backup', 'restore', 'send', 'tail']
+const COMMANDS = [
+  'serve',
+  'import',
+  'export',
+  'verify',
+  'backup',
+  'restore',
+  'erase',
+  'send',
+  'tail',
+]
 
 t.test('prints the usage of the program and of each command', async (t) => {
   for (const args of [['--help'], ['-h'], ['help']]) {

@@ -9,5 +9,10 @@ export async function measure(session: Session): Promise<StoreSize> {
       eb.fn<number>('pg_database_size', [eb.fn('current_database')]).as('databaseBytes'),
     )
     .executeTakeFirstOrThrow()
-  return { messages: await countAll(session), databaseBytes, freeBytes: undefined }
+  return {
+    messages: await countAll(session),
+    databaseBytes,
+    freeBytes: undefined,
+    lastBackup: undefined,
+  }
 }

@@ -52,6 +52,8 @@ export interface SqliteStoreOptions {
    * The store then uses more memory, holds the lock for longer, and indexes messages only in `catchUp` or when idle.
    */
   bulk?: boolean
+  /** Whether to back up the file before a migration of its schema. */
+  backupBeforeMigration?: boolean
   /** Called once when the store has become unusable: corrupt, or detached from its files. */
   onFailure?: (failure: StoreUnavailableError) => void
 }
@@ -70,8 +72,8 @@ export class SqliteStore implements MessageStore {
     this.#guard.run(() => this.#writer.call('probe', undefined)),
   )
   #bulkStep: number | undefined
-  /** Number of adopted messages whose `ts` is not an instant, counted when the store was opened. */
-  withoutInstant = 0
+  /** What the writer thread found when it opened the file. */
+  opened: Pick<WriterReady, 'withoutInstant' | 'backup'> = { withoutInstant: 0, backup: undefined }
   /** Two concurrent batches: the second one is queued, so that the writer does not wait for this thread. */
   readonly batching: MessageStore['batching'] = { concurrency: 2, minConcurrentBatch: 16 }
   readonly pools = {}
@@ -80,7 +82,7 @@ export class SqliteStore implements MessageStore {
   private constructor(
     configuredPath: string,
     temporaryFolder: string | undefined,
-    { bulk = false, onFailure }: SqliteStoreOptions,
+    { bulk = false, backupBeforeMigration = false, onFailure }: SqliteStoreOptions,
   ) {
     const path = resolveLinks(configuredPath)
     this.#guard = new StoreGuard(onFailure)
@@ -94,6 +96,7 @@ export class SqliteStore implements MessageStore {
         path,
         previous: previous?.files,
         queries: writerQueries,
+        backupBeforeMigration,
         bulk,
       }),
       onEvent: (value) => {
@@ -127,9 +130,9 @@ export class SqliteStore implements MessageStore {
       const file = path ?? join(temporaryFolder ?? '', 'private.db')
       makeFolder(dirname(file))
       store = new SqliteStore(file, temporaryFolder, options)
-      const { files, withoutInstant } = await store.#writer.start()
-      store.#guard.watch(files)
-      store.withoutInstant = withoutInstant
+      const opened = await store.#writer.start()
+      store.#guard.watch(opened.files)
+      store.opened = opened
       await store.#upgrade(onProgress)
       await store.#tryCatchUp(onProgress)
       await Promise.all([store.#searchReaders.start(), store.#quickReaders.start()])
@@ -231,13 +234,15 @@ export class SqliteStore implements MessageStore {
 
   async size(): Promise<StoreSize> {
     const bytesOf = async (path: string) => (await stat(path).catch(() => undefined))?.size ?? 0
-    const [{ total_messages: messages }, file, log, disk] = await Promise.all([
+    const [{ total_messages: messages }, lastBackup, file, log, disk] = await Promise.all([
       this.stats(),
+      this.#guard.run(() => this.#quickReaders.call('lastBackup', undefined)),
       bytesOf(this.#path),
       bytesOf(`${this.#path}-wal`),
       statfs(dirname(this.#path)),
     ])
-    return { messages, databaseBytes: file + log, freeBytes: disk.bavail * disk.bsize }
+    const freeBytes = disk.bavail * disk.bsize
+    return { messages, databaseBytes: file + log, freeBytes, lastBackup }
   }
 
   ready(): Promise<void> {

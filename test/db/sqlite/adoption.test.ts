@@ -41,7 +41,7 @@ t.test('adopts a file of the legacy Python service in place without losing a row
     ].join('\n'),
   )
   const store = await SqliteStore.open(path)
-  t.equal(store.withoutInstant, 2)
+  t.equal(store.opened.withoutInstant, 2)
 
   const { data, total } = await store.page({ order: 'asc' as const, limit: 100, offset: 0 })
   t.equal(total, 7)

@@ -54,15 +54,25 @@ class TransactionalSqliteDialect extends SqliteDialect {
   }
 }
 
+/** Returns the names of the migrations that have been run, in order. */
+function migrationsOf(database: Database): string[] {
+  const hasTable = database.prepare("select 1 from sqlite_schema where name = 'kysely_migration'")
+  if (!hasTable.get()) return []
+  const names = database.prepare<[], string>('select name from kysely_migration order by name')
+  return names.pluck().all()
+}
+
+/** Returns the name of the last migration that has been run; undefined if there is none. */
+export function lastMigration(database: Database): string | undefined {
+  return migrationsOf(database).at(-1)
+}
+
 /**
  * Whether exactly these migrations have been run.
  * The migrator is then not called, as it would write its lock.
  */
-function isCurrent(database: Database): boolean {
-  const hasTable = database.prepare("select 1 from sqlite_schema where name = 'kysely_migration'")
-  if (!hasTable.get()) return false
-  const done = database.prepare('select name from kysely_migration order by name').pluck().all()
-  return done.join() === Object.keys(MIGRATIONS).sort().join()
+export function isCurrent(database: Database): boolean {
+  return migrationsOf(database).join() === Object.keys(MIGRATIONS).sort().join()
 }
 
 /**

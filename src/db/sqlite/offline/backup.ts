@@ -2,7 +2,7 @@ import { closeSync, constants, fsyncSync, openSync, renameSync, rmSync } from 'n
 import { dirname } from 'node:path'
 import Database from 'better-sqlite3'
 import { StoreCorruptError } from '../../message-store.ts'
-import { openSnapshot } from '../connection.ts'
+import { BUSY_TIMEOUT_MS, openSnapshot } from '../connection.ts'
 import { describeFailure } from '../errors.ts'
 import { companionFiles, resolveLinks, resolveTarget } from '../files.ts'
 
@@ -89,17 +89,31 @@ function rejectOwnFiles(path: string, target: string): void {
   }
 }
 
+/** Records the time of a backup in the database; does nothing in one of an earlier version. */
+function recordBackup(path: string, at: string): void {
+  const database = new Database(path, { fileMustExist: true, timeout: BUSY_TIMEOUT_MS })
+  try {
+    if (!database.prepare("select 1 from sqlite_schema where name = 'last_backup'").get()) return
+    database
+      .prepare<[string]>(
+        'insert into last_backup values (1, ?) on conflict do update set at = excluded.at',
+      )
+      .run(at)
+  } finally {
+    database.close()
+  }
+}
+
 /**
- * Writes a backup of a database, which may be in use, to a file: one snapshot, checked and synced.
+ * Writes a snapshot of a database, which may be in use, to a file: checked and synced.
  * The file appears, or replaces an existing one, only when it is complete. Only its owner can read it.
  * @throws Error with a message of one line.
  */
-export async function backup(
+export async function writeBackup(
   path: string,
   target: string,
-  onProgress: CopyListener,
+  onProgress: CopyListener = () => {},
 ): Promise<BackupContents> {
-  rejectOwnFiles(path, target)
   const part = `${target}.${process.pid}.part`
   try {
     createPrivateFile(part)
@@ -115,4 +129,25 @@ export async function backup(
   } finally {
     removeCopy(part)
   }
+}
+
+/**
+ * Writes a backup of a database like `writeBackup`, and records its time in the database.
+ * @throws Error with a message of one line.
+ */
+export async function backup(
+  path: string,
+  target: string,
+  onProgress: CopyListener,
+): Promise<BackupContents> {
+  rejectOwnFiles(path, target)
+  const startedAt = new Date().toISOString()
+  const contents = await writeBackup(path, target, onProgress)
+  try {
+    recordBackup(path, startedAt)
+  } catch (error) {
+    const action = 'record the time of the backup, which is complete'
+    throw new Error(describeFailure(action, error), { cause: error })
+  }
+  return contents
 }

@@ -43,6 +43,7 @@ function above(p: Placeholders<Above>) {
  */
 export const countQueries = {
   watermark: compile(() => build.selectFrom('watermark').select(['seq', 'messages', 'senders'])),
+  lastBackup: compile(() => build.selectFrom('last_backup').select('at')),
   visibleRuns: compile(() => build.selectFrom('sender_runs').select('run').where(isVisible)),
   sender: compile(({ from }: Placeholders<{ from: string }>) =>
     build.selectFrom('senders').select(['id', 'count']).where('msisdn', '=', from),

@@ -53,6 +53,7 @@ async function openOperations({ data, throwIfCancelled }: WorkerContext<ReaderDa
     message: (id: string): MessageWithDetails | undefined => counts.message.get({ message_id: id }),
     feed: (query: FeedQuery) => snapshot(() => feed.page(query)),
     feedEnd: () => snapshot(feed.end),
+    lastBackup: () => counts.lastBackup.get()?.at ?? null,
     rejectedBodies: (query: { before: number; limit: number }) => rejected.newest.all(query),
     rejectedBody: (id: number) => rejected.find.get({ id }),
     close(): void {

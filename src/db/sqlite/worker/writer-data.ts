@@ -10,6 +10,8 @@ export interface WriterData {
   /** The files of the previous writer thread, which must still be in place. */
   previous: DatabaseFiles | undefined
   queries: typeof writerQueries
+  /** Whether to back up the file before a migration of its schema. */
+  backupBeforeMigration: boolean
   /** Whether the store is opened to import very many messages. */
   bulk: boolean
 }
@@ -19,4 +21,6 @@ export interface WriterReady {
   files: DatabaseFiles
   /** Number of adopted messages whose `ts` is not an instant. */
   withoutInstant: number
+  /** Path of the backup before a migration; undefined if there was none. */
+  backup: string | undefined
 }

@@ -4,20 +4,13 @@ import type { RejectedBatch } from '../../rejected-bodies.ts'
 import type { Erasure, RemovalStep } from '../../removal.ts'
 import type { FlatBatch } from '../batch.ts'
 import { BusyRetry } from '../busy-retry.ts'
-import {
-  LOG_LIMIT,
-  openWriter,
-  optimizeForBulk,
-  useShortBusyTimeout,
-  withoutSync,
-} from '../connection.ts'
+import { LOG_LIMIT, withoutSync } from '../connection.ts'
 import { isCorruption, isLocked } from '../errors.ts'
 import { FileGuard, identifyFiles } from '../files.ts'
 import { FullDisk } from '../full-disk.ts'
 import { Indexer } from '../indexer.ts'
 import { prepareInsertion } from '../insertion.ts'
-import { inspectFile } from '../inspect.ts'
-import { migrate } from '../migrations/migrate.ts'
+import { type MigratedDatabase, openMigrated } from '../open-migrated.ts'
 import { Purge } from '../purge.ts'
 import { Removal } from '../removal.ts'
 import { prepareSenderUpgrade } from '../sender-runs-upgrade.ts'
@@ -61,16 +54,14 @@ class Writer {
 
   /** Opens the database and migrates it. */
   static async open({ data, emit }: WorkerContext<WriterData>): Promise<Writer> {
-    if (data.previous) new FileGuard(data.previous).assertInPlace()
-    else inspectFile(data.path)
-    const database = openWriter(data.path, data.previous !== undefined)
-    if (data.bulk) optimizeForBulk(database)
-    await migrate(database, APPEND_LOCK_TIMEOUT_MS)
-    useShortBusyTimeout(database)
-    return new Writer(database, data, emit)
+    return new Writer(await openMigrated(data, APPEND_LOCK_TIMEOUT_MS), data, emit)
   }
 
-  private constructor(database: Database, data: WriterData, emit: (status: StoreStatus) => void) {
+  private constructor(
+    { database, backup }: MigratedDatabase,
+    data: WriterData,
+    emit: (status: StoreStatus) => void,
+  ) {
     this.#database = database
     this.#emit = emit
     this.#query = prepareAll(database, data.queries.write)
@@ -93,7 +84,11 @@ class Writer {
     const files = identifyFiles(data.configuredPath, data.path)
     this.#guard = new FileGuard(files)
     this.#walBytes = this.#guard.assertInPlace()
-    this.ready = { files, withoutInstant: this.#query.countWithoutInstant.get()?.count ?? 0 }
+    this.ready = {
+      files,
+      withoutInstant: this.#query.countWithoutInstant.get()?.count ?? 0,
+      backup,
+    }
   }
 
   /** Commits a batch, synced to disk. Returns the encoded outcome of each message. */

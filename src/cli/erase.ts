@@ -1,0 +1,140 @@
+import { createInterface } from 'node:readline/promises'
+import type { MessageStore } from '../db/message-store.ts'
+import type { Erasure } from '../db/removal.ts'
+import { writeAudit } from './audit.ts'
+import {
+  type DevelopmentOption,
+  existingDatabase,
+  indexing,
+  openForBulk,
+  yieldLock,
+} from './database.ts'
+import { prepareNamed } from './named-in-body.ts'
+import { ProgressBar } from './progress.ts'
+
+/** Options of the command. */
+export interface EraseOptions extends DevelopmentOption {
+  from?: string
+  id?: string[]
+  dryRun?: boolean
+  yes?: boolean
+}
+
+/** Rejected bodies that are listed at a time. */
+const PAGE = 100
+
+/** Ids that are erased in one step. */
+const IDS_PER_STEP = 100
+
+/** Returns what the options name. @throws Error if they name nothing, or both a sender and ids. */
+function erasureOf({ from, id }: EraseOptions): Erasure {
+  if ((from === undefined) === (id === undefined)) throw new Error('expected either --from or --id')
+  return from === undefined ? { ids: [...new Set(id)] } : { from }
+}
+
+/** Returns the number of stored messages that will be erased. */
+async function countMessages(store: MessageStore, erasure: Erasure): Promise<number> {
+  if ('from' in erasure) {
+    const { total = 0 } = await store.page({
+      from: erasure.from,
+      order: 'asc',
+      limit: 1,
+      offset: 0,
+    })
+    return total
+  }
+  let count = 0
+  for (const id of erasure.ids) if (await store.message(id)) count++
+  return count
+}
+
+/** Returns the ids of the rejected bodies that name what is erased. */
+async function findBodies({ rejected }: MessageStore, erasure: Erasure): Promise<number[]> {
+  const isNamed = prepareNamed(erasure)
+  const found: number[] = []
+  let before: number | undefined
+  for (;;) {
+    const bodies = await rejected.list({ before, limit: PAGE })
+    for (const { id } of bodies) {
+      const body = await rejected.find(id)
+      if (body && isNamed(body.body)) found.push(id)
+    }
+    before = bodies.at(-1)?.id
+    if (before === undefined) return found
+  }
+}
+
+/** Erases the messages. @returns their number. */
+async function eraseMessages({ removal }: MessageStore, erasure: Erasure): Promise<number> {
+  const steps: Erasure[] = []
+  if ('from' in erasure) steps.push(erasure)
+  else {
+    for (let at = 0; at < erasure.ids.length; at += IDS_PER_STEP) {
+      steps.push({ ids: erasure.ids.slice(at, at + IDS_PER_STEP) })
+    }
+  }
+  const bar = new ProgressBar('erasing', 'messages')
+  let erased = 0
+  try {
+    for (const step of steps) {
+      for (let done = false; !done; await yieldLock()) {
+        const result = await removal.erase(step)
+        done = result.done
+        erased += result.removed
+        bar.update(erased)
+      }
+    }
+    return erased
+  } finally {
+    bar.end()
+  }
+}
+
+/** Asks on the terminal whether to continue. @throws Error without a terminal. */
+async function confirm(question: string): Promise<boolean> {
+  if (!process.stdin.isTTY) throw new Error('add --yes to erase without a question')
+  const terminal = createInterface({ input: process.stdin, output: process.stderr })
+  try {
+    return (await terminal.question(`${question} They cannot be restored. Type yes: `)) === 'yes'
+  } finally {
+    terminal.close()
+  }
+}
+
+const countOf = (count: number, one: string, many: string) => `${count} ${count === 1 ? one : many}`
+
+/** Returns the numbers as text. */
+function describe(messages: number, bodies: number): string {
+  return `${countOf(messages, 'message', 'messages')}, ${countOf(bodies, 'rejected body', 'rejected bodies')}`
+}
+
+/**
+ * Erases the messages of a sender or with ids, and the rejected bodies that name them.
+ * @returns the exit status, 1 if the operator declines.
+ */
+export async function run(options: EraseOptions): Promise<number> {
+  const erasure = erasureOf(options)
+  const store = await openForBulk(existingDatabase(options))
+  try {
+    const found = describe(
+      await countMessages(store, erasure),
+      (await findBodies(store, erasure)).length,
+    )
+    if (options.dryRun) {
+      process.stdout.write(`${found}\n`)
+      return 0
+    }
+    if (!options.yes && !(await confirm(`Erase ${found}?`))) return 1
+    await indexing((onProgress) => store.catchUp(onProgress))
+    const messages = await eraseMessages(store, erasure)
+    // Bodies that a running service kept meanwhile are included.
+    const bodies = await findBodies(store, erasure)
+    for (const id of bodies) await store.rejected.remove(id)
+    await store.removal.purge(yieldLock)
+    writeAudit('erase', { messages, rejected_bodies: bodies.length })
+    process.stdout.write(`erased: ${describe(messages, bodies.length)}\n`)
+    return 0
+  } finally {
+    await store.close()
+  }
+}
