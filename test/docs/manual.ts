@@ -16,6 +16,11 @@ export const CHECKS: Record<string, (t: Test, output: string, run: ManualRun) =>
   ' restore ': (t, output) => t.match(output, /^\d+ messages, \d+ bytes$/m),
   ' verify': (t, output) => t.ok(countVerified(output) >= SOME_MESSAGES, output),
   ' --verify': (t, output) => t.ok(countVerified(output) >= SOME_MESSAGES, output),
+  ' erase ': (t, output) =>
+    t.match(
+      output,
+      /^0 messages, 0 rejected bodies\n(erased: 0 messages, 0 rejected bodies\n){2}$/m,
+    ),
   ' rejected': (t, output) => t.match(output, /422/),
   'export > newer.ndjson': (t, _output, run) =>
     t.strictSame(idsOf(newerLines(run)), run.acknowledged.toSorted(), 'every message with a 200'),
