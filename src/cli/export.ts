@@ -32,6 +32,7 @@ function parseFilter(values: Record<string, unknown>): MessageFilter {
 async function* linesOf(scan: ReturnType<typeof openScan>): AsyncGenerator<string, void> {
   const bar = new ProgressBar('exporting', 'messages')
   let count = 0
+  let isComplete = false
   try {
     for await (const messages of scan) {
       yield messages.map(writeBulkLine).join('')
@@ -39,9 +40,10 @@ async function* linesOf(scan: ReturnType<typeof openScan>): AsyncGenerator<strin
       // On a terminal the bar would appear between the messages.
       if (!process.stdout.isTTY) bar.update(count)
     }
+    isComplete = true
   } finally {
     bar.end()
-    writeAudit('export', { messages: count })
+    if (isComplete || count > 0) writeAudit('export', { messages: count })
   }
 }
 

@@ -2,6 +2,7 @@ import {
   copyFileSync,
   existsSync,
   lstatSync,
+  mkdirSync,
   mkdtempSync,
   readdirSync,
   readFileSync,
@@ -12,7 +13,9 @@ import {
 } from 'node:fs'
 import Database from 'better-sqlite3'
 import t, { type Test } from 'tap'
+import { BEFORE_SOURCES } from '../db/sqlite/downgrade.ts'
 import { Load } from '../load.ts'
+import { Scrape } from '../scrape.ts'
 import { folderOf, ONE_ERROR_LINE, runEntry, startService, wire } from '../service.ts'
 
 const ENVIRONMENT = { DATABASE_URL: 'sqlite:///app.db' }
@@ -191,3 +194,77 @@ t.test(
     t.ok(existsSync(`${folder}/backup.db`))
   },
 )
+
+t.test('records the time of a backup, for a metric and a log line', async (t) => {
+  const before = Math.floor(Date.now() / 1000)
+  const first = await startService(t, ENVIRONMENT)
+  t.equal((await Scrape.of(first)).sum('store_last_backup_timestamp_seconds'), 0)
+  t.ok(first.log.some(({ msg }) => msg === 'no backup of the database is recorded'))
+  const { stderr } = await runEntry(t, ['backup', 'backup.db'], ENVIRONMENT)
+  const audit = stderr.split('\n').filter((line) => line.startsWith('{'))
+  t.match(
+    audit.map((line) => JSON.parse(line)),
+    [{ level: 'INFO', audit: 'backup', messages: 0, bytes: Number }],
+  )
+  first.process.kill('SIGTERM')
+  await first.ended
+
+  const service = await startService(t, ENVIRONMENT)
+  const at = (await Scrape.of(service)).sum('store_last_backup_timestamp_seconds')
+  t.ok(at >= before && at <= Date.now() / 1000, String(at))
+  t.match(
+    service.log.find(({ msg }) => msg === 'last backup of the database'),
+    { last_backup: new Date(at * 1000).toISOString(), age_hours: 0 },
+  )
+})
+
+t.test('tells if the time of a complete backup cannot be recorded', async (t) => {
+  await importMessages(t, ['a'])
+  const locking = new Database(`${folderOf(t)}/app.db`)
+  locking.exec('begin immediate')
+  t.teardown(() => locking.close())
+  const { status, stderr } = await runEntry(t, ['backup', 'backup.db'], ENVIRONMENT)
+  t.equal(status, 1)
+  t.match(stderr, /cannot record the time of the backup, which is complete: [^\n]+locked\n$/)
+  t.strictSame(idsIn(`${folderOf(t)}/backup.db`), ['a'])
+})
+
+t.test('backs up a file before a migration, unless the setting says no', async (t) => {
+  await importMessages(t, ['a', 'b'])
+  const file = `${folderOf(t)}/app.db`
+  const backup = `${file}.0003-sender-runs.backup`
+  const downgrade = () => {
+    const database = new Database(file)
+    database.exec(BEFORE_SOURCES)
+    database.close()
+  }
+  downgrade()
+  const off = await startService(t, { ...ENVIRONMENT, BACKUP_BEFORE_MIGRATION: 'false' })
+  off.process.kill('SIGTERM')
+  await off.ended
+  t.notOk(existsSync(backup))
+
+  downgrade()
+  const service = await startService(t, ENVIRONMENT)
+  t.match(
+    service.log.find(({ msg }) => msg === 'backed up the database before its migration'),
+    { file: backup },
+  )
+  t.strictSame(idsIn(backup), ['a', 'b'])
+  service.process.kill('SIGTERM')
+  await service.ended
+  rmSync(backup)
+  const again = await startService(t, ENVIRONMENT)
+  t.notOk(existsSync(backup), 'not without a migration')
+  again.process.kill('SIGTERM')
+  await again.ended
+
+  downgrade()
+  mkdirSync(backup)
+  const { status, stderr } = await runEntry(t, ['serve'], { ...ENVIRONMENT, WEBHOOK_SECRET: 'x' })
+  t.equal(status, 1)
+  t.match(stderr, ONE_ERROR_LINE)
+  t.match(stderr, 'a migration needs it, unless BACKUP_BEFORE_MIGRATION is false')
+  rmSync(backup, { recursive: true })
+  t.strictSame(idsIn(file), ['a', 'b'], 'the file is unchanged')
+})
