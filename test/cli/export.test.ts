@@ -35,7 +35,9 @@ t.test('an import of an export yields the same messages and statistics', async (
   await importAll(t, lines)
   const { status, stdout, stderr } = await runEntry(t, ['export'], ENVIRONMENT)
   t.equal(status, 0)
-  t.equal(stderr, `database: ${folderOf(t)}/app.db\n`)
+  const [database, audit = ''] = stderr.split('\n')
+  t.equal(database, `database: ${folderOf(t)}/app.db`)
+  t.match(JSON.parse(audit), { level: 'INFO', audit: 'export', messages: Number })
   t.same(stdout.trimEnd().split('\n'), lines, 'in order of arrival, byte for byte')
 
   t.match(await importAll(t, [stdout], 'copy.db'), {
@@ -149,7 +151,9 @@ t.test('exits with 0 when the reader closes the pipe', async (t) => {
   const { child, stderr, ended } = spawnEntry(t, ['export'], ENVIRONMENT)
   child.stdout?.once('data', () => child.stdout?.destroy())
   t.equal(await ended, 0)
-  t.equal(stderr(), `database: ${folderOf(t)}/app.db\n`)
+  const [database, audit] = stderr().split('\n')
+  t.equal(database, `database: ${folderOf(t)}/app.db`)
+  t.match(audit, '"audit":"export"')
 })
 
 t.test('exits with status 1 and one line on errors, and creates no file', async (t) => {
