@@ -22,6 +22,8 @@ export interface LoadJob {
   prefix: string
   /** Messages in each request: undefined for posts to `/webhook`, else bodies of Meta. */
   messagesPerBody?: number
+  /** Age of the timestamps in days; default 0, as senders post events immediately. */
+  ageDays?: number
   /** Number of requests to prepare before the measurement starts; others are prepared while it runs. */
   prepare: number
 }
@@ -93,8 +95,7 @@ function requestOf(job: LoadJob, number: number): Buffer {
     message_id: messageId(job.prefix, number),
     from: senders[number % senders.length],
     to: message?.to_msisdn,
-    // Senders post events immediately.
-    ts: new Date().toISOString(),
+    ts: new Date(Date.now() - (job.ageDays ?? 0) * DAY_MS).toISOString(),
     text: message?.text,
   })
   const signature = createHmac('sha256', SECRET).update(body).digest('hex')
@@ -103,6 +104,8 @@ function requestOf(job: LoadJob, number: number): Buffer {
       `X-Signature: ${signature}\r\nContent-Length: ${Buffer.byteLength(body)}\r\n\r\n${body}`,
   )
 }
+
+const DAY_MS = 86_400_000
 
 /** Bytes that one read of a response takes at most. */
 const READ_BYTES = 16 * 1024

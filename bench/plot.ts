@@ -8,6 +8,7 @@ import type { IngestResults } from './ingest.ts'
 import { barsMarkdown, markdown, measuredOn } from './markdown.ts'
 import type { PostgresResults } from './postgres.ts'
 import type { ReadsResults } from './reads.ts'
+import type { RetentionResults } from './retention.ts'
 import type { SoakResults } from './soak.ts'
 import type { SourcesResults } from './sources.ts'
 
@@ -305,6 +306,26 @@ function feedSection({ date, machine, server, settings, rounds, ...found }: Feed
   ].join('\n\n')
 }
 
+function retentionSection({ date, machine, settings, rounds, bars }: RetentionResults): string {
+  const times = ({ p50Ms, p99Ms, maxMs }: RetentionResults['rounds'][number]['keeping']) =>
+    [p50Ms, p99Ms, maxMs].map((ms) => ms.toFixed(1)).join(', ')
+  return [
+    '## Retention',
+    measuredOn(date, machine),
+    `Milliseconds of posts over one connection, p50, p99 and the longest, while ${whole(settings.messages)} old messages are kept, and while they are removed. Then messages per second over 64 connections into an empty file, ${settings.seconds} s each: messages that are kept, and messages that expire at once.`,
+    markdown([
+      ['Round', 'kept', 'removed', 'removed per second', 'full speed, kept', 'full speed, expired'],
+      ...rounds.map((round, index) => [
+        String(index + 1),
+        times(round.keeping),
+        times(round.removing),
+        ...[round.removedPerSecond, round.keptPerSecond, round.expiredPerSecond].map(whole),
+      ]),
+    ]),
+    barsMarkdown(bars),
+  ].join('\n\n')
+}
+
 function dashboardSection(found: DashboardResults): string {
   const { date, machine, settings, keystrokes, bars } = found
   return [
@@ -355,12 +376,14 @@ const soak = read('soak.json')
 const imports = read('import.json')
 const sources = read('sources.json')
 const feed = read('feed.json')
+const retention = read('retention.json')
 const dashboard = read('dashboard.json')
 const sections = [
   ...(ingest === undefined ? [] : [ingestSection(JSON.parse(ingest))]),
   ...(imports === undefined ? [] : [importSection(JSON.parse(imports))]),
   ...(sources === undefined ? [] : [sourcesSection(JSON.parse(sources))]),
   ...(feed === undefined ? [] : [feedSection(JSON.parse(feed))]),
+  ...(retention === undefined ? [] : [retentionSection(JSON.parse(retention))]),
   ...(postgres === undefined ? [] : [postgresSection(JSON.parse(postgres))]),
   ...(reads === undefined ? [] : [readsSection(JSON.parse(reads))]),
   ...(postgresReads === undefined ? [] : [postgresReadsSection(JSON.parse(postgresReads))]),

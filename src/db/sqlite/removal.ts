@@ -14,9 +14,9 @@ import type { Prepared } from './statement.ts'
 const POSITION_WINDOW = 1_000_000
 
 /** Bounds of the number of messages that a step removes, and its target duration in milliseconds. */
-const MIN_STEP = 50
+const MIN_STEP = 25
 const MAX_STEP = 2000
-const STEP_MS = 8
+const STEP_MS = 10
 
 /** Messages without an instant that a step examines. */
 const UNDATED_STEP = 500
@@ -36,7 +36,7 @@ interface Watermarks {
 /**
  * Removes messages from the table of messages, the counters and the indexes, in steps.
  * Reads are exact after each step. A step is short enough to run between two appends: it adapts the number of messages
- * to the time that they take. The caller runs each call in a transaction.
+ * to the time that they take, by `adapt`. The caller runs each other call in a transaction.
  */
 export class Removal {
   readonly #query: Prepared<typeof removalQueries>
@@ -67,13 +67,13 @@ export class Removal {
    */
   removeExpired(before: string): ExpiryStep {
     let done = false
-    const removed = this.#measure((limit) => {
-      const selected = this.#query.select.expired.run({ before, limit })
-      if (selected === limit) return selected
+    let removed = this.#query.select.expired.run({ before, limit: this.#limit })
+    if (removed < this.#limit) {
       const undated = this.#selectUndated(before)
+      removed += undated
       done = undated === 0
-      return selected + undated
-    })
+    }
+    if (removed > 0) this.#removeSelected()
     return { removed, done, oldest: this.#query.select.oldest.get()?.ts_key }
   }
 
@@ -90,29 +90,21 @@ export class Removal {
     return { removed, done: true }
   }
 
-  #eraseSender(from: string): RemovalStep {
-    let done = false
-    const removed = this.#measure((limit) => {
-      const indexed = this.#query.select.bySender.run({ from, limit })
-      const above = { from, limit: limit - indexed, watermark: this.#watermarks().watermark }
-      const selected = indexed + this.#query.select.aboveBySender.run(above)
-      this.#query.erasedIds.run()
-      done = selected < limit
-      return selected
-    })
-    return { removed, done }
+  /** Adapts the number of messages of the next step to the duration of one, its commit and checkpoint included. */
+  adapt({ removed }: RemovalStep, ms: number): void {
+    if (removed < this.#limit && ms < STEP_MS) return
+    const factor = Math.min(1.25, Math.max(0.5, STEP_MS / ms))
+    this.#limit = Math.round(Math.min(MAX_STEP, Math.max(MIN_STEP, this.#limit * factor)))
   }
 
-  /** Selects messages and removes them; adapts the limit of the next step. */
-  #measure(selectUpTo: (limit: number) => number): number {
+  #eraseSender(from: string): RemovalStep {
     const limit = this.#limit
-    const started = performance.now()
-    const selected = selectUpTo(limit)
-    if (selected > 0) this.#removeSelected()
-    const ms = performance.now() - started
-    if (ms > STEP_MS) this.#limit = Math.max(MIN_STEP, Math.floor(limit / 2))
-    else if (selected >= limit && ms < STEP_MS / 2) this.#limit = Math.min(MAX_STEP, limit * 2)
-    return selected
+    const indexed = this.#query.select.bySender.run({ from, limit })
+    const above = { from, limit: limit - indexed, watermark: this.#watermarks().watermark }
+    const removed = indexed + this.#query.select.aboveBySender.run(above)
+    this.#query.erasedIds.run()
+    if (removed > 0) this.#removeSelected()
+    return { removed, done: removed < limit }
   }
 
   #selectUndated(before: string): number {

@@ -119,8 +119,13 @@ class Writer {
 
   /** Runs a step of a removal. A step that a power failure loses is repeated. */
   remove<Step extends RemovalStep>(step: (removal: Removal) => Step): Step {
-    const run = () => this.#commit(() => step(this.#removal), PROBE_LOCK_TIMEOUT_MS)
-    const result = withoutSync(this.#database, run)
+    const started = performance.now()
+    const result = withoutSync(this.#database, () =>
+      this.#commit(() => step(this.#removal), PROBE_LOCK_TIMEOUT_MS),
+    )
+    // Each step changes so many pages that an automatic checkpoint would take more than 50 ms.
+    if (result.removed > 0) this.#write(() => this.#database.pragma('wal_checkpoint(PASSIVE)'))
+    this.#removal.adapt(result, performance.now() - started)
     this.#indexer.removed(result.removed)
     return result
   }
