@@ -70,5 +70,10 @@ export async function indexing<Result>(
 
 /** Opens the store for bulk writes, and brings its indexes up to date. @throws StoreOpenError */
 export function openForBulk(database: DatabaseAddress): Promise<MessageStore> {
-  return indexing((onProgress) => openStore(database, { onProgress, bulk: true }))
+  // The defaults of development do not matter: the setting has the same default.
+  const { backupBeforeMigration } = loadConfig({ development: true })
+  const onBackup = (path: string) => process.stderr.write(`backup before the migration: ${path}\n`)
+  return indexing((onProgress) =>
+    openStore(database, { onProgress, bulk: true, backupBeforeMigration, onBackup }),
+  )
 }

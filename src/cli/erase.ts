@@ -2,6 +2,7 @@ import { createInterface } from 'node:readline/promises'
 import type { MessageStore } from '../db/message-store.ts'
 import type { Erasure } from '../db/removal.ts'
 import { writeAudit } from './audit.ts'
+import { prepareBodyMatcher } from './body-matcher.ts'
 import {
   type DevelopmentOption,
   existingDatabase,
@@ -9,7 +10,6 @@ import {
   openForBulk,
   yieldLock,
 } from './database.ts'
-import { prepareNamed } from './named-in-body.ts'
 import { ProgressBar } from './progress.ts'
 
 /** Options of the command. */
@@ -21,7 +21,7 @@ export interface EraseOptions extends DevelopmentOption {
 }
 
 /** Rejected bodies that are listed at a time. */
-const PAGE = 100
+const BODIES_PER_PAGE = 100
 
 /** Ids that are erased in one step. */
 const IDS_PER_STEP = 100
@@ -50,11 +50,11 @@ async function countMessages(store: MessageStore, erasure: Erasure): Promise<num
 
 /** Returns the ids of the rejected bodies that name what is erased. */
 async function findBodies({ rejected }: MessageStore, erasure: Erasure): Promise<number[]> {
-  const isNamed = prepareNamed(erasure)
+  const isNamed = prepareBodyMatcher(erasure)
   const found: number[] = []
   let before: number | undefined
   for (;;) {
-    const bodies = await rejected.list({ before, limit: PAGE })
+    const bodies = await rejected.list({ before, limit: BODIES_PER_PAGE })
     for (const { id } of bodies) {
       const body = await rejected.find(id)
       if (body && isNamed(body.body)) found.push(id)
@@ -64,8 +64,14 @@ async function findBodies({ rejected }: MessageStore, erasure: Erasure): Promise
   }
 }
 
-/** Erases the messages. @returns their number. */
-async function eraseMessages({ removal }: MessageStore, erasure: Erasure): Promise<number> {
+/** What was erased so far. */
+interface Erased {
+  messages: number
+  bodies: number
+}
+
+/** Erases the messages and the bodies, and purges what they leave; counts in `erased`. */
+async function erase(store: MessageStore, erasure: Erasure, erased: Erased): Promise<void> {
   const steps: Erasure[] = []
   if ('from' in erasure) steps.push(erasure)
   else {
@@ -74,25 +80,30 @@ async function eraseMessages({ removal }: MessageStore, erasure: Erasure): Promi
     }
   }
   const bar = new ProgressBar('erasing', 'messages')
-  let erased = 0
   try {
     for (const step of steps) {
       for (let done = false; !done; await yieldLock()) {
-        const result = await removal.erase(step)
+        const result = await store.removal.erase(step)
         done = result.done
-        erased += result.removed
-        bar.update(erased)
+        erased.messages += result.removed
+        bar.update(erased.messages)
       }
     }
-    return erased
   } finally {
     bar.end()
   }
+  // Bodies that a running service kept meanwhile are included.
+  for (const id of await findBodies(store, erasure)) {
+    await store.rejected.remove(id)
+    erased.bodies++
+  }
+  await store.removal.purge(yieldLock)
 }
 
 /** Asks on the terminal whether to continue. @throws Error without a terminal. */
 async function confirm(question: string): Promise<boolean> {
-  if (!process.stdin.isTTY) throw new Error('add --yes to erase without a question')
+  if (!process.stdin.isTTY)
+    throw new Error('standard input is not a terminal; add --yes to skip the confirmation')
   const terminal = createInterface({ input: process.stdin, output: process.stderr })
   try {
     return (await terminal.question(`${question} They cannot be restored. Type yes: `)) === 'yes'
@@ -126,13 +137,14 @@ export async function run(options: EraseOptions): Promise<number> {
     }
     if (!options.yes && !(await confirm(`Erase ${found}?`))) return 1
     await indexing((onProgress) => store.catchUp(onProgress))
-    const messages = await eraseMessages(store, erasure)
-    // Bodies that a running service kept meanwhile are included.
-    const bodies = await findBodies(store, erasure)
-    for (const id of bodies) await store.rejected.remove(id)
-    await store.removal.purge(yieldLock)
-    writeAudit('erase', { messages, rejected_bodies: bodies.length })
-    process.stdout.write(`erased: ${describe(messages, bodies.length)}\n`)
+    const erased: Erased = { messages: 0, bodies: 0 }
+    try {
+      await erase(store, erasure, erased)
+    } finally {
+      // Also if a later step fails: the command is then repeated, and finds less.
+      writeAudit('erase', { messages: erased.messages, rejected_bodies: erased.bodies })
+    }
+    process.stdout.write(`erased: ${describe(erased.messages, erased.bodies)}\n`)
     return 0
   } finally {
     await store.close()

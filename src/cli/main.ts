@@ -40,7 +40,7 @@ The database is the one of DATABASE_URL. The backup is checked first, and stays 
 const ERASE_DETAILS = `
 Also erases the rejected bodies that name the sender or an id. A sender that posts an erased message again gets 200, and
 nothing is stored. Free space of a SQLite file is overwritten; PostgreSQL vacuums the tables. Backups, exports and
-replicas keep their copies. The status is 1 if the question is not answered with yes.`
+replicas keep their copies. Exits with status 1 unless the prompt is answered with yes.`
 
 const TAIL_DETAILS = `
 The token is the first one of API_TOKEN in the settings of the service, which are read from the same environment and
@@ -146,7 +146,7 @@ command('restore', 'Replaces a SQLite database with a backup. The service must b
     await runRestore(file, options)
   })
 
-command('erase', 'Removes messages, so that they are never stored again.')
+command('erase', 'Removes messages so that they are never stored again.')
   .option('--from <msisdn>', 'all messages of this sender, exactly')
   .option('--id <id...>', 'the messages with these ids')
   .option('--dry-run', 'print what would be erased, and change nothing')

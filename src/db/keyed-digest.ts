@@ -1,6 +1,6 @@
 import { createHmac } from 'node:crypto'
 
-/** Bytes of a digest: so many that two of any number of ids are never equal. */
+/** Bytes of a digest; collisions are negligible even for billions of ids. */
 const DIGEST_BYTES = 16
 
 /**

@@ -1,6 +1,7 @@
 import client from '@prometheus-io/client'
 import type { FastifyBaseLogger, FastifyInstance } from 'fastify'
 import fp from 'fastify-plugin'
+import type { Config } from '../config.ts'
 import type { MessageRemoval } from '../db/removal.ts'
 import { instantKey } from '../message/instant.ts'
 
@@ -16,6 +17,8 @@ class Retention {
   readonly #onRemoved: (messages: number) => void
   readonly #log: FastifyBaseLogger
   #oldest: string | undefined
+  /** Time at which the last step succeeded; before the first one, the time of the start. */
+  #succeededAt = Date.now()
   #stopped = false
   #failing = false
   #timer: NodeJS.Timeout | undefined
@@ -33,13 +36,17 @@ class Retention {
     this.#log = log
   }
 
-  /** Seconds by which the oldest message exceeds the retention; 0 if none does. */
+  /**
+   * Seconds by which the oldest message exceeds the retention; 0 if none does.
+   * While steps fail, at least the time since the last one that succeeded.
+   */
   get lagSeconds(): number {
-    if (this.#oldest === undefined) return 0
-    return Math.max(0, this.#limit() - Date.parse(`${this.#oldest}Z`)) / 1000
+    const failing = this.#failing ? Date.now() - this.#succeededAt : 0
+    if (this.#oldest === undefined) return failing / 1000
+    return Math.max(failing, this.#expiryTime() - Date.parse(`${this.#oldest}Z`)) / 1000
   }
 
-  /** Searches now, and then in intervals. */
+  /** Removes expired messages now, and then every `INTERVAL_MS`. */
   start(): void {
     this.#running = this.#run()
   }
@@ -52,7 +59,7 @@ class Retention {
   }
 
   /** Time in milliseconds before which messages are expired. */
-  #limit(): number {
+  #expiryTime(): number {
     return Date.now() - this.#days * DAY_MS
   }
 
@@ -69,9 +76,10 @@ class Retention {
 
   /** Removes some expired messages. @returns whether none is left. */
   async #step(): Promise<boolean> {
-    const before = instantKey(new Date(this.#limit()).toISOString()) ?? ''
+    const before = instantKey(new Date(this.#expiryTime()).toISOString()) ?? ''
     const { removed, done, oldest } = await this.#removal.removeExpired(before)
     this.#oldest = oldest
+    this.#succeededAt = Date.now()
     this.#onRemoved(removed)
     return done
   }
@@ -80,11 +88,10 @@ class Retention {
 /**
  * Removes messages that are older than the retention, in the background.
  * Each step is short, and posts that arrive during it are stored before the next one.
- * @param options.retentionDays days for which messages are kept; 0 to keep all.
  */
 async function retention(
   app: FastifyInstance,
-  { retentionDays }: { retentionDays: number },
+  { retentionDays }: Pick<Config, 'retentionDays'>,
 ): Promise<void> {
   const registers = [app.registry]
   const removed = new client.Counter({

@@ -33,7 +33,7 @@ const SCHEMA = {
   response: {
     200: {
       description:
-        'Every message that matches and existed at the start, exactly once, with all fields. If an error occurs, the connection is closed before the last chunk.',
+        'Every message that matches, existed at the start and is not removed meanwhile, exactly once, with all fields. If an error occurs, the connection is closed before the last chunk.',
       content: textContent,
     },
     422: inputProblems({

@@ -12,7 +12,7 @@ export interface FeedCursor {
 }
 
 /** Characters of a digest, of 6 bits each; it detects mistakes, and need not resist forgery. */
-const DIGEST_LENGTH = 8
+export const DIGEST_LENGTH = 8
 
 const CURSOR = /^(-?\d{1,16}(?:\.\d{1,16}){0,5})(?:~([\w-]{8}))?$/
 

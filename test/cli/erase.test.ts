@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs'
 import t, { type Test } from 'tap'
+import { until } from '../../tools/until.ts'
 import { databases } from '../databases.ts'
 import { Load } from '../load.ts'
 import {
@@ -64,7 +65,7 @@ for (const { name, make } of databases) {
     const dry = await runEntry(t, [...args, '--dry-run'], environment)
     t.match(dry, { status: 0, stdout: '40 messages, 3 rejected bodies\n' }, dry.stderr)
     const unconfirmed = await runEntry(t, args, environment)
-    t.match(unconfirmed, { status: 1, stderr: /add --yes to erase without a question\n$/ })
+    t.match(unconfirmed, { status: 1, stderr: /add --yes to skip the confirmation\n$/ })
     t.equal((await getPage(service, `/messages?from=%2B${PERSON.slice(1)}`)).total, 40)
 
     const { status, stdout, stderr } = await runEntry(t, [...args, '--yes'], environment)
@@ -118,13 +119,23 @@ for (const { name, make } of databases) {
 
 t.test('overwrites what it erases in a SQLite file that is in use', async (t) => {
   const environment = { DATABASE_URL: 'sqlite:///app.db' }
-  const service = await startService(t, environment)
+  const service = await startService(t, { ...environment, MAX_REJECTED: '1' })
   const needles = [PERSON, PERSON.slice(1), 'erased-id', 'Geheim', 'geheim', '☃☄★', '☄★☂']
   const load = new Load({ url: () => service.url, connections: 4 })
   for (let n = 0; n < 100; n++) {
     const message = { message_id: `erased-id-${n}`, from: PERSON, text: `${TEXT} ${n}` }
     t.equal(await post(service, wire(message)), 200)
     if (n % 20 === 0) await load.untilAcknowledged(700)
+  }
+  // The service itself deletes this body when it keeps the next one.
+  const body = `{"from":"${PERSON}","text":"${'Geheim '.repeat(6000)}"}`
+  for (const rejected of [body, '{}']) {
+    t.equal(await post(service, rejected), 422)
+    const isKept = async () => {
+      const { data } = await getPage(service, '/rejected')
+      return JSON.stringify(data).includes(`"bytes":${rejected.length}`)
+    }
+    await until('the body is kept', isKept)
   }
   await load.untilAcknowledged(5000)
   await load.stop()

@@ -112,6 +112,7 @@ export function removalSuite(t: Test, open: (t: Test) => Promise<VerifiableStore
     t.strictSame(idsOf((await store.page(ALL)).data), ['m2', 'm3', 'm5', 'm6'])
     t.same(await store.append([numbered(7)]), ['created'], 'of the same sender')
     await store.removal.purge()
+    await store.removal.purge()
     t.same((await store.verify()).differences, [])
     t.strictSame(idsOf((await store.page({ ...ALL, q: 'text' })).data).length, 5)
   })

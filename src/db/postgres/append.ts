@@ -141,7 +141,7 @@ export async function append(
     const first = firsts.get(message.message_id)
     const isNew = first && created.has(first)
     if (isNew && message === first) return 'created'
-    // An id that is neither new nor stored was erased.
+    // An id that is neither new nor stored was erased, or was removed since the insert.
     const stored = isNew ? first : known.get(message.message_id)
     return stored && !sameContent(message, stored) ? 'conflict' : 'duplicate'
   })

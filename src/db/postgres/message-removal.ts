@@ -4,6 +4,7 @@ import { transactionLock } from './locks.ts'
 import type { Session } from './pool.ts'
 import type { Pools } from './pools.ts'
 import { removeMessages } from './removal-step.ts'
+import type { Rollup } from './rollup.ts'
 
 /** Messages that a step removes: about 20 ms. */
 const STEP_MESSAGES = 1000
@@ -14,8 +15,8 @@ const STEP_MESSAGES = 1000
  */
 const STEP_TIMEOUT_MS = 5000
 
-/** Starts a transaction that no rollup runs beside. */
-function exclusively<Result>(
+/** Runs the work in a transaction that holds the lock of the rollup. */
+function withRollupLock<Result>(
   session: Session,
   work: (transaction: Session) => Promise<Result>,
 ): Promise<Result> {
@@ -33,7 +34,7 @@ async function removeExpired(session: Session, before: string): Promise<ExpirySt
   ]
   let removed = 0
   for (const condition of conditions) {
-    removed += await exclusively(session, async (transaction) => {
+    removed += await withRollupLock(session, async (transaction) => {
       // A removal that is lost in a crash is repeated, so its commit need not be synced.
       await sql`set local synchronous_commit = off`.execute(transaction)
       return await removeMessages(transaction, condition, STEP_MESSAGES - removed)
@@ -72,37 +73,42 @@ async function erase(session: Session, erasure: Erasure): Promise<RemovalStep> {
   await sql`
     insert into erased_ids select keyed_digest(id) from unnest(${ids}::text[]) as id
     on conflict do nothing`.execute(session)
-  const removed = await exclusively(session, async (transaction) => {
+  return await withRollupLock(session, async (transaction) => {
     await sql`lock table pending_batches in share row exclusive mode`.execute(transaction)
-    return await removeMessages(
-      transaction,
-      sql<SqlBool>`message_id = any(${ids}::text[])`,
-      ids.length,
-    )
+    const isNamed = sql<SqlBool>`message_id = any(${ids}::text[])`
+    const removed = await removeMessages(transaction, isNamed, ids.length)
+    // A batch that was stored since the rollup is pending, so that its messages are left.
+    const left = await transaction
+      .selectFrom('messages')
+      .select('message_id')
+      .where(isNamed)
+      .limit(1)
+      .executeTakeFirst()
+    const isLast = 'ids' in erasure || ids.length < STEP_MESSAGES
+    return { removed, done: isLast && left === undefined }
   })
-  return { removed, done: 'ids' in erasure || ids.length < STEP_MESSAGES }
 }
 
 /** Removes messages from a PostgreSQL database. */
 export class PostgresMessageRemoval implements MessageRemoval {
   readonly #pools: Pools
-  readonly #rollUp: () => Promise<void>
+  readonly #rollup: Rollup
 
-  /** @param rollUp adds pending batches to the counters; their messages cannot be removed. */
-  constructor(pools: Pools, rollUp: () => Promise<void>) {
+  /** @param rollup adds pending batches to the counters; their messages cannot be removed before. */
+  constructor(pools: Pools, rollup: Rollup) {
     this.#pools = pools
-    this.#rollUp = rollUp
+    this.#rollup = rollup
   }
 
   async removeExpired(before: string): Promise<ExpiryStep> {
-    await this.#rollUp()
+    await this.#rollup.step()
     return await this.#pools.maintenance.run((session) => removeExpired(session, before), {
       timeoutMs: STEP_TIMEOUT_MS,
     })
   }
 
   async erase(erasure: Erasure): Promise<RemovalStep> {
-    await this.#rollUp()
+    await this.#rollup.catchUp()
     return await this.#pools.longRunning.run((session) => erase(session, erasure))
   }
 

@@ -1,7 +1,9 @@
 import { type RawBuilder, type SqlBool, sql } from 'kysely'
+import { DIGEST_LENGTH } from '../../schemas/feed-cursor.ts'
 import { DAY_LENGTH, MINUTE_LENGTH } from '../key-range.ts'
 import type { Session } from './pool.ts'
 import { fromPosition, ORDER, readState, selectOrderedBatches } from './queries/feed-order.ts'
+import { prefix } from './rollup-step.ts'
 
 /**
  * Number of batches after which the position of a removed message is no longer valid in cursors.
@@ -11,16 +13,11 @@ const POSITION_WINDOW = 1_000_000
 
 /** The digest of a message id in feed cursors, see `digestOf`. */
 const CURSOR_DIGEST = sql<string>`
-  substr(translate(encode(sha256(convert_to(message_id, 'UTF8')), 'base64'), '+/', '-_'), 1, 8)`
-
-/** Returns the prefix of the sort key of a removed message. */
-function prefix(length: number): RawBuilder<string> {
-  return sql`substr(ts_key, 1, ${sql.lit(length)})`
-}
+  substr(translate(encode(sha256(convert_to(message_id, 'UTF8')), 'base64'), '+/', '-_'), 1, ${sql.lit(DIGEST_LENGTH)})`
 
 /**
- * Deletes messages, their part of the counters, and returns the batches of the messages.
- * Counters that become zero are deleted. Skips messages of pending batches, which the counters do not include.
+ * Deletes messages and subtracts them from the counters; deletes counters that become zero.
+ * Skips messages of pending batches, which the counters do not include. @returns the batch of each deleted message.
  */
 async function deleteMessages(
   transaction: Session,
@@ -31,7 +28,7 @@ async function deleteMessages(
     ${sql.ref(`${table}_zero`)} as (
       delete from ${sql.table(table)} as stored using ${sql.ref(`per_${table}`)} as removed
       where stored.${sql.ref(key)} = removed.key and stored.count <= removed.count returning 1
-    ), ${sql.ref(`${table}_left`)} as (
+    ), ${sql.ref(`${table}_decremented`)} as (
       update ${sql.table(table)} as stored set count = stored.count - removed.count
       from ${sql.ref(`per_${table}`)} as removed
       where stored.${sql.ref(key)} = removed.key and stored.count > removed.count
@@ -52,7 +49,7 @@ async function deleteMessages(
     ), ${per('senders', sql`from_msisdn`)}, ${per('days', prefix(DAY_LENGTH))},
     ${per('minutes', prefix(MINUTE_LENGTH))},
     ${counted('senders', 'msisdn')}, ${counted('days', 'day')}, ${counted('minutes', 'minute')},
-    totals_left as (
+    totals_decremented as (
       update totals set messages = messages - (select count(*) from removed),
         senders = senders - (select count(*) from senders_zero)
     ), positions as (
@@ -135,18 +132,19 @@ async function moveStart(transaction: Session): Promise<void> {
   await transaction
     .deleteFrom('removed_messages')
     .where((eb) =>
-      eb.or([
-        eb(
-          eb.refTuple('epoch', 'xid', 'batch', 'ordinal'),
-          '<=',
-          eb.tuple(epoch, xid, batch, ordinal),
-        ),
-        eb(
-          'batch',
-          '<',
-          sql<number>`(select last_value from batches) - ${sql.lit(POSITION_WINDOW)}`,
-        ),
-      ]),
+      eb(
+        eb.refTuple('epoch', 'xid', 'batch', 'ordinal'),
+        '<=',
+        eb.tuple(epoch, xid, batch, ordinal),
+      ),
+    )
+    .execute()
+  await transaction
+    .deleteFrom('removed_messages')
+    .where(
+      'batch',
+      '<',
+      sql<number>`(select last_value from batches) - ${sql.lit(POSITION_WINDOW)}`,
     )
     .execute()
 }

@@ -12,8 +12,8 @@ export interface RollupResult {
   left: number
 }
 
-/** Returns the prefix of the sort key. */
-function prefix(length: number): RawBuilder<string> {
+/** Returns the first characters of the sort key: the day or the minute of a message. */
+export function prefix(length: number): RawBuilder<string> {
   return sql`substr(ts_key, 1, ${sql.lit(length)})`
 }
 

@@ -77,6 +77,11 @@ export class Rollup {
     if (!(await settledWithin(timeoutMs, this.#runStep()))) this.#effective = false
   }
 
+  /** Waits for one step, which may find that another instance holds the lock. */
+  async step(): Promise<void> {
+    await this.#runStep()
+  }
+
   /** Resolves once this instance or others have added all batches that are pending now. */
   async catchUp(onProgress?: ProgressListener): Promise<void> {
     const newest = await this.#pool.run(newestPendingBatch)

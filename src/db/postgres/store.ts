@@ -85,7 +85,7 @@ export class PostgresStore implements MessageStore {
     this.#rollup = new Rollup(pools.maintenance, unlimited)
     this.#readiness = new Readiness(pools.maintenance)
     this.#textIndex = new TextIndex(pools.longRunning, onWarning)
-    this.removal = new PostgresMessageRemoval(pools, () => this.#rollup.catchUp())
+    this.removal = new PostgresMessageRemoval(pools, this.#rollup)
     this.rejected = new PostgresRejectedBodies(pools)
   }
 

@@ -116,8 +116,8 @@ export function openSnapshot(
   }
 }
 
-/** Overwrites pages that a connection frees with zeros, too, which makes its deletions slower. */
-export function overwriteDeleted(database: Database.Database): void {
+/** Makes a connection also overwrite the pages that it frees with zeros; its deletions become slower. */
+export function enableSecureDelete(database: Database.Database): void {
   database.pragma('secure_delete = ON')
 }
 

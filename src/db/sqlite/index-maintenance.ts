@@ -2,6 +2,7 @@ import type { Database } from 'better-sqlite3'
 import type { senderRunQueries } from './queries/sender-runs.ts'
 import type { SenderRuns } from './sender-runs.ts'
 import type { Prepared } from './statement.ts'
+import { prepareTrigramMerge, type TrigramMerge } from './trigram-merge.ts'
 
 /** Entries of the sender index that one step moves or deletes: about 2 ms. */
 const ENTRIES_PER_STEP = 500
@@ -30,7 +31,7 @@ const LATE_PAGES = 16_000 * PAGES_PER_MESSAGE
  */
 export class IndexMaintenance {
   readonly #runs: SenderRuns
-  readonly #mergeTrigrams: () => boolean
+  readonly #mergeTrigrams: TrigramMerge
   /** Entries of the sender index to move or delete. */
   #entryDebt = 0
   /** Pages of the trigram index to write. */
@@ -40,13 +41,7 @@ export class IndexMaintenance {
 
   constructor(runs: SenderRuns, query: Prepared<typeof senderRunQueries>, database: Database) {
     this.#runs = runs
-    const changes = database.prepare<[], number>('select total_changes()').pluck()
-    this.#mergeTrigrams = () => {
-      const before = changes.get() ?? 0
-      query.mergeTrigrams.run({ pages: PAGES_PER_STEP })
-      // FTS5 changes at least two rows if it merges anything: https://sqlite.org/fts5.html#the_merge_command
-      return (changes.get() ?? 0) - before >= 2
-    }
+    this.#mergeTrigrams = prepareTrigramMerge(database, query)
   }
 
   /** Adds the debt of messages that were added to the sender index. */
@@ -92,7 +87,7 @@ export class IndexMaintenance {
   }
 
   #stepPages(): boolean {
-    const merged = this.#mergeTrigrams()
+    const merged = this.#mergeTrigrams(PAGES_PER_STEP)
     this.#pageDebt = merged ? Math.max(0, this.#pageDebt - PAGES_PER_STEP) : 0
     return merged
   }

@@ -66,8 +66,8 @@ export class Indexer {
     return { watermark, trigrams }
   }
 
-  /** Notes that messages were removed: merges of the trigram index omit them. */
-  removed(messages: number): void {
+  /** Updates the backlog after a removal, and schedules the merges that drop removed rows from the trigram index. */
+  noteRemoved(messages: number): void {
     if (messages === 0) return
     this.recount()
     this.#maintenance.addTrigrams(messages)

@@ -38,7 +38,9 @@ export class SqliteMessageRemoval implements MessageRemoval {
       if (result === 'busy') {
         deadline = Math.min(deadline, performance.now() + LOG_TIMEOUT_MS)
         if (performance.now() > deadline) {
-          throw new StoreUnavailableError('a long read needs the write-ahead log; retry after it')
+          throw new StoreUnavailableError(
+            'a read transaction still uses the write-ahead log; retry when it has ended',
+          )
         }
         await delay(BUSY_PAUSE_MS)
       }

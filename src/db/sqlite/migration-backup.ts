@@ -1,4 +1,5 @@
-import { statSync } from 'node:fs'
+import { readdirSync, rmSync, statSync } from 'node:fs'
+import { basename, dirname, join } from 'node:path'
 import Database from 'better-sqlite3'
 import { BUSY_TIMEOUT_MS } from './connection.ts'
 import { isCurrent, lastMigration } from './migrations/migrate.ts'
@@ -17,6 +18,14 @@ function schemaToMigrate(path: string): string | undefined {
   }
 }
 
+/** Removes what earlier starts left that ended while they wrote the backup. */
+function removeUnfinished(target: string): void {
+  const name = `${basename(target)}.`
+  for (const file of readdirSync(dirname(target))) {
+    if (file.startsWith(name) && file.endsWith('.part')) rmSync(join(dirname(target), file))
+  }
+}
+
 /**
  * Backs up a file whose schema will be migrated, to a file beside it that is named after its schema.
  * A backup of the same schema is replaced: an interrupted migration has changed nothing.
@@ -28,6 +37,7 @@ export async function backUpBeforeMigration(path: string): Promise<string | unde
   if (schema === undefined) return undefined
   const target = `${path}.${schema}.backup`
   try {
+    removeUnfinished(target)
     await writeBackup(path, target)
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error)

@@ -1,13 +1,15 @@
 import type { Database } from 'better-sqlite3'
-import { overwriteDeleted } from './connection.ts'
+import { enableSecureDelete } from './connection.ts'
 import type { purgeQueries } from './queries/purge.ts'
+import type { senderRunQueries } from './queries/sender-runs.ts'
 import type { Prepared } from './statement.ts'
+import { prepareTrigramMerge, type TrigramMerge } from './trigram-merge.ts'
 
 /** Pages of 4 KiB that a step writes: about 10 ms. */
 const PAGES_PER_STEP = 128
 
-/** Free pages that may remain: the service uses and frees a few at any time. */
-const IGNORED_PAGES = 16
+/** Number of free pages that are overwritten in the last step: the service frees a few at any time. */
+const LAST_PAGES = 16
 
 /** Bytes of a page that a blob occupies. */
 const BYTES_PER_PAGE = 4092
@@ -19,19 +21,27 @@ const BYTES_PER_PAGE = 4092
  */
 export class Purge {
   readonly #query: Prepared<typeof purgeQueries>
-  readonly #changes: () => number
+  readonly #merge: TrigramMerge
   readonly #freePages: () => number
+  readonly #begin: () => boolean
   #step: () => boolean
 
-  constructor(database: Database, query: Prepared<typeof purgeQueries>) {
+  constructor(
+    database: Database,
+    query: Prepared<typeof purgeQueries>,
+    runs: Prepared<typeof senderRunQueries>,
+  ) {
     this.#query = query
-    const changes = database.prepare<[], number>('select total_changes()').pluck()
-    this.#changes = () => changes.get() ?? 0
+    const merge = prepareTrigramMerge(database, runs)
+    this.#merge = merge
     this.#freePages = () => Number(database.pragma('freelist_count', { simple: true }))
-    this.#step = () => {
-      overwriteDeleted(database)
-      return this.#beginMerge()
+    this.#begin = () => {
+      enableSecureDelete(database)
+      merge(-PAGES_PER_STEP)
+      this.#step = () => this.#mergeMore()
+      return true
     }
+    this.#step = this.#begin
   }
 
   /** Runs the next step. @returns whether there are further steps. */
@@ -39,24 +49,23 @@ export class Purge {
     return this.#step()
   }
 
-  #beginMerge(): boolean {
-    this.#query.mergeTrigrams.run({ pages: -PAGES_PER_STEP })
-    this.#step = () => this.#merge()
-    return true
+  /** Begins again; to be called when the log was emptied after the last step. */
+  reset(): void {
+    this.#step = this.#begin
   }
 
-  #merge(): boolean {
-    const before = this.#changes()
-    this.#query.mergeTrigrams.run({ pages: PAGES_PER_STEP })
-    // FTS5 changes at least two rows if it merges anything: https://sqlite.org/fts5.html#the_merge_command
-    if (this.#changes() - before < 2) this.#step = () => this.#occupy()
+  #mergeMore(): boolean {
+    if (!this.#merge(PAGES_PER_STEP)) this.#step = () => this.#occupy()
     return true
   }
 
   #occupy(): boolean {
-    const pages = Math.min(this.#freePages(), PAGES_PER_STEP)
-    if (pages <= IGNORED_PAGES) this.#step = () => this.#release()
-    else this.#query.occupy.run({ bytes: (pages - 1) * BYTES_PER_PAGE })
+    const free = this.#freePages()
+    const isLast = free <= LAST_PAGES
+    // The last blob fills all that is left; the others leave a page for the tree of the table.
+    const pages = isLast ? free : Math.min(free, PAGES_PER_STEP) - 1
+    if (pages > 0) this.#query.occupy.run({ bytes: pages * BYTES_PER_PAGE })
+    if (isLast) this.#step = () => this.#release()
     return true
   }
 

@@ -3,7 +3,7 @@ import { instantKey } from '../../message/instant.ts'
 import { digestOf } from '../../schemas/feed-cursor.ts'
 import { keyedDigest } from '../keyed-digest.ts'
 import type { Erasure, ExpiryStep, RemovalStep } from '../removal.ts'
-import { overwriteDeleted } from './connection.ts'
+import { enableSecureDelete } from './connection.ts'
 import type { removalQueries } from './queries/removal.ts'
 import type { Prepared } from './statement.ts'
 
@@ -18,7 +18,7 @@ const MIN_STEP = 25
 const MAX_STEP = 2000
 const STEP_MS = 10
 
-/** Messages without an instant that a step examines. */
+/** Maximum number of messages without an instant that a step examines. */
 const UNDATED_STEP = 500
 
 /** The messages that a step removes. */
@@ -41,7 +41,7 @@ interface Watermarks {
 export class Removal {
   readonly #query: Prepared<typeof removalQueries>
   readonly #watermarks: () => Watermarks
-  readonly #overwriteDeleted: () => void
+  readonly #enableSecureDelete: () => void
   #limit = MIN_STEP
   /** Id of the last message without an instant that was examined. */
   #undatedAfter = ''
@@ -53,7 +53,7 @@ export class Removal {
   ) {
     this.#query = query
     this.#watermarks = watermarks
-    this.#overwriteDeleted = () => overwriteDeleted(database)
+    this.#enableSecureDelete = () => enableSecureDelete(database)
     database.exec(SELECTED_TABLE)
     const { key } = query.key.get() ?? {}
     if (!key) throw new Error('the database has no key for digests')
@@ -69,7 +69,7 @@ export class Removal {
     let done = false
     let removed = this.#query.select.expired.run({ before, limit: this.#limit })
     if (removed < this.#limit) {
-      const undated = this.#selectUndated(before)
+      const undated = this.#selectUndated(before, this.#limit - removed)
       removed += undated
       done = undated === 0
     }
@@ -79,7 +79,7 @@ export class Removal {
 
   /** Removes messages so that their ids are never stored again. */
   erase(erasure: Erasure): RemovalStep {
-    this.#overwriteDeleted()
+    this.#enableSecureDelete()
     if ('from' in erasure) return this.#eraseSender(erasure.from)
     let removed = 0
     for (const message_id of erasure.ids) {
@@ -107,9 +107,10 @@ export class Removal {
     return { removed, done: removed < limit }
   }
 
-  #selectUndated(before: string): number {
-    const rows = this.#query.select.undated.all({ after: this.#undatedAfter, limit: UNDATED_STEP })
-    this.#undatedAfter = rows.length < UNDATED_STEP ? '' : (rows.at(-1)?.message_id ?? '')
+  #selectUndated(before: string, maximum: number): number {
+    const limit = Math.min(UNDATED_STEP, maximum)
+    const rows = this.#query.select.undated.all({ after: this.#undatedAfter, limit })
+    this.#undatedAfter = rows.length < limit ? '' : (rows.at(-1)?.message_id ?? '')
     const expired = rows.filter(({ created_at }) => (instantKey(created_at) ?? before) < before)
     for (const { message_id } of expired) this.#query.select.byId.run({ message_id })
     return expired.length

@@ -72,7 +72,7 @@ export class SqliteStore implements MessageStore {
     this.#guard.run(() => this.#writer.call('probe', undefined)),
   )
   #bulkStep: number | undefined
-  /** What the writer thread found when it opened the file. */
+  /** Values that the writer thread posted when it was ready. */
   opened: Pick<WriterReady, 'withoutInstant' | 'backup'> = { withoutInstant: 0, backup: undefined }
   /** Two concurrent batches: the second one is queued, so that the writer does not wait for this thread. */
   readonly batching: MessageStore['batching'] = { concurrency: 2, minConcurrentBatch: 16 }

@@ -82,4 +82,31 @@ t.test('on a server', { skip: NO_SERVER }, async (t) => {
     await appears(restored, 'd')
     t.same(idsOf((await readFeed(restored, { after: next })).data), ['d'])
   })
+
+  for (const column of ['start_xid', 'xid'] as const) {
+    t.test(
+      `a restored dump whose messages were removed (${column}) begins a new epoch`,
+      async (t) => {
+        const url = await createDatabase(t)
+        const store = await openStore(t, url)
+        await store.append([message({ message_id: 'a' }), message({ message_id: 'b' })])
+        await appears(store, 'b')
+        const first = await readFeed(store)
+        await store.removal.erase({ ids: column === 'xid' ? ['b'] : ['a', 'b'] })
+        await store.removal.erase({ ids: ['c'] })
+        await store.close()
+        const later = (expression: string) => `${expression} + 1000000000`
+        if (column === 'xid') {
+          await execute(url, `update removed_messages set xid = ${later('xid')}`)
+        } else await execute(url, `update feed_state set start_xid = ${later('start_xid')}`)
+
+        const restored = await openStore(t, url)
+        await restored.append([message({ message_id: 'd' })])
+        await appears(restored, 'd')
+        t.same(idsOf((await readFeed(restored)).data).at(-1), 'd')
+        const [epoch = 0] = first.next.position
+        t.equal((await restored.feedEnd()).position[0], epoch + 1)
+      },
+    )
+  }
 })

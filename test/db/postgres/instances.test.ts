@@ -1,8 +1,9 @@
 import pg from 'pg'
 import t from 'tap'
+import { verifyOffline } from '../../../src/db/postgres/offline/commands.ts'
 import { DEFAULT_DETAILS } from '../../../src/message/message.ts'
 import { appears, idsOf, readFeed } from '../feed-suite.ts'
-import { message } from '../store-suite.ts'
+import { message, removeAll } from '../store-suite.ts'
 import { createDatabase, execute, indexed, NO_SERVER, openStore, SERVER } from './server.ts'
 
 const ALL = { order: 'asc' as const, limit: 100, offset: 0 }
@@ -176,4 +177,39 @@ t.test('on a server', { skip: NO_SERVER }, async (t) => {
     await openStore(t, url)
     await indexed(url)
   })
+
+  t.test(
+    'stores that remove at once, while others append and erase, neither deadlock nor miscount',
+    async (t) => {
+      const url = await createDatabase(t)
+      const stores = await Promise.all([1, 2, 3].map(() => openStore(t, url)))
+      const [first] = stores
+      if (!first) throw new Error('no store is open')
+      const at = (n: number) => `2025-01-15T10:${String(n % 60).padStart(2, '0')}:00Z`
+      const before = '2025-01-15T10:30:00'
+      let number = 0
+      const work = stores.map(async (store, index) => {
+        for (let round = 0; round < 20; round++) {
+          const batch = Array.from({ length: 40 }, () => {
+            const n = number++
+            return message({ message_id: `m${n}`, from_msisdn: `+${n % 7}`, ts: at(n) })
+          })
+          await store.append(batch)
+          await store.removal.removeExpired(before)
+          if (round % 5 === index) await store.removal.erase({ from: '+3' })
+        }
+      })
+      await Promise.all(work)
+      await removeAll(first, { before })
+      await removeAll(first, { from: '+3' })
+      const left = Array.from({ length: number }, (_, n) => n).filter(
+        (n) => n % 60 >= 30 && n % 7 !== 3,
+      )
+      t.equal((await first.stats()).total_messages, left.length)
+      t.match(await verifyOffline(url, () => {}), { messages: left.length, differences: [] })
+      await appears(first, `m${left.at(-1)}`)
+      const fed = idsOf((await readFeed(first)).data)
+      t.strictSame(fed.sort(), left.map((n) => `m${n}`).sort())
+    },
+  )
 })

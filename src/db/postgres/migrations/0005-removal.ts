@@ -2,7 +2,7 @@ import { type Kysely, sql } from 'kysely'
 import type { Migration } from 'kysely/migration'
 
 /**
- * Creates what remains of removed messages: keyed digests of their positions, and of the ids of erased ones.
+ * Creates the tables for removals: keyed digests of removed positions and of erased ids.
  * `keyed_digest` is SHA-256 of the text within a random key, hashed twice against extension, and shortened to 16 bytes.
  */
 export const removal: Migration = { up }
@@ -20,6 +20,7 @@ async function up(db: Kysely<unknown>): Promise<void> {
       digest bytea not null, primary key (epoch, xid, batch, ordinal)
     )`,
     sql`create table erased_ids (digest bytea primary key)`,
+    sql`create index removed_messages_by_batch on removed_messages (batch)`,
     sql`create index feed_batches_by_batch on feed_batches (batch)`,
   ]) {
     await statement.execute(db)

@@ -143,17 +143,20 @@ export function selectWindow(
 
 /**
  * Starts a new epoch if the database was restored from a dump of another cluster.
- * In that case, batches have transaction ids that this cluster has not reached, and new batches of the same epoch would
- * precede them.
+ * In that case, batches, removed messages or the start of the feed have transaction ids that this cluster has not
+ * reached, and new batches of the same epoch would precede them.
  */
 export async function startEpochIfRestored(session: Session): Promise<void> {
-  const restored = await session
-    .selectFrom('feed_batches')
-    .innerJoin('feed_state', 'feed_state.epoch', 'feed_batches.epoch')
-    .select('batch')
-    .where('xid', '>=', sql<string>`pg_snapshot_xmax(pg_current_snapshot())`)
-    .limit(1)
-    .executeTakeFirst()
+  const { rows } = await sql`
+    with reached as (select pg_snapshot_xmax(pg_current_snapshot()) as xid)
+    select 1 from feed_state, reached
+    where start_epoch = epoch and start_xid >= reached.xid::text::bigint
+      or exists (select 1 from feed_batches where epoch = feed_state.epoch and xid >= reached.xid)
+      or exists (
+        select 1 from removed_messages
+        where epoch = feed_state.epoch and xid >= reached.xid::text::bigint
+      )`.execute(session)
+  const restored = rows.length > 0
   if (!restored) return
   await session.transaction().execute(async (transaction) => {
     // Waits for running batches, which belong to the previous epoch.

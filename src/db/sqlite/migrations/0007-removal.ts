@@ -2,9 +2,9 @@ import { type Kysely, sql } from 'kysely'
 import type { Migration } from 'kysely/migration'
 
 /**
- * Creates what remains of removed messages, and the record of the last backup.
- * What remains are keyed digests: of the positions of removed messages, and of the ids of erased ones. `free_pages` is
- * empty except while an erasure overwrites free pages of the file.
+ * Creates the tables for removals, and the time of the last backup.
+ * The tables have keyed digests of removed positions and of erased ids. `free_pages` is empty except while an erasure
+ * overwrites free pages of the file.
  */
 export const removal: Migration = { up }
 

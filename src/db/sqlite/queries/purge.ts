@@ -3,13 +3,6 @@ import { build, compile, type Placeholders } from './compile.ts'
 
 /** The statements that overwrite what removed messages left in the file; see `Purge`. */
 export const purgeQueries = {
-  /** Merges segments of the trigram index, like `mergeTrigrams`; a negative number begins with all segments. */
-  mergeTrigrams: compile(({ pages }: Placeholders<{ pages: number }>) =>
-    build
-      .insertInto('trigrams')
-      .columns(['trigrams', 'rank'])
-      .values({ trigrams: 'merge', rank: pages }),
-  ),
   occupy: compile(({ bytes }: Placeholders<{ bytes: number }>) =>
     build
       .insertInto('free_pages')

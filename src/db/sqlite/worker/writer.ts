@@ -64,14 +64,13 @@ class Writer {
   ) {
     this.#database = database
     this.#emit = emit
-    this.#query = prepareAll(database, data.queries.write)
+    const query = prepareAll(database, data.queries)
+    this.#query = query.write
     this.#bulk = data.bulk
     this.#indexer = new Indexer(database, data.queries.index, data.queries.runs)
     this.#insert = prepareInsertion(this.#query)
-    this.#removal = new Removal(database, prepareAll(database, data.queries.removal), () =>
-      this.#indexer.watermarks(),
-    )
-    this.#purge = new Purge(database, prepareAll(database, data.queries.purge))
+    this.#removal = new Removal(database, query.removal, () => this.#indexer.watermarks())
+    this.#purge = new Purge(database, query.purge, query.runs)
     this.#transaction = database.transaction((work: () => unknown) => work()).immediate as <Result>(
       work: () => Result,
     ) => Result
@@ -126,7 +125,7 @@ class Writer {
     // Each step changes so many pages that an automatic checkpoint would take more than 50 ms.
     if (result.removed > 0) this.#write(() => this.#database.pragma('wal_checkpoint(PASSIVE)'))
     this.#removal.adapt(result, performance.now() - started)
-    this.#indexer.removed(result.removed)
+    this.#indexer.noteRemoved(result.removed)
     return result
   }
 
@@ -134,15 +133,16 @@ class Writer {
   purge(): 'more' | 'busy' | 'done' {
     if (withoutSync(this.#database, () => this.#commit(() => this.#purge.step()))) return 'more'
     const truncate = () => this.#database.pragma('wal_checkpoint(TRUNCATE)', { simple: true })
-    return this.#write(truncate) === 0 ? 'done' : 'busy'
+    if (this.#write(truncate) !== 0) return 'busy'
+    this.#purge.reset()
+    return 'done'
   }
 
   /** Keeps rejected bodies. Its lock timeout is short, because appends wait for it. */
   keepRejected({ rows, limit }: RejectedBatch): void {
-    const { insert, trim } = this.#query.rejected
     this.#commit(() => {
-      for (const row of rows) insert.run(row)
-      trim.run({ limit })
+      for (const row of rows) this.#query.rejected.insert.run(row)
+      this.#query.rejected.trim.run({ limit })
     }, PROBE_LOCK_TIMEOUT_MS)
   }
 

@@ -3,12 +3,15 @@ import type { Erasure } from '../db/removal.ts'
 /** Digits of a phone number, with or without its plus. */
 const NUMBER = /^\+?(\d+)$/
 
-/** Returns a function that finds a phone number that is not part of a longer one, or any other text. */
-function finderOf(name: string): (text: string) => boolean {
+/** Characters with a meaning in regular expressions. */
+const SPECIAL = /[\\^$.*+?()[\]{}|/-]/g
+
+/** Returns an expression for an id or a number that is not part of a longer one. */
+function patternOf(name: string): RegExp {
   const [, digits] = NUMBER.exec(name) ?? []
-  if (digits === undefined) return (text) => text.includes(name)
-  const pattern = new RegExp(`(?<!\\d)${digits}(?!\\d)`)
-  return (text) => pattern.test(text)
+  return digits === undefined
+    ? new RegExp(`(?<![\\w-])${name.replace(SPECIAL, '\\$&')}(?![\\w-])`)
+    : new RegExp(`(?<!\\d)${digits}(?!\\d)`)
 }
 
 /** Returns the strings and numbers of a JSON value, names of properties included. */
@@ -33,10 +36,10 @@ function textsOf(body: Uint8Array): string[] {
 }
 
 /**
- * Returns a function that returns whether a body names what is to be erased.
- * A sender's phone number is also found without its plus, as Meta's bodies have it.
+ * Returns a predicate for bodies that contain an id or the sender's number.
+ * A number is also found without its plus, as Meta's bodies have it.
  */
-export function prepareNamed(erasure: Erasure): (body: Uint8Array) => boolean {
-  const finders = ('from' in erasure ? [erasure.from] : erasure.ids).map(finderOf)
-  return (body) => textsOf(body).some((text) => finders.some((find) => find(text)))
+export function prepareBodyMatcher(erasure: Erasure): (body: Uint8Array) => boolean {
+  const patterns = ('from' in erasure ? [erasure.from] : erasure.ids).map(patternOf)
+  return (body) => textsOf(body).some((text) => patterns.some((pattern) => pattern.test(text)))
 }
