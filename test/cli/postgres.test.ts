@@ -85,6 +85,6 @@ t.test(
     const { child, stderr, ended } = spawnEntry(t, ['export'], environment)
     child.stdout?.once('data', () => child.stdout?.destroy())
     t.equal(await ended, 0)
-    t.match(stderr(), /^database: postgres[^\n]+\n$/)
+    t.match(stderr(), /^database: postgres[^\n]+\n\{[^\n]+"audit":"export"[^\n]+\n$/)
   },
 )
