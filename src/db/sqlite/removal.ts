@@ -82,7 +82,7 @@ export class Removal {
     this.#enableSecureDelete()
     if ('from' in erasure) return this.#eraseSender(erasure.from)
     let removed = 0
-    for (const message_id of erasure.ids) {
+    for (const message_id of new Set(erasure.ids)) {
       this.#query.addErasedId.run({ message_id })
       removed += this.#query.select.byId.run({ message_id })
     }
