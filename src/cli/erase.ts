@@ -1,6 +1,7 @@
 import { createInterface } from 'node:readline/promises'
 import type { MessageStore } from '../db/message-store.ts'
 import type { Erasure } from '../db/removal.ts'
+import { allBodies } from './all-bodies.ts'
 import { writeAudit } from './audit.ts'
 import { prepareBodyMatcher } from './body-matcher.ts'
 import {
@@ -19,9 +20,6 @@ export interface EraseOptions extends DevelopmentOption {
   dryRun?: boolean
   yes?: boolean
 }
-
-/** Rejected bodies that are listed at a time. */
-const BODIES_PER_PAGE = 100
 
 /** Ids that are erased in one step. */
 const IDS_PER_STEP = 100
@@ -49,19 +47,14 @@ async function countMessages(store: MessageStore, erasure: Erasure): Promise<num
 }
 
 /** Returns the ids of the rejected bodies that name what is erased. */
-async function findBodies({ rejected }: MessageStore, erasure: Erasure): Promise<number[]> {
+async function findBodies(store: MessageStore, erasure: Erasure): Promise<number[]> {
   const isNamed = prepareBodyMatcher(erasure)
   const found: number[] = []
-  let before: number | undefined
-  for (;;) {
-    const bodies = await rejected.list({ before, limit: BODIES_PER_PAGE })
-    for (const { id } of bodies) {
-      const body = await rejected.find(id)
-      if (body && isNamed(body.body)) found.push(id)
-    }
-    before = bodies.at(-1)?.id
-    if (before === undefined) return found
+  for await (const { id } of allBodies(store)) {
+    const body = await store.rejected.find(id)
+    if (body && isNamed(body.body)) found.push(id)
   }
+  return found
 }
 
 /** What was erased so far. */

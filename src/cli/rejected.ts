@@ -1,11 +1,11 @@
 import { loadConfig } from '../config.ts'
 import type { AppendOutcome, MessageStore } from '../db/message-store.ts'
 import type { StoredRejectedBody } from '../db/rejected-bodies.ts'
-import type { RejectedBody } from '../schemas/rejected.ts'
 import { findSource, requiredSettings } from '../sources/all.ts'
 import { readBody } from '../sources/read-body.ts'
 import type { Receiver } from '../sources/source.ts'
 import { timestampInSeconds } from '../timestamp.ts'
+import { allBodies } from './all-bodies.ts'
 import {
   type DevelopmentOption,
   existingDatabase,
@@ -24,26 +24,12 @@ export interface RejectedOptions extends DevelopmentOption {
   replay?: boolean
 }
 
-/** Number of bodies, without their content, that are read from the database at a time. */
-const PAGE_SIZE = 100
-
 /** Returns the ids of an option. @throws Error if one is not an id. */
 function parseIds(texts: readonly string[]): number[] {
   return texts.map((text) => {
     if (/^[1-9][0-9]{0,14}$/.test(text)) return Number(text)
     throw new Error(`--id: expected the number of a rejected body, found ${JSON.stringify(text)}`)
   })
-}
-
-/** Yields all bodies without their content, newest first. */
-async function* allBodies({ rejected }: MessageStore): AsyncGenerator<RejectedBody, void> {
-  let before: number | undefined
-  for (;;) {
-    const page = await rejected.list({ before, limit: PAGE_SIZE })
-    yield* page
-    before = page.at(-1)?.id
-    if (page.length < PAGE_SIZE) return
-  }
 }
 
 /** Yields the bodies with these ids. @throws Error if no body has one of them. */
