@@ -104,7 +104,7 @@ export function feedSuite(t: Test, open: (t: Test) => Promise<MessageStore>): vo
     const store = await open(t)
     const payload = JSON.stringify('x'.repeat(3 * 1024 * 1024))
     const large = (id: string) => ({ ...message({ message_id: id }), ...DEFAULT_DETAILS, payload })
-    await store.append([large('a'), large('b'), large('c'), large('d'), large('e')])
+    for (const id of ['a', 'b', 'c', 'd', 'e']) await store.append([large(id)])
     await appears(store, 'e')
     const page = await store.feed({ filter: {}, limit: 100 })
     t.match(page, { data: { length: 3 }, done: false })
