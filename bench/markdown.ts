@@ -1,3 +1,4 @@
+import { writeFileSync } from 'node:fs'
 import type { Bar } from './figures.ts'
 import { type Machine, machineLine } from './machine.ts'
 
@@ -28,4 +29,10 @@ export function barsMarkdown(bars: readonly Bar[]): string {
 /** Formats the date and the machine of a measurement. */
 export function measuredOn(date: string, machine: Machine): string {
   return `Measured on ${date}: ${machineLine(machine)}.`
+}
+
+/** Writes a chart into docs/. Returns the Markdown that shows it. */
+export function writeChart(file: string, title: string, svg: string): string {
+  writeFileSync(new URL(`../docs/${file}`, import.meta.url), svg)
+  return `![${title}](${file})`
 }
