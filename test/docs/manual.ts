@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs'
 import type { Test } from 'tap'
 import { until } from '../../tools/until.ts'
+import { countVerified } from '../verified.ts'
 import { type Block, readBlocks, type StoreName } from './manual-blocks.ts'
 import { type ManualRun, SOME_MESSAGES, sorted } from './manual-run.ts'
 
@@ -34,13 +35,6 @@ const newerLines = (run: ManualRun) => sorted(readFileSync(`${run.folder}/newer.
 
 /** Returns the ids of exported lines, sorted. */
 const idsOf = (lines: string[]): string[] => lines.map((line) => JSON.parse(line).message_id).sort()
-
-/** Returns the number of messages in the output of `verify`; NaN if it found differences. */
-function countVerified(output: string): number {
-  const [, indexed, others = 0] =
-    /^no differences in (\d+) messages?(?:; (\d+) (?:is|are) not indexed yet)?/m.exec(output) ?? []
-  return Number(indexed) + Number(others)
-}
 
 /** Runs the block and its checks. */
 async function runBlock(t: Test, run: ManualRun, block: Block): Promise<void> {

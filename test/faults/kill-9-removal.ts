@@ -4,6 +4,7 @@ import { databases } from '../databases.ts'
 import { scale } from '../fault-scale.ts'
 import { Load } from '../load.ts'
 import { runEntry, type Service, sign, spawnEntry, startService, wire } from '../service.ts'
+import { assertVerified } from '../verified.ts'
 
 const KILLS = scale({ short: 3, full: 20 })
 
@@ -116,7 +117,6 @@ for (const { name, make } of databases)
         [],
         'nothing is left',
       )
-      const verified = await runEntry(t, ['verify'], environment)
-      t.match(verified, { status: 0, stdout: `no differences in ${stored.length} messages` })
+      await assertVerified(t, environment, stored.length)
     },
   )

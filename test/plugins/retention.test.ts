@@ -2,7 +2,8 @@ import t from 'tap'
 import { until } from '../../tools/until.ts'
 import { databases } from '../databases.ts'
 import { Scrape } from '../scrape.ts'
-import { runEntry, type Service, sign, startApp, startService, wire } from '../service.ts'
+import { type Service, sign, startApp, startService, wire } from '../service.ts'
+import { assertVerified } from '../verified.ts'
 
 const DAY_MS = 86_400_000
 
@@ -45,8 +46,7 @@ for (const { name, make } of databases) {
     t.equal(scrape.sum('retention_lag_seconds'), 0)
     service.process.kill('SIGTERM')
     t.equal(await service.ended, 0)
-    const verified = await runEntry(t, ['verify'], { DATABASE_URL: url })
-    t.match(verified.stdout, 'no differences in 1 messages')
+    await assertVerified(t, { DATABASE_URL: url }, 1)
   })
 }
 
