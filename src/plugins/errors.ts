@@ -59,6 +59,22 @@ export function serviceUnavailable(
 /** First element of `loc` by Fastify's name for the part of the request; `body` is the same in both. */
 const LOCATIONS: Record<string, string> = { querystring: 'query', params: 'path' }
 
+/**
+ * Maximum length in bytes of a body that is discarded after it was rejected as too large.
+ * For a longer one, closing the connection costs less than receiving it.
+ */
+const MAX_DISCARDED_BYTES = 16 * 1024 * 1024
+
+/**
+ * Keeps the connection open for the rest of a body that is too large, which Node discards.
+ * If it were closed while the client still sends, a reset could reach the client before the response. A body of unknown
+ * length may be endless, so its connection is closed.
+ */
+function discardBody({ headers }: FastifyRequest, reply: FastifyReply): void {
+  const length = Number(headers['content-length'] ?? Number.POSITIVE_INFINITY)
+  if (length <= MAX_DISCARDED_BYTES) reply.removeHeader('connection')
+}
+
 /** Responds with 422, and logs the problems without the values of the input. */
 function rejectInput(problems: InputProblem[], request: FastifyRequest, reply: FastifyReply): void {
   request.logFields.problems = problems.map(({ loc, type }) => ({ loc, type }))
@@ -78,6 +94,7 @@ function handleError(error: FastifyError, request: FastifyRequest, reply: Fastif
     return
   }
   const status = error instanceof StoreUnavailableError ? 503 : (error.statusCode ?? 500)
+  if (error.code === 'FST_ERR_CTP_BODY_TOO_LARGE') discardBody(request, reply)
   if (status < 500) {
     reply.code(status).send({ detail: FASTIFY_ERRORS[error.code] ?? error.message })
     return

@@ -84,12 +84,12 @@ t.test('rejects two signature headers, even if both are valid', async (t) => {
   t.match(await post(header), /^HTTP\/1.1 200 /)
 })
 
-t.test('rejects a body over the limit before it is read, and closes the connection', async (t) => {
+t.test('rejects a body over the limit before it is read', async (t) => {
   const { port } = await listening(t)
   const announced = await sendRaw(
     t,
     port,
-    'POST /webhook HTTP/1.1\r\nHost: x\r\nContent-Length: 65537\r\n\r\n',
+    'POST /webhook HTTP/1.1\r\nHost: x\r\nContent-Length: 16777217\r\n\r\n',
   )
   t.match(announced, /^HTTP\/1.1 413 /)
   t.match(announced, /^connection: close/im)
@@ -102,6 +102,24 @@ t.test('rejects a body over the limit before it is read, and closes the connecti
     chunk.repeat(3),
   )
   t.match(endless, /^HTTP\/1.1 413 /)
+  t.match(endless, /^connection: close/im)
+})
+
+t.test('keeps the connection open while a client sends a body over the limit', async (t) => {
+  const { port } = await listening(t)
+  const socket = connect(port, '127.0.0.1')
+  t.teardown(() => socket.destroy())
+  const responses: string[] = []
+  socket.setEncoding('utf8').on('data', (text: string) => responses.push(text))
+  socket.write('POST /webhook HTTP/1.1\r\nHost: x\r\nContent-Length: 16777216\r\n\r\n')
+  await once(socket, 'data')
+  for (let sent = 0; sent < 16; sent++) {
+    if (!socket.write('x'.repeat(1024 * 1024))) await once(socket, 'drain')
+  }
+  socket.write('GET /health/live HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n')
+  await once(socket, 'close')
+  t.match(responses, [/^HTTP\/1.1 413 /, /^HTTP\/1.1 200 /])
+  t.notMatch(responses[0], /^connection: close/im)
 })
 
 t.test('logs a request with a malformed body once', async (t) => {

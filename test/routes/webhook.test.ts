@@ -258,7 +258,6 @@ t.test('accepts a body of 64 KiB, and rejects one byte more', async (t) => {
   const response = await post(app, padded(65_537), {})
   t.equal(response.statusCode, 413, 'before the signature')
   t.match(response.json(), { detail: 'the body is too large' })
-  t.equal(response.headers.connection, 'close')
 })
 
 t.test('without a secret it rejects every post with 503 and stores nothing', async (t) => {
