@@ -103,6 +103,17 @@ const KINDS: Kind[] = [
     },
   },
   {
+    name: 'a slow body over the limit',
+    limitMs: REQUEST_MS,
+    response: /^HTTP\/1\.1 413 /,
+    async start(service) {
+      const one = await openClient(service)
+      one.socket.write(HEAD.replace('1000', '100000'))
+      void drip(one, 'x'.repeat(1000))
+      return one
+    },
+  },
+  {
     name: 'half-closed within a body',
     limitMs: 0,
     response: /^HTTP\/1\.1 400 /,
