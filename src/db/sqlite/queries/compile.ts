@@ -2,6 +2,7 @@ import {
   type Compilable,
   DummyDriver,
   Kysely,
+  type LimitNode,
   type RawBuilder,
   SqliteAdapter,
   SqliteIntrospector,
@@ -12,6 +13,18 @@ import type { SqliteSchema } from '../schema.ts'
 import type { CompiledStatement, NamedParameter } from '../statement.ts'
 
 /**
+ * Compiles a limit to `limit ? + 0`.
+ * SQLite plans a statement again at every run if its limit is a plain parameter. That takes 25 to 200 µs, more than most
+ * runs, and the value changes none of the plans.
+ */
+class StatementCompiler extends SqliteQueryCompiler {
+  protected override visitLimit(node: LimitNode): void {
+    super.visitLimit(node)
+    this.append(' + 0')
+  }
+}
+
+/**
  * The query builder.
  * It never runs a query: statements are compiled once and prepared in the worker threads.
  */
@@ -20,7 +33,7 @@ export const build = new Kysely<SqliteSchema>({
     createAdapter: () => new SqliteAdapter(),
     createDriver: () => new DummyDriver(),
     createIntrospector: (db) => new SqliteIntrospector(db),
-    createQueryCompiler: () => new SqliteQueryCompiler(),
+    createQueryCompiler: () => new StatementCompiler(),
   },
 })
 

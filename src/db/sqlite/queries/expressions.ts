@@ -63,11 +63,3 @@ export function unindexed<Value = string>(column: string): RawBuilder<Value> {
 export function bucketOf(length: number): AliasableExpression<string> {
   return eb.fn<string>('substr', ['messages.ts_key', eb.lit(1), eb.lit(length)])
 }
-
-/**
- * A limit for statements that run often.
- * SQLite plans a statement again for each new value of a plain `limit ?`, which takes longer than most runs.
- */
-export function unplannedLimit(limit: RawBuilder<number>): RawBuilder<number> {
-  return sql<number>`${limit} + 0`
-}

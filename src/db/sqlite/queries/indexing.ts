@@ -1,6 +1,6 @@
 import { DAY_LENGTH, MINUTE_LENGTH } from '../../key-range.ts'
 import { build, compile, type Placeholders } from './compile.ts'
-import { bucketOf, eb, unplannedLimit } from './expressions.ts'
+import { bucketOf, eb } from './expressions.ts'
 
 /** The `seq` of the first and of the last message that one step indexes. */
 type StepParameters = { first: number; last: number }
@@ -43,7 +43,7 @@ export const indexingQueries = {
           .where('seq', '>', p.after)
           .where('seq', '<=', p.until)
           .orderBy('seq')
-          .limit(unplannedLimit(p.limit))
+          .limit(p.limit)
           .as('step'),
       )
       .select((eb) => [

@@ -1,7 +1,6 @@
 import { sql } from 'kysely'
 import { FAN_IN, type SenderEntry, type SenderRun } from '../schema.ts'
 import { build, compile, type Placeholders } from './compile.ts'
-import { eb, unplannedLimit } from './expressions.ts'
 
 /** The position of an entry within a run. */
 export type EntryPosition = Pick<SenderEntry, 'sender' | 'ts_key' | 'message_id'>
@@ -49,11 +48,7 @@ export const senderRunQueries = {
   merge: compile((p: Placeholders<MergeParameters>) => {
     let entries = entriesOf(p, 0).unionAll(entriesOf(p, 1))
     for (let index = 2; index < FAN_IN; index++) entries = entries.unionAll(entriesOf(p, index))
-    const next = entries
-      .orderBy('sender')
-      .orderBy('ts_key')
-      .orderBy('message_id')
-      .limit(unplannedLimit(p.limit))
+    const next = entries.orderBy('sender').orderBy('ts_key').orderBy('message_id').limit(p.limit)
     return build
       .insertInto('sender_entries')
       .columns(['run', 'sender', 'ts_key', 'message_id', 'seq'])
@@ -72,7 +67,7 @@ export const senderRunQueries = {
       .orderBy('sender', 'desc')
       .orderBy('ts_key', 'desc')
       .orderBy('message_id', 'desc')
-      .limit(eb.lit(1)),
+      .limit(1),
   ),
 
   /** The entry at an offset within a run. */
@@ -84,7 +79,7 @@ export const senderRunQueries = {
       .orderBy('sender')
       .orderBy('ts_key')
       .orderBy('message_id')
-      .limit(eb.lit(1))
+      .limit(1)
       .offset(offset),
   ),
   deleteBefore: compile((p: Placeholders<EntryPosition & { run: number }>) =>

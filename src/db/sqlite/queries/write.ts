@@ -1,6 +1,5 @@
 import type { MessageRow } from '../batch.ts'
 import { build, compile, type Placeholders } from './compile.ts'
-import { eb } from './expressions.ts'
 import { lastSeq } from './removal.ts'
 
 /** The statements that store messages and check that messages can be stored. */
@@ -35,7 +34,7 @@ export const writeQueries = {
       .where('text', 'is not distinct from', message.text),
   ),
   lastSeq,
-  anyErased: compile(() => build.selectFrom('erased_ids').select('digest').limit(eb.lit(1))),
+  anyErased: compile(() => build.selectFrom('erased_ids').select('digest').limit(1)),
   findErased: compile(({ message_id }: Placeholders<{ message_id: string }>) =>
     build
       .selectFrom('erased_ids')
