@@ -70,7 +70,7 @@ const MAX_DISCARDED_BYTES = 16 * 1024 * 1024
  * If it were closed while the client still sends, a reset could reach the client before the response. A body of unknown
  * length may be endless, so its connection is closed.
  */
-function discardBody({ headers }: FastifyRequest, reply: FastifyReply): void {
+function keepOpenForBody({ headers }: FastifyRequest, reply: FastifyReply): void {
   const length = Number(headers['content-length'] ?? Number.POSITIVE_INFINITY)
   if (length <= MAX_DISCARDED_BYTES) reply.removeHeader('connection')
 }
@@ -94,7 +94,7 @@ function handleError(error: FastifyError, request: FastifyRequest, reply: Fastif
     return
   }
   const status = error instanceof StoreUnavailableError ? 503 : (error.statusCode ?? 500)
-  if (error.code === 'FST_ERR_CTP_BODY_TOO_LARGE') discardBody(request, reply)
+  if (error.code === 'FST_ERR_CTP_BODY_TOO_LARGE') keepOpenForBody(request, reply)
   if (status < 500) {
     reply.code(status).send({ detail: FASTIFY_ERRORS[error.code] ?? error.message })
     return

@@ -156,8 +156,7 @@ export async function startEpochIfRestored(session: Session): Promise<void> {
         select 1 from removed_messages
         where epoch = feed_state.epoch and xid >= reached.xid::text::bigint
       )`.execute(session)
-  const restored = rows.length > 0
-  if (!restored) return
+  if (rows.length === 0) return
   await session.transaction().execute(async (transaction) => {
     // Waits for running batches, which belong to the previous epoch.
     await sql`lock table pending_batches in share row exclusive mode`.execute(transaction)
