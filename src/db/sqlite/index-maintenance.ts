@@ -1,8 +1,5 @@
-import type { Database } from 'better-sqlite3'
-import type { senderRunQueries } from './queries/sender-runs.ts'
 import type { SenderRuns } from './sender-runs.ts'
-import type { Prepared } from './statement.ts'
-import { prepareTrigramMerge, type TrigramMerge } from './trigram-merge.ts'
+import type { TrigramMerge } from './trigram-merge.ts'
 
 /** Entries of the sender index that one step moves or deletes: about 2 ms. */
 const ENTRIES_PER_STEP = 500
@@ -39,9 +36,9 @@ export class IndexMaintenance {
   /** Whether there may be anything to merge or delete, even without debt. */
   isDue = true
 
-  constructor(runs: SenderRuns, query: Prepared<typeof senderRunQueries>, database: Database) {
+  constructor(runs: SenderRuns, mergeTrigrams: TrigramMerge) {
     this.#runs = runs
-    this.#mergeTrigrams = prepareTrigramMerge(database, query)
+    this.#mergeTrigrams = mergeTrigrams
   }
 
   /** Adds the debt of messages that were added to the sender index. */

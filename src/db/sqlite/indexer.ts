@@ -4,7 +4,8 @@ import { type Indexing, prepareIndexing } from './indexing.ts'
 import type { indexingQueries } from './queries/indexing.ts'
 import type { senderRunQueries } from './queries/sender-runs.ts'
 import { SenderRuns } from './sender-runs.ts'
-import { type Prepared, prepareAll } from './statement.ts'
+import type { Prepared } from './statement.ts'
+import { prepareTrigramMerge } from './trigram-merge.ts'
 
 /**
  * Messages that one step adds to the trigram index: about 4 ms.
@@ -40,12 +41,15 @@ export class Indexer {
   readonly #index: Indexing
   readonly #maintenance: IndexMaintenance
 
-  constructor(database: Database, index: typeof indexingQueries, runs: typeof senderRunQueries) {
-    this.#query = prepareAll(database, index)
-    const query = prepareAll(database, runs)
-    const senderRuns = new SenderRuns(query)
-    this.#index = prepareIndexing(this.#query, senderRuns)
-    this.#maintenance = new IndexMaintenance(senderRuns, query, database)
+  constructor(
+    database: Database,
+    query: Prepared<typeof indexingQueries>,
+    runs: Prepared<typeof senderRunQueries>,
+  ) {
+    this.#query = query
+    const senderRuns = new SenderRuns(runs)
+    this.#index = prepareIndexing(query, senderRuns)
+    this.#maintenance = new IndexMaintenance(senderRuns, prepareTrigramMerge(database, query))
   }
 
   /** Whether nothing is left to index or to merge. */

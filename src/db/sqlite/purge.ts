@@ -1,7 +1,7 @@
 import type { Database } from 'better-sqlite3'
 import { enableSecureDelete } from './connection.ts'
+import type { indexingQueries } from './queries/indexing.ts'
 import type { purgeQueries } from './queries/purge.ts'
-import type { senderRunQueries } from './queries/sender-runs.ts'
 import type { Prepared } from './statement.ts'
 import { prepareTrigramMerge, type TrigramMerge } from './trigram-merge.ts'
 
@@ -20,28 +20,19 @@ const BYTES_PER_PAGE = 4092
  * zeros are stored in all of them. The caller runs each step in a transaction.
  */
 export class Purge {
+  readonly #database: Database
   readonly #query: Prepared<typeof purgeQueries>
-  readonly #merge: TrigramMerge
-  readonly #freePages: () => number
-  readonly #begin: () => boolean
-  #step: () => boolean
+  readonly #mergeTrigrams: TrigramMerge
+  #step = this.#begin
 
   constructor(
     database: Database,
     query: Prepared<typeof purgeQueries>,
-    runs: Prepared<typeof senderRunQueries>,
+    index: Prepared<typeof indexingQueries>,
   ) {
+    this.#database = database
     this.#query = query
-    const merge = prepareTrigramMerge(database, runs)
-    this.#merge = merge
-    this.#freePages = () => Number(database.pragma('freelist_count', { simple: true }))
-    this.#begin = () => {
-      enableSecureDelete(database)
-      merge(-PAGES_PER_STEP)
-      this.#step = () => this.#mergeMore()
-      return true
-    }
-    this.#step = this.#begin
+    this.#mergeTrigrams = prepareTrigramMerge(database, index)
   }
 
   /** Runs the next step. @returns whether there are further steps. */
@@ -54,18 +45,25 @@ export class Purge {
     this.#step = this.#begin
   }
 
+  #begin(): boolean {
+    enableSecureDelete(this.#database)
+    this.#mergeTrigrams(-PAGES_PER_STEP)
+    this.#step = this.#mergeMore
+    return true
+  }
+
   #mergeMore(): boolean {
-    if (!this.#merge(PAGES_PER_STEP)) this.#step = () => this.#occupy()
+    if (!this.#mergeTrigrams(PAGES_PER_STEP)) this.#step = this.#occupy
     return true
   }
 
   #occupy(): boolean {
-    const free = this.#freePages()
+    const free = Number(this.#database.pragma('freelist_count', { simple: true }))
     const isLast = free <= LAST_PAGES
     // The last blob fills all that is left; the others leave a page for the tree of the table.
     const pages = isLast ? free : Math.min(free, PAGES_PER_STEP) - 1
     if (pages > 0) this.#query.occupy.run({ bytes: pages * BYTES_PER_PAGE })
-    if (isLast) this.#step = () => this.#release()
+    if (isLast) this.#step = this.#release
     return true
   }
 

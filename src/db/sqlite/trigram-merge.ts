@@ -1,5 +1,5 @@
 import type { Database } from 'better-sqlite3'
-import type { senderRunQueries } from './queries/sender-runs.ts'
+import type { indexingQueries } from './queries/indexing.ts'
 import type { Prepared } from './statement.ts'
 
 /**
@@ -11,7 +11,7 @@ export type TrigramMerge = (pages: number) => boolean
 /** Prepares merges of the trigram index; the caller runs each in a transaction. */
 export function prepareTrigramMerge(
   database: Database,
-  { mergeTrigrams }: Pick<Prepared<typeof senderRunQueries>, 'mergeTrigrams'>,
+  { mergeTrigrams }: Prepared<typeof indexingQueries>,
 ): TrigramMerge {
   const changes = database.prepare<[], number>('select total_changes()').pluck()
   return (pages) => {

@@ -130,6 +130,13 @@ export const indexingQueries = {
           .where('messages.text', '!=', ''),
       ),
   ),
+  /** Merges segments of the trigram index until about this many pages of it are written. */
+  mergeTrigrams: compile(({ pages }: Placeholders<{ pages: number }>) =>
+    build
+      .insertInto('trigrams')
+      .columns(['trigrams', 'rank'])
+      .values({ trigrams: 'merge', rank: pages }),
+  ),
   moveTrigrams: compile(({ last }: Placeholders<{ last: number }>) =>
     build.updateTable('watermark').set({ trigrams: last }),
   ),

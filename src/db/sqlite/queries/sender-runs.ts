@@ -93,12 +93,4 @@ export const senderRunQueries = {
   deleteAll: compile(({ run }: Placeholders<{ run: number }>) =>
     build.deleteFrom('sender_entries').where('run', '=', run),
   ),
-
-  /** Merges segments of the trigram index until about this many pages of it are written. */
-  mergeTrigrams: compile(({ pages }: Placeholders<{ pages: number }>) =>
-    build
-      .insertInto('trigrams')
-      .columns(['trigrams', 'rank'])
-      .values({ trigrams: 'merge', rank: pages }),
-  ),
 }

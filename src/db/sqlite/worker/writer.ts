@@ -67,10 +67,10 @@ class Writer {
     const query = prepareAll(database, data.queries)
     this.#query = query.write
     this.#bulk = data.bulk
-    this.#indexer = new Indexer(database, data.queries.index, data.queries.runs)
+    this.#indexer = new Indexer(database, query.index, query.runs)
     this.#insert = prepareInsertion(this.#query)
     this.#removal = new Removal(database, query.removal, () => this.#indexer.watermarks())
-    this.#purge = new Purge(database, query.purge, query.runs)
+    this.#purge = new Purge(database, query.purge, query.index)
     this.#transaction = database.transaction((work: () => unknown) => work()).immediate as <Result>(
       work: () => Result,
     ) => Result
